@@ -1,0 +1,17 @@
+"""The one exception that stands for a mistake of the user's, not of the program's."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Input that cannot be used: shown as one line, never as a traceback; exit code 2."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """What to append to "unknown <thing>": the nearest known name, else all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; known: {', '.join(known)}" if known else ""
