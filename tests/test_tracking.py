@@ -1,0 +1,243 @@
+"""The W&B mirror without a server: what an offline run holds, read back by W&B itself."""
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resnet_bench import tracking
+from resnet_bench.errors import UserError
+from resnet_bench.experiments import Run, find_experiment
+from resnet_bench.records import COLUMNS, EpochRecord, Summary
+from resnet_bench.tracking import METRICS, Tracker, choose_mode, new_run_id, start_tracking
+
+KEY = "0123456789abcdef" * 2 + "01234567"  # 40 characters, as W&B's keys
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A home without a login, W&B's defaults, and no process of W&B's left at the end."""
+    for name in list(os.environ):
+        if name.startswith("WANDB_") or name == "NETRC":
+            monkeypatch.delenv(name)
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "home"))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    monkeypatch.setattr(tracking, "_courier", None)
+    monkeypatch.chdir(tmp_path)
+    yield
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].teardown()
+
+
+def run_of(name: str, seed: int = 0) -> Run:
+    return Run(find_experiment(f"smoke/{name}"), seed)
+
+
+def record(epoch: int, **values: Any) -> EpochRecord:
+    numbers: dict[str, Any] = {name: epoch + index / 100 for index, name in enumerate(COLUMNS)}
+    return EpochRecord(**numbers | {"epoch": epoch, "iteration": 10 * epoch} | values)
+
+
+def start(run: Run, folder: Path, run_id: str, **changes: Any) -> Tracker:
+    identity = run.experiment.identity() | {"seed": run.seed, "digests": {"batch_stream": "ab"}}
+    options: dict[str, Any] = {"mode": "offline", "resumed": False} | changes
+    return start_tracking(run, identity, run_id=run_id, folder=folder, **options)
+
+
+def summary(status: Any = "finished") -> Summary:
+    return Summary(status, 20, {}, 12.5)
+
+
+def inspect(folder: Path, run_id: str) -> list[list[dict[str, Any]]]:
+    """The records of each attempt at a run, oldest first."""
+    attempts = []
+    for path in sorted((folder / "wandb").glob(f"offline-run-*-{run_id}*")):
+        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        attempts.append([json.loads(line) for line in output.splitlines()])
+    return attempts
+
+
+def of_type(attempt: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [entry[kind] for entry in attempt if entry["type"] == kind]
+
+
+def rows(attempt: list[dict[str, Any]]) -> list[dict[str, float]]:
+    items = [entry["item"] for entry in of_type(attempt, "history")]
+    return [{k: v for k, v in item.items() if not k.startswith("_")} for item in items]
+
+
+def ending(attempt: list[dict[str, Any]]) -> tuple[int, str | None]:
+    """The exit code and the status in W&B's summary."""
+    status = None
+    for entry in of_type(attempt, "summary"):
+        status = entry.get("update", {}).get("status", status)
+    [end] = of_type(attempt, "exit")
+    return end.get("exit_code", 0), status
+
+
+def test_every_field_of_a_record_has_a_metric() -> None:
+    assert tuple(METRICS) == COLUMNS
+    assert len(set(METRICS.values())) == len(METRICS)
+
+
+def test_an_offline_run_holds_every_field_and_leaves_out_what_was_not_measured(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of("plain-8", seed=3)
+    run_id = new_run_id(run)
+    tracker = start(run, tmp_path / "smoke", run_id)
+    records = [record(1, clean_train_error=None, validation_loss=None), record(2)]
+    for each in records:
+        tracker.log(each)
+    tracker.finish(summary())
+
+    [attempt] = inspect(tmp_path / "smoke", run_id)
+    expected = [
+        {METRICS[k]: v for k, v in dataclasses.asdict(each).items() if v is not None}
+        for each in records
+    ]
+    assert rows(attempt) == expected
+    assert "train/clean_error" not in rows(attempt)[0]
+
+    described = of_type(attempt, "run")[0]
+    assert described["run_id"] == run_id
+    assert described["project"] == "resnet_bench"
+    assert described["display_name"] == "plain-8-s3"
+    assert described["run_group"] == "plain-8"
+    assert described["job_type"] == "train"
+    assert described["tags"] == ["smoke", "plain", "depth-8"]
+    config = described["config"]["update"]
+    assert config["suite"] == "smoke"
+    assert (config["network"], config["family"], config["depth"]) == ("plain-8", "plain", 8)
+    assert (config["shortcut"], config["seed"], config["parameters"]) == ("none", 3, 75002)
+    assert config["learning_rate"] == run.experiment.recipe.learning_rate
+    assert config["digests_batch_stream"] == "ab"
+    axes = {each["name"]: each.get("step_metric") for each in of_type(attempt, "metric")}
+    assert axes == {name: None if name == "epoch" else "epoch" for name in METRICS.values()}
+    assert ending(attempt) == (0, "finished")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_stopped_run_goes_on_under_its_id_and_a_diverged_one_says_so(tmp_path: Path) -> None:
+    run = run_of("resnet-8-A")
+    run_id = new_run_id(run)
+    first = start(run, tmp_path, run_id)
+    first.log(record(1))
+    first.finish(None)
+    second = start(run, tmp_path, run_id, resumed=True)
+    second.log(record(2))
+    second.finish(summary("diverged"))
+
+    attempts = inspect(tmp_path, run_id)
+    assert [[row["epoch"] for row in rows(attempt)] for attempt in attempts] == [[1], [2]]
+    assert [ending(attempt) for attempt in attempts] == [(75, None), (1, "diverged")]
+
+
+def test_runs_alive_at_once_keep_their_rows_apart(tmp_path: Path) -> None:
+    runs = [run_of("plain-8", seed) for seed in range(3)]
+    ids = [new_run_id(run) for run in runs]
+    trackers = [start(run, tmp_path, run_id) for run, run_id in zip(runs, ids, strict=True)]
+    for epoch in (1, 2):
+        for seed, tracker in enumerate(trackers):
+            tracker.log(record(epoch, test_error=float(seed)))
+    for tracker in trackers:
+        tracker.finish(summary())
+
+    for seed, run_id in enumerate(ids):
+        [attempt] = inspect(tmp_path, run_id)
+        assert [(row["epoch"], row["test/error"]) for row in rows(attempt)] == [
+            (1, seed),
+            (2, seed),
+        ]
+
+
+def test_disabled_imports_no_wandb_and_leaves_no_file(tmp_path: Path) -> None:
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from resnet_bench.experiments import Run, find_experiment
+        from resnet_bench.tracking import new_run_id, start_tracking
+        run = Run(find_experiment("smoke/plain-8"), 0)
+        tracker = start_tracking(run, {}, run_id=new_run_id(run), folder=Path("results"),
+                                 mode="disabled", resumed=False)
+        tracker.finish(None)
+        print("wandb" in sys.modules, "torch" in sys.modules)
+    """
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("False False\n", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_variables_of_wandb_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
+    monkeypatch.setenv("WANDB_ENTITY", "us")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("WANDB_TAGS", "paper,second")
+    monkeypatch.setenv("WANDB_RUN_GROUP", "all")
+    run = run_of("plain-8")
+    start(run, tmp_path / "here", "an-id").finish(summary())
+
+    [attempt] = inspect(tmp_path / "elsewhere", "an-id")
+    [described] = of_type(attempt, "run")
+    assert (described["project"], described["entity"]) == ("mine", "us")
+    assert (described["tags"], described["run_group"]) == (["paper", "second"], "all")
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_folder_that_cannot_be_written_costs_one_warning(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "smoke").write_text("not a folder")
+    for seed in range(2):
+        tracker = start(run_of("plain-8", seed), tmp_path / "smoke", f"id-{seed}")
+        tracker.log(record(1))
+        tracker.finish(summary())
+    output, errors = capfd.readouterr()
+    assert output == ""
+    assert errors.count("\n") == errors.count("warning: W&B: ") == 1
+    assert str(tmp_path / "smoke") in errors
+
+
+def test_the_mode_is_asked_for_or_set_or_follows_from_a_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert choose_mode() == "offline"
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    assert choose_mode() == "online"
+    monkeypatch.setenv("WANDB_MODE", "dryrun")
+    assert choose_mode() == "offline"
+    assert choose_mode("disabled") == "disabled"
+    monkeypatch.setenv("WANDB_MODE", "ofline")
+    with pytest.raises(UserError, match="WANDB_MODE is 'ofline'"):
+        choose_mode()
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.delenv("WANDB_API_KEY")
+
+    login = tmp_path / "home" / ".netrc"
+    login.write_text(f"machine api.wandb.ai login user password {KEY}\n")
+    assert choose_mode() == "online"
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9/")
+    assert choose_mode() == "offline"  # a login to another server
+    monkeypatch.delenv("WANDB_BASE_URL")
+    settings = tmp_path / "home" / ".config" / "wandb" / "settings"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("[default]\nmode = offline\n")
+    assert choose_mode() == "offline"  # `wandb offline`
+
+
+def test_a_run_id_is_new_each_time_and_fit_for_wandb() -> None:
+    run = Run(find_experiment("smoke/plain-8", ("recipe.drops=[10, 20]",)), 1)
+    first, second = new_run_id(run), new_run_id(run)
+    assert re.fullmatch(r"plain-8-drops-10-20-s1-[0-9a-f]{8}", first)
+    assert first != second
