@@ -1,0 +1,109 @@
+"""Whether runs are what their suite file declares, and alike enough to be averaged."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from resnet_bench.errors import UserError
+from resnet_bench.experiments import Experiment, Suite, find_experiment
+
+# What may not differ among the runs of a suite without being said: column -> words.
+ALIKE = {
+    "commit": "commits",
+    "device": "devices",
+    "processor": "processors",
+    "precision": "precisions",
+    "threads": "numbers of threads",
+    "torch": "versions of torch",
+}
+
+
+def declared_experiment(suite: Suite, network_name: str) -> Experiment | None:
+    """The experiment that the suite file declares under this name; None if there is none."""
+    for experiment in suite.experiments:
+        if experiment.network_name == network_name:
+            return experiment
+    try:
+        return find_experiment(f"{suite.name}/{network_name}")
+    except UserError:
+        return None
+
+
+def problem_of(description: dict[str, Any], suite: Suite, folder_name: str) -> str:
+    """How a run differs from what its suite file declares, in words; "" if it does not."""
+    identity = description["identity"]
+    if identity["suite"] != folder_name:
+        return f"belongs to the suite {identity['suite']}"
+    experiment = declared_experiment(suite, identity["experiment"].partition("/")[2])
+    if experiment is None:
+        return f"is no experiment of the suite file {suite.name}.toml"
+    parts = [
+        f"{part}.{key} is {identity[part].get(key)!r}, the suite file says {wanted!r}"
+        for part in ("network", "recipe")
+        for key, wanted in experiment.identity()[part].items()
+        if identity[part].get(key) != wanted
+    ]
+    if identity["dataset"] != experiment.dataset.name:
+        parts.append(f"dataset is {identity['dataset']}, not {experiment.dataset.name}")
+    declared, executed = experiment.recipe.precision, identity["precision"]
+    on_cpu = all(attempt["device"] == "cpu" for attempt in description["attempts"])
+    # A CPU has no tf32: there float32 is exact, and the runner says so in run.json.
+    if executed != declared and not (declared == "tf32" and executed == "ieee" and on_cpu):
+        parts.append(f"ran in {executed}, the suite file says {declared}")
+    return "; ".join(parts)
+
+
+def notices(frame: pd.DataFrame) -> list[str]:
+    """What a reader of the figures must know about the runs: a sentence each, worst first.
+
+    `frame` as from `load.runs`: refused runs, diverged, partial and missing ones, and differences
+    of commit, device, precision among the runs that are averaged.
+    """
+    one_each = frame.groupby("directory", sort=False).tail(1)
+    found = [
+        f"Refused, in no figure or table: {run['network']} seed {run['seed']}: {run['problem']}."
+        for run in one_each[one_each["problem"] != ""].to_dict("records")
+    ]
+    kept = one_each[one_each["problem"] == ""]
+    diverged = [
+        f"{run['network']} seed {run['seed']} at iteration {run['ended_at']}"
+        for run in kept[kept["status"] == "diverged"].to_dict("records")
+    ]
+    partial = [
+        f"{run['network']} seed {run['seed']} ({run['iteration']} of {run['recipe.iterations']}"
+        " iterations)"
+        for run in kept.fillna({"iteration": 0})[kept["status"] == "partial"].to_dict("records")
+    ]
+    missing = _by_network(kept[kept["status"] == "missing"])
+    for word, them in (("Diverged", diverged), ("Partial", partial), ("Missing", missing)):
+        if them:
+            found.append(f"{word}: {', '.join(them)}.")
+    return found + _differences(kept[kept["status"] != "missing"])
+
+
+def _by_network(runs: pd.DataFrame) -> list[str]:
+    """["plain-20 seeds 1 and 2", "plain-32 seed 0"]"""
+    return [
+        f"{network} seed{'s' if len(seeds) > 1 else ''} {' and '.join(map(str, sorted(seeds)))}"
+        for network, seeds in runs.groupby("network", sort=False)["seed"]
+    ]
+
+
+def _differences(runs: pd.DataFrame) -> list[str]:
+    """Differences of provenance among runs that are to be compared, a sentence each."""
+    found = []
+    for column, words in ALIKE.items():
+        counts = runs.groupby(column, sort=False).size()
+        if len(counts) > 1:
+            found.append(f"Different {words}: {_counted(counts.items())}.")
+    if dirty := int((runs["dirty"] == True).sum()):  # noqa: E712 - may hold None
+        found.append(f"Uncommitted changes in the code of {dirty} of {len(runs)} runs.")
+    for seed, of_seed in runs.groupby("seed"):
+        if of_seed.loc[of_seed["changed"] == "", "batch_stream"].nunique() > 1:
+            found.append(f"Not matched: networks saw different batches at seed {seed}.")
+    return found
+
+
+def _counted(counts: Iterable[tuple[Any, int]]) -> str:
+    return ", ".join(f"{value} ({count} run{'s' if count > 1 else ''})" for value, count in counts)

@@ -1,0 +1,38 @@
+"""What the analysis commands share: a suite's name in, one line and exit code 2 for a mistake."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import load
+from resnet_bench.errors import UserError
+from resnet_bench.experiments import load_suite
+
+
+def parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """`python -m <module> SUITE [--results FOLDER]`; add further options to it."""
+    arguments = argparse.ArgumentParser(f"python -m {module}", description=description)
+    arguments.add_argument("suite", help="a suite, such as digits")
+    arguments.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder of results (results)"
+    )
+    return arguments
+
+
+def runs_of(arguments: argparse.Namespace) -> pd.DataFrame:
+    """The frame of the suite asked for; raises UserError if there is no such suite or no run."""
+    suite = load_suite(arguments.suite)
+    return load.runs(arguments.results / suite.name)
+
+
+def run(main: Callable[[], int]) -> None:
+    """Run a command and exit: with its code, or 2 after one line for a user's mistake."""
+    try:
+        code = main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    sys.exit(code)

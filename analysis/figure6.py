@@ -1,0 +1,121 @@
+"""Figure 6 of the paper, redrawn: error against iteration, a panel for each kind of shortcut."""
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
+
+from analysis import checks, paper, select, style
+
+ERRORS = {"train_error": "training error (running)", "test_error": "test error"}
+LINES: dict[str, LineStyleType] = {"train_error": (0, (3.0, 1.5)), "test_error": "-"}
+
+
+def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = None) -> Figure:
+    """Running training error (dashed) and test error (solid) of a suite's runs.
+
+    `frame` as from `load.runs`. A line is the mean over the finished seeds, its band reaches from
+    the lowest to the highest seed; `every_seed` draws each of them too. Partial and diverged runs
+    are thin lines of their own, a cross where one diverged. `columns` of panels: all if None.
+    """
+    runs = select.own(frame)
+    records = select.curves(runs)
+    kinds = select.shortcuts(runs)
+    top = axis_top(runs)
+    unit, label = style.iteration_unit(int(runs["recipe.iterations"].max()))
+    records = records.assign(x=records["iteration"] / unit)
+    with style.theme():
+        figure, panels = style.panels(len(kinds), columns, 4.0, 3.6)
+        for axes, shortcut in zip(panels, kinds, strict=True):
+            panel = records[records["shortcut"] == shortcut]
+            _draw_means(axes, panel[panel["status"] == "finished"])
+            _draw_each(axes, panel if every_seed else panel[panel["status"] != "finished"])
+            for drop in {drop for drops in runs["recipe.drops"] for drop in drops}:
+                axes.axvline(drop / unit, color=style.MUTED, linewidth=0.9, linestyle=":", zorder=1)
+            axes.set(title=style.NAMES[shortcut], xlabel=label, ylabel="error")
+            axes.set_xlim(0, runs["recipe.iterations"].max() / unit)
+        style.percent_axis(panels, top)
+        style.legend(figure, _legend(runs))
+        style.note(figure, leavers(runs, top) + checks.notices(frame))
+    return figure
+
+
+def leavers(runs: pd.DataFrame, top: float | None) -> list[str]:
+    """The networks whose curves end above the axis (`top`, per cent): a sentence each."""
+    if top is None:
+        return []
+    errors = 100 * select.finished(runs).groupby("network", sort=False)[list(ERRORS)].mean()
+    return [
+        f"{network} ends above the axis: train {train:.1f}%, test {test:.1f}%."
+        for network, train, test in errors.itertuples()
+        if max(train, test) > top
+    ]
+
+
+def axis_top(runs: pd.DataFrame) -> float | None:
+    """The paper's axis for the paper's experiment; else as the data wants it."""
+    same = paper.is_reproduced_by(runs["dataset"].iloc[0], runs["recipe.iterations"].iloc[0])
+    return style.PAPER_TOP if same else None
+
+
+def _draw_means(axes: Axes, records: pd.DataFrame) -> None:
+    """A line and a band for each depth and error; `records` of finished runs, `x` their place."""
+    if records.empty:
+        return
+    over_seeds = records.groupby(["depth", "x"])
+    palette = {depth: style.depth_colour(depth) for depth in select.depths(records)}
+    for error, look in LINES.items():
+        # Aggregated here: seaborn's own way takes a second a panel.
+        table = 100 * over_seeds[error].agg(["mean", "min", "max"])
+        sns.lineplot(
+            table.reset_index(),
+            x="x",
+            y="mean",
+            hue="depth",
+            palette=palette,
+            dashes=False,
+            estimator=None,
+            legend=False,
+            linewidth=1.5,
+            linestyle=look,
+            ax=axes,
+        )
+        for depth, colour in palette.items():
+            band = table.loc[depth]
+            axes.fill_between(band.index, band["min"], band["max"], color=colour, alpha=0.18, lw=0)
+
+
+def _draw_each(axes: Axes, records: pd.DataFrame) -> None:
+    """A thin line for each run and error, a cross where one diverged."""
+    for _, of_run in records.groupby("directory"):
+        last = of_run.iloc[-1]
+        colour = style.depth_colour(last["depth"])
+        for error, look in LINES.items():
+            axes.plot(
+                of_run["x"],
+                100 * of_run[error],
+                color=colour,
+                linewidth=0.7,
+                alpha=0.8,
+                linestyle=look,
+            )
+        if last["status"] == "diverged":
+            place = (last["x"], 100 * last["train_error"])
+            axes.plot(
+                *place, "X", color=colour, markersize=8, markeredgecolor=style.PAPER, zorder=5
+            )
+
+
+def _legend(runs: pd.DataFrame) -> list[Line2D]:
+    handles = [
+        Line2D([], [], color=style.depth_colour(depth), linewidth=2.2, label=f"{depth} layers")
+        for depth in select.depths(runs)
+    ]
+    for error, label in ERRORS.items():
+        handles.append(Line2D([], [], color=style.INK, lw=1.3, linestyle=LINES[error], label=label))
+    handles.append(
+        Line2D([], [], color=style.MUTED, linewidth=0.9, linestyle=":", label="learning rate drops")
+    )
+    return handles

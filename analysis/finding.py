@@ -1,0 +1,72 @@
+"""The finding in one sentence, with the budget it holds at."""
+
+import pandas as pd
+
+from analysis import contrasts, select
+from analysis.contrasts import Contrast
+
+PLAIN, RESIDUAL = "plain networks", "residual networks (option A)"
+
+
+def sentence(frame: pd.DataFrame) -> str:
+    """What the runs of a suite show, in a sentence; `frame` as from `load.runs`."""
+    start = f"After {budget(frame)}, "
+    found = contrasts.primary(frame)
+    if not found:
+        return f"{start}nothing can be said: the suite has only one depth."
+    plain, residual, difference = found
+    if not plain.values or not residual.values:
+        lost = sorted({*plain.lost, *residual.lost})
+        return f"{start}nothing can be said yet: {', '.join(lost) or 'a family is not there'}."
+    if plain.interval is None or residual.interval is None:
+        return (
+            f"{start}going from {_span(plain)} changes the training error by {_change(plain)} for"
+            f" {PLAIN} and by {_change(residual)} for {RESIDUAL}: a single pair of runs carries no"
+            " verdict."
+        )
+    return (
+        f"{start}going from {_span(plain)}, {_clause(PLAIN, plain)}, and"
+        f" {_clause(RESIDUAL, residual)}; {_relation(difference)}."
+    )
+
+
+def budget(frame: pd.DataFrame) -> str:
+    """ "64,000 iterations on cifar10" """
+    runs = select.own(frame)
+    budgets = sorted(runs["recipe.iterations"].unique())
+    count = " or ".join(f"{iterations:,}" for iterations in budgets)
+    return f"{count} iterations on {runs['dataset'].iloc[0]}"
+
+
+def points(difference: float) -> str:
+    """A difference of errors in percentage points: "+62.20"."""
+    return f"{100 * difference:+.2f}"
+
+
+def _span(contrast: Contrast) -> str:
+    """ "20 to 56 layers", of "plain: 56 - 20" """
+    deep, _, shallow = contrast.name.partition(": ")[2].partition(" - ")
+    return f"{shallow} to {deep} layers"
+
+
+def _change(contrast: Contrast) -> str:
+    return f"{points(contrast.values[0])} points"
+
+
+def _clause(family: str, contrast: Contrast) -> str:
+    words = {
+        "degrades": f"{family} degrade",
+        "does not degrade": f"{family} do not degrade",
+    }.get(contrast.word, f"whether {family} degrade is undecided")
+    assert contrast.interval is not None
+    low, high = points(contrast.interval.low), points(contrast.interval.high)
+    return (
+        f"{words} (training error {points(contrast.interval.mean)} points, {low} to {high},"
+        f" {contrast.n} seeds{', a run diverged' if contrast.diverged else ''})"
+    )
+
+
+def _relation(difference: Contrast) -> str:
+    if difference.interval is None:
+        return "their difference is undecided"
+    return f"their difference, {points(difference.interval.mean)} points, is {difference.word}"

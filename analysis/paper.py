@@ -1,0 +1,79 @@
+"""What the paper reports and prescribes, and what repeats of it found.
+
+He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", arXiv 1512.03385. All
+errors here are fractions.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+DATASET, ITERATIONS = "cifar10", 64_000  # section 4.2: what the numbers below are about
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What is known of one network's errors after 64k iterations on CIFAR-10."""
+
+    test_error: float | None  # the paper's
+    train_error: float | None  # the paper's, running
+    source: str
+    band: tuple[float, float]  # of the final test error, in which a faithful repeat falls
+
+
+# Table 6 for residual networks, option A (test only; of 110 the mean of 5 runs). Plain networks
+# are read off figure 6 near 64k iterations (test +- 0.001, train +- 0.005). Bands: the range of
+# a dozen public repeats of either, one seed or a mean of several.
+REFERENCES: dict[tuple[str, int], Reference] = {
+    ("none", 20): Reference(0.097, 0.013, "figure 6", (0.090, 0.100)),
+    ("none", 32): Reference(0.100, 0.013, "figure 6", (0.094, 0.106)),
+    ("none", 44): Reference(0.114, 0.026, "figure 6", (0.103, 0.126)),
+    ("none", 56): Reference(0.132, 0.057, "figure 6", (0.118, 0.143)),
+    ("none", 110): Reference(None, None, "section 4.2: above 60%, not shown", (0.60, 1.0)),
+    ("A", 20): Reference(0.0875, None, "table 6", (0.079, 0.090)),
+    ("A", 32): Reference(0.0751, None, "table 6", (0.071, 0.081)),
+    ("A", 44): Reference(0.0717, None, "table 6", (0.068, 0.078)),
+    ("A", 56): Reference(0.0697, None, "table 6", (0.066, 0.076)),
+    ("A", 110): Reference(0.0661, None, "table 6, mean of 5 runs", (0.060, 0.072)),
+}
+
+# Parameters and multiply-adds at 32x32x3 and 10 classes, counted by hand from section 4.2;
+# table 6 gives the parameters in millions: 0.27, 0.46, 0.66, 0.85, 1.7, 19.4.
+SIZES: dict[tuple[str, int], tuple[int, int]] = {
+    ("A", 20): (269_722, 40_551_040),
+    ("A", 32): (464_154, 68_862_592),
+    ("A", 44): (658_586, 97_174_144),
+    ("A", 56): (853_018, 125_485_696),
+    ("A", 110): (1_727_962, 252_887_680),
+    ("A", 1202): (19_421_274, 2_829_238_912),
+    ("B", 20): (272_474, 40_813_184),
+    ("B", 32): (466_906, 69_124_736),
+    ("B", 44): (661_338, 97_436_288),
+    ("B", 56): (855_770, 125_747_840),
+    ("B", 110): (1_730_714, 253_149_824),
+    ("B", 1202): (19_424_026, 2_829_501_056),
+    ("C", 20): (283_962, 42_648_192),
+    ("C", 32): (489_594, 72_532_608),
+    ("C", 44): (695_226, 102_417_024),
+    ("C", 56): (900_858, 132_301_440),
+    ("C", 110): (1_826_202, 266_781_312),
+    ("C", 1202): (20_538_714, 2_986_263_168),
+}
+SIZES |= {("none", depth): SIZES["A", depth] for shortcut, depth in list(SIZES) if shortcut == "A"}
+
+# Section 4.2, as the fields of a recipe; a field that is not here is one it leaves open.
+RECIPE: dict[str, Any] = {
+    "iterations": 64_000,
+    "batch_size": 128,
+    "learning_rate": 0.1,
+    "drops": (32_000, 48_000),
+    "divide_by": 10.0,
+    "momentum": 0.9,
+    "weight_decay": 1e-4,
+    "padding": 4,
+    "flip": True,
+}
+
+
+def is_reproduced_by(dataset: str, iterations: int) -> bool:
+    """Whether errors on this data set after so many iterations compare with the paper's."""
+    return dataset == DATASET and iterations == ITERATIONS

@@ -1,0 +1,77 @@
+"""The statistics behind figures and verdict: pure functions of arrays, n values one a seed."""
+
+import math
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtr, stdtrit
+
+Values = npt.NDArray[np.float64]  # (n,)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval of a mean, in the unit of the values."""
+
+    mean: float
+    low: float
+    high: float
+    level: float  # such as 0.95
+
+
+def t_interval(values: Values, level: float = 0.95) -> Interval:
+    """Student's interval of the mean; (n,) values, n >= 2. Of differences, the paired-t one."""
+    n = len(values)
+    mean = float(np.mean(values))
+    quantile = float(stdtrit(n - 1, (1 + level) / 2))
+    half = quantile * float(np.std(values, ddof=1)) / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, level)
+
+
+def t_p_value(differences: Values) -> float:
+    """Two-sided p of the paired t-test that the mean of (n,) differences is 0; n >= 2."""
+    n = len(differences)
+    mean = float(np.mean(differences))
+    error = float(np.std(differences, ddof=1)) / math.sqrt(n)
+    if error == 0:  # all equal: as sure as can be, unless they are all 0
+        return 1.0 if mean == 0 else 0.0
+    return 2 * float(stdtr(n - 1, -abs(mean) / error))
+
+
+def holm_levels(p_values: list[float], alpha: float = 0.05) -> list[float]:
+    """The confidence level of each of m intervals after Holm's step-down procedure.
+
+    The smallest p is held against alpha/m, the next against alpha/(m-1), and so on; from the
+    first that fails on, the rest keep its alpha. An interval at level 1 - (its alpha) then
+    excludes 0 exactly where Holm's test rejects, so that among true zeros the chance of any
+    false "differs from 0" is at most alpha. Each interval alone has a level of at least
+    1 - alpha; together they cover for sure only while none rejects.
+    """
+    levels = [0.0] * len(p_values)
+    stopped = False
+    share = alpha
+    for rank, index in enumerate(np.argsort(p_values, kind="stable")):
+        if not stopped:
+            share = alpha / (len(p_values) - rank)
+        levels[index] = 1 - share
+        stopped = stopped or p_values[index] > share
+    return levels
+
+
+def sign_flip_p_value(differences: Values) -> float:
+    """One-sided p of the exact sign-flip test that the mean of (n,) differences is above 0.
+
+    The share of all 2^n choices of signs whose mean is at least the observed one: it assumes
+    nothing but that a difference is as likely to fall to either side.
+    """
+    signs = np.array(list(product((1.0, -1.0), repeat=len(differences))))
+    means = signs @ differences / len(differences)
+    observed = float(np.mean(differences))
+    return float(np.mean(means >= observed - 1e-12 * max(1.0, abs(observed))))
+
+
+def sign_flip_floor(n: int) -> float:
+    """The smallest one-sided p that the exact sign-flip test can give with n pairs."""
+    return 0.5**n

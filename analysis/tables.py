@@ -1,0 +1,126 @@
+"""Table 6 of the paper, ours beside its own: final errors of every network, with parameters."""
+
+import html
+from typing import Any
+
+import pandas as pd
+
+from analysis import paper, select
+
+TRAIN, TEST = "precise_train_error", "test_error"
+
+
+def final_errors(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a network: parameters, n, last epoch, mean and deviation of the final errors.
+
+    `frame` as from `load.runs`; errors are fractions, deviations are the sample's (n - 1), over
+    the finished seeds. Where the suite is the paper's, its error and the acceptance band stand
+    beside. `remark` names the runs that are not finished.
+    """
+    runs = select.own(frame)
+    last = select.finals(runs)
+    rows = []
+    for network, of_network in last.groupby("network", sort=False):
+        done = of_network[of_network["status"] == "finished"]
+        first = of_network.iloc[0]
+        rows.append(
+            {
+                "network": network,
+                "parameters": first["parameters"],
+                "n": len(done),
+                "epoch": done["epoch"].max() if len(done) else pd.NA,
+                "train_mean": done[TRAIN].mean(),
+                "train_deviation": done[TRAIN].std(),
+                "test_mean": done[TEST].mean(),
+                "test_deviation": done[TEST].std(),
+                **_reference(first, done[TEST].mean()),
+                "remark": _remark(of_network),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _reference(run: pd.Series, test_error: float) -> dict[str, Any]:
+    reference = None
+    if paper.is_reproduced_by(run["dataset"], run["recipe.iterations"]):
+        reference = paper.REFERENCES.get((run["shortcut"], run["depth"]))
+    low, high = reference.band if reference else (float("nan"), float("nan"))
+    compared = reference is not None and not pd.isna(test_error)
+    return {
+        "paper_test": reference.test_error if reference else None,
+        "band_low": low,
+        "band_high": high,
+        "in_band": ("yes" if low <= test_error <= high else "no") if compared else "",
+    }
+
+
+def _remark(of_network: pd.DataFrame) -> str:
+    counts = of_network["status"].value_counts()
+    words = [
+        f"{counts[status]} {status}"
+        for status in ("diverged", "partial", "missing")
+        if status in counts
+    ]
+    return ", ".join(words)
+
+
+def cells(table: pd.DataFrame) -> list[list[str]]:
+    """Header and rows for people: per cent, and the paper's columns only where there are any."""
+    with_paper = bool(table["band_low"].notna().any())
+    header = ["network", "parameters", "n", "epoch", "train error %", "test error %"]
+    header += ["paper %", "band %", "in band"] if with_paper else []
+    rows = [header + ([""] if table["remark"].any() else [])]
+    for row in table.to_dict("records"):
+        line = [
+            row["network"],
+            f"{row['parameters']:,}",
+            str(row["n"]),
+            "" if pd.isna(row["epoch"]) else str(row["epoch"]),
+            _mean(row["train_mean"], row["train_deviation"]),
+            _mean(row["test_mean"], row["test_deviation"]),
+        ]
+        if with_paper:
+            band = f"{100 * row['band_low']:.1f}-{100 * row['band_high']:.1f}"
+            line += [_percent(row["paper_test"]), "" if pd.isna(row["band_low"]) else band]
+            line += [row["in_band"]]
+        rows.append(line + ([row["remark"]] if len(rows[0]) > len(line) else []))
+    return rows
+
+
+def _percent(error: float | None) -> str:
+    return "" if error is None or pd.isna(error) else f"{100 * error:.2f}"
+
+
+def _mean(mean: float, deviation: float) -> str:
+    spread = "" if pd.isna(deviation) else f" ± {100 * deviation:.2f}"
+    return _percent(mean) + spread
+
+
+def as_text(rows: list[list[str]]) -> str:
+    """Aligned columns for a terminal: the first to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        first, *rest = [
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join([first, *rest]).rstrip())
+    return "\n".join(lines)
+
+
+def as_markdown(rows: list[list[str]]) -> str:
+    header, *body = rows
+    rule = ["---"] + ["---:"] * (len(header) - 1)
+    return "\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *body]) + "\n"
+
+
+def as_html(rows: list[list[str]]) -> str:
+    header, *body = ([html.escape(cell) for cell in row] for row in rows)
+    lines = ["<table>", f"<thead><tr>{_row('th', header)}</tr></thead>", "<tbody>"]
+    lines += [f"<tr>{_row('td', row)}</tr>" for row in body]
+    return "\n".join([*lines, "</tbody>", "</table>"]) + "\n"
+
+
+def _row(tag: str, row: list[str]) -> str:
+    return "".join(f"<{tag}>{cell}</{tag}>" for cell in row)

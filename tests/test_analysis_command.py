@@ -1,0 +1,55 @@
+"""`python -m analysis` as a user runs it: what it prints and writes."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from analysis_results import Options, write_suite
+
+from analysis import __main__ as draw
+from analysis import command
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["analysis", *arguments])
+    with pytest.raises(SystemExit) as exit_:
+        command.run(draw.main)
+    return int(str(exit_.value.code))
+
+
+def test_figures_table_paths_and_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_suite(tmp_path, "digits", Options(seeds=(0, 1, 2)))
+    assert run(monkeypatch, "digits", "--results", str(tmp_path)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:4] == ["network", "parameters", "n", "epoch"]
+    for name in ("figure-6", "degradation"):
+        path = folder / "figures" / f"{name}.png"
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert str(path) in lines
+    assert lines[-1].startswith(
+        "After 450 iterations on digits, going from 20 to 56 layers, plain networks degrade"
+    )
+    assert "residual networks (option A) do not degrade" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("suite", "message"),
+    [
+        ("digts", "error: unknown suite 'digts'; did you mean digits?"),
+        ("digits", "error: no runs in "),
+    ],
+)
+def test_mistakes_are_one_line_and_code_2(
+    suite: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(monkeypatch, suite, "--results", str(tmp_path)) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(message)
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
