@@ -88,20 +88,25 @@ class RunDirectory:
         """run.json: `identity`, `attempts` (one entry of provenance each); None if new."""
         return _read_json(self.run_json)
 
-    def write_description(self, description: dict[str, Any]) -> None:
-        """Write run.json, in a directory that is made if need be; raises UserError if it cannot."""
+    def create(self) -> None:
+        """Make the directory if it is not there; raises UserError if nothing can be written."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            _write_json(self.run_json, description)
+            (self.path / ".lock").touch()
         except OSError as error:
             raise UserError(f"cannot write results to {self.path}: {error.strerror}") from error
 
+    def write_description(self, description: dict[str, Any]) -> None:
+        _write_json(self.run_json, description)
+
     def check_identity(self, identity: dict[str, Any]) -> None:
-        """Raise UserError if the directory belongs to a run with another identity."""
+        """Raise UserError if the directory belongs to a run that differs in a key of `identity`."""
         description = self.description()
         if description is None:
             return
-        there, wanted = _flat(description["identity"]), _flat(identity)
+        whole = description["identity"]
+        there = _flat({key: whole[key] for key in identity if key in whole})
+        wanted = _flat(identity)
         differing = [
             f"{key} is {there.get(key)!r} there, {wanted.get(key)!r} now"
             for key in sorted(there.keys() | wanted.keys())

@@ -1,6 +1,6 @@
 """The learning rate, as a closed form of the iteration (section 4.2)."""
 
-from resnet_bench.experiments import Recipe
+from resnet_bench.specification import Recipe
 
 
 def learning_rate_at(iteration: int, recipe: Recipe) -> float:

@@ -7,7 +7,7 @@ counted, the linear layer with bias; multiply-adds of convolutions and of the li
 from dataclasses import dataclass
 
 from resnet_bench.datasets import Dataset
-from resnet_bench.experiments import Network
+from resnet_bench.specification import Network
 
 STAGE_WIDTHS = (16, 32, 64)  # channels of the three stages, section 4.2
 

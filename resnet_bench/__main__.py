@@ -1,0 +1,239 @@
+"""The command line. It carries facts of this machine only; what decides a result is in the suite.
+
+torch, wandb and pandas are imported inside the commands that need them, so that --help and list
+answer at once.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resnet_bench.datasets import DATASETS
+from resnet_bench.errors import UserError, did_you_mean
+from resnet_bench.experiments import Run, find_experiment, load_suite, suite_names
+from resnet_bench.records import RunDirectory
+from resnet_bench.sizes import network_size
+
+if TYPE_CHECKING:
+    from resnet_bench.progress import Machine
+
+app = typer.Typer(
+    help="Matched plain and residual networks, trained and compared (He et al. 2015).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+
+SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a suite in experiments/")]
+ExperimentName = Annotated[
+    str, typer.Argument(metavar="EXPERIMENT", help="suite/network, such as digits/plain-56")
+]
+Results = Annotated[
+    Path, typer.Option("--results", envvar="RESNET_BENCH_RESULTS", help="folder of the results")
+]
+DataFolder = Annotated[
+    Path | None,
+    typer.Option("--data-dir", envvar="RESNET_BENCH_DATA", help="folder of the data sets"),
+]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda or cuda:N; a GPU is used where there is one")
+]
+Wandb = Annotated[
+    str | None,
+    typer.Option(
+        "--wandb", help="online, offline or disabled; online where the environment has a key"
+    ),
+]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(help="stop in time with everything on disk, exit code 75; 9m, 90s, 1.5h"),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="recipe.key=value: another experiment, with another name"),
+]
+RESULTS = Path("results")
+
+
+@app.command("list")
+def list_experiments(
+    suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
+) -> None:
+    """List the suites, or the experiments of one with their sizes."""
+    if suite is None:
+        for name in suite_names():
+            typer.echo(f"{name:<16}{load_suite(name).question}")
+        return
+    loaded = load_suite(suite)
+    typer.echo(loaded.description + "\n")
+    typer.echo(f"{'experiment':<32}{'parameters':>12}{'multiply-adds':>16}")
+    for experiment in loaded.experiments:
+        size = network_size(experiment.network, experiment.dataset)
+        typer.echo(f"{experiment.name:<32}{size.parameters:>12,}{size.multiply_adds:>16,}")
+
+
+@app.command()
+def run(
+    experiment: ExperimentName,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    settings: Settings = None,
+    device: Device = None,
+    data_dir: DataFolder = None,
+    results: Results = RESULTS,
+    wandb: Wandb = None,
+    time_limit: TimeLimit = None,
+) -> None:
+    """Train one experiment, by name."""
+    found = find_experiment(experiment, tuple(settings or ()))
+    machine = _machine(results, device, data_dir, wandb)
+    _train([Run(found, seed)], machine, 1, time_limit)
+
+
+@app.command()
+def sweep(
+    suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="3 means seeds 0, 1 and 2")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="processes on a CPU; one a core if not given")
+    ] = None,
+    device: Device = None,
+    data_dir: DataFolder = None,
+    results: Results = RESULTS,
+    wandb: Wandb = None,
+    time_limit: TimeLimit = None,
+) -> None:
+    """Train every experiment of a suite; what is finished is skipped, what is not is resumed."""
+    loaded = load_suite(suite or choose_suite(device))
+    runs = [Run(experiment, seed) for seed in range(seeds) for experiment in loaded.experiments]
+    _train(runs, _machine(results, device, data_dir, wandb), workers, time_limit)
+
+
+@app.command("default-suite")
+def default_suite(device: Device = None) -> None:
+    """Print the suite that a sweep takes when none is named."""
+    typer.echo(choose_suite(device))
+
+
+@app.command()
+def status(suite: SuiteName, results: Results = RESULTS) -> None:
+    """Say how far each run of a suite is."""
+    loaded = load_suite(suite)
+    folder = results / suite
+    names = [experiment.network_name for experiment in loaded.experiments]
+    changed = (path.name for path in folder.glob("*+*") if path.is_dir())
+    for name in [*names, *sorted(changed)]:
+        experiment = find_experiment(f"{suite}/{name}")
+        directories = sorted(folder.glob(f"{name}/seed-*")) or [folder / name / "seed-0"]
+        for directory in map(RunDirectory, directories):
+            rows = directory.rows()
+            iteration = rows[-1].iteration if rows else 0
+            epochs = f"{len(rows):>4} epochs, iteration {iteration} of "
+            typer.echo(
+                f"{name:<24}{directory.path.name:<10}{directory.status():<10}"
+                f"{epochs}{experiment.recipe.iterations}"
+            )
+
+
+@app.command()
+def data(dataset: str, data_dir: DataFolder = None) -> None:
+    """Fetch a data set, if need be, and verify it."""
+    from resnet_bench.sources import load_dataset
+
+    if dataset not in DATASETS:
+        raise UserError(f"unknown data set {dataset!r}{did_you_mean(dataset, DATASETS)}")
+    train, test = load_dataset(DATASETS[dataset], data_dir)
+    typer.echo(
+        f"{dataset}: {len(train.labels)} training and {len(test.labels)} test images, verified"
+    )
+
+
+@app.command()
+def export(
+    experiment: ExperimentName,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    settings: Settings = None,
+    output: Annotated[
+        Path | None, typer.Option(help="weights.pt beside the run if not given")
+    ] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Write a run's weights as a plain state dict, for torch.load."""
+    from resnet_bench.checkpoints import export_weights
+
+    run = Run(find_experiment(experiment, tuple(settings or ())), seed)
+    directory = RunDirectory(run.directory(results))
+    target = output or directory.path / "weights.pt"
+    export_weights(directory.checkpoint, target)
+    typer.echo(str(target))
+
+
+def choose_suite(device: str | None) -> str:
+    """The paper's suite where there is a GPU, the embedded one elsewhere; says which and why."""
+    from resnet_bench.sweep import find_devices
+
+    if find_devices(device) != ["cpu"]:
+        typer.echo(
+            "CUDA GPU found: suite cifar10, the paper's sweep (SUITE=digits for minutes)", err=True
+        )
+        return "cifar10"
+    typer.echo(
+        "No CUDA GPU: suite digits, 8x8 scans, minutes (SUITE=cifar10-short for real CIFAR-10 on "
+        "a CPU, SUITE=cifar10 for the paper's sweep)",
+        err=True,
+    )
+    return "digits"
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in "90s", "9m", "1.5h" or "540"; raises UserError for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if not match:
+        raise UserError(f"time limit {text!r} is not a duration; write 90s, 9m or 1.5h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def _machine(
+    results: Path, device: str | None, data_dir: Path | None, wandb: str | None
+) -> "Machine":
+    from resnet_bench.progress import Machine
+    from resnet_bench.tracking import choose_mode
+
+    if wandb not in (None, "online", "offline", "disabled"):
+        raise UserError(f"--wandb {wandb!r}: use online, offline or disabled")
+    return Machine(results, device, data_dir, choose_mode(wandb))  # type: ignore[arg-type]
+
+
+def _train(
+    runs: list[Run], machine: "Machine", workers: int | None, time_limit: str | None
+) -> None:
+    """Train the runs and exit with the sweep's code, saying what went wrong."""
+    from resnet_bench.sweep import sweep as train_all
+
+    limit = parse_duration(time_limit) if time_limit else None
+    outcome = train_all(runs, machine, workers=workers, time_limit=limit)
+    for mistake in dict.fromkeys(outcome.mistakes):
+        typer.echo(f"error: {mistake}", err=True)
+    for crash in outcome.crashes:
+        typer.echo(crash, err=True)
+    typer.echo(outcome.in_words(len(runs)))
+    raise typer.Exit(outcome.exit_code())
+
+
+def main() -> None:
+    """Run the command line; the user's mistakes are one line and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:  # `... list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Batches as a pure function of (recipe, seed, iteration): the other half of what makes a match.
+
+Order, crops and flips of an epoch depend on (seed, epoch) alone, never on the network, the
+device or a global random stream, so all networks of a suite see the same images in the same
+order, and a run can be resumed at any iteration.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_bench.specification import Recipe
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Which images a batch holds and how each is cropped and flipped; B images."""
+
+    index: NDArray[np.int64]  # (B,) position in the training set
+    top: NDArray[np.int64]  # (B,) first row of the crop in the padded image, in pixels
+    left: NDArray[np.int64]  # (B,)
+    flip: NDArray[np.bool_]  # (B,) mirrored left to right
+
+    def __getitem__(self, part: slice) -> "Draw":
+        return Draw(self.index[part], self.top[part], self.left[part], self.flip[part])
+
+
+class BatchStream:
+    """The training batches of one seed, for `images` training images under `recipe`.
+
+    With `last_batch = "run-on"` batches of a fixed size run on across the border of two epochs,
+    so that iterations are the clock (64k iterations of the paper are 163.84 epochs).
+    """
+
+    def __init__(self, recipe: Recipe, images: int, seed: int) -> None:
+        self.recipe = recipe
+        self.images = images
+        self.seed = seed
+
+    def draw(self, iteration: int) -> Draw:
+        """The batch of `iteration`, counted from 0."""
+        size, images = self.recipe.batch_size, self.images
+        if self.recipe.last_batch != "run-on":
+            epoch, number = divmod(iteration, self.iterations_per_epoch())
+            return self.epoch(epoch)[number * size : (number + 1) * size]
+        pieces, start, end = [], iteration * size, (iteration + 1) * size
+        while start < end:
+            epoch, offset = divmod(start, images)
+            piece = self.epoch(epoch)[offset : offset + end - start]
+            pieces.append(piece)
+            start += len(piece.index)
+        return pieces[0] if len(pieces) == 1 else _concatenate(pieces)
+
+    def epoch(self, epoch: int) -> Draw:
+        """The tables of a whole epoch, counted from 0: (N,) each."""
+        recipe = self.recipe
+        return _epoch_tables(self.images, self.seed, epoch, recipe.padding, recipe.flip)
+
+    def iterations_per_epoch(self) -> int:
+        """Whole batches an epoch, for the last-batch policies that have a fixed number."""
+        whole, rest = divmod(self.images, self.recipe.batch_size)
+        return whole + (1 if rest and self.recipe.last_batch == "short" else 0)
+
+    def epoch_end(self, epoch: int) -> int:
+        """The iteration after which record `epoch` (1 is the first) is due."""
+        if self.recipe.last_batch == "run-on":
+            return -(-epoch * self.images // self.recipe.batch_size)  # rounded up
+        return epoch * self.iterations_per_epoch()
+
+    def digest(self) -> str:
+        """SHA-256 over the tables of all epochs that the recipe's iterations touch."""
+        sha = hashlib.sha256(f"{self.recipe.batch_size} {self.recipe.last_batch} ".encode())
+        epoch = 0
+        while self.epoch_end(epoch) < self.recipe.iterations:
+            tables = self.epoch(epoch)
+            sha.update(tables.index.astype("<i4").tobytes())
+            sha.update(tables.top.astype(np.uint8).tobytes())
+            sha.update(tables.left.astype(np.uint8).tobytes())
+            sha.update(tables.flip.astype(np.uint8).tobytes())
+            epoch += 1
+        return sha.hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _epoch_tables(images: int, seed: int, epoch: int, padding: int, flip: bool) -> Draw:
+    # Seed and epoch are mixed, not added, so that neighbouring seeds share no shuffle. Only the
+    # raw words of the generator are used: numpy promises them for ever, unlike `permutation`.
+    words = np.random.PCG64(np.random.SeedSequence((seed, epoch)))
+    order = np.argsort(words.random_raw(images), kind="stable")
+    offsets = words.random_raw(2 * images) % (2 * padding + 1)
+    mirrored = words.random_raw(images) >> 63  # the top bit
+    return Draw(
+        index=order.astype(np.int64),
+        top=offsets[:images].astype(np.int64),
+        left=offsets[images:].astype(np.int64),
+        flip=mirrored.astype(bool) & flip,
+    )
+
+
+def _concatenate(pieces: list[Draw]) -> Draw:
+    return Draw(
+        np.concatenate([piece.index for piece in pieces]),
+        np.concatenate([piece.top for piece in pieces]),
+        np.concatenate([piece.left for piece in pieces]),
+        np.concatenate([piece.flip for piece in pieces]),
+    )

@@ -1,0 +1,63 @@
+"""A member's whole state on disk, so that training goes on from any iteration bit for bit."""
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from resnet_bench.errors import UserError
+from resnet_bench.records import write_atomically
+from resnet_bench.training import Member, Totals
+
+PLAIN_FIELDS = ("iteration", "records", "interval_seconds", "seconds")
+
+
+def save(member: Member, path: Path) -> None:
+    """Write the state of `member` to `path`, in one step: a kill leaves the old one or the new."""
+    state: dict[str, Any] = {name: getattr(member, name) for name in PLAIN_FIELDS}
+    state["network"] = member.network.state_dict()
+    state["optimizer"] = member.optimizer.state_dict()
+    state["totals"] = vars(member.totals)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load(member: Member, path: Path) -> None:
+    """Put `member` into the state saved at `path`, in place.
+
+    Raises UserError if the file is damaged or belongs to another network.
+    """
+    try:
+        state = torch.load(path, map_location=member.device, weights_only=True)
+        member.network.load_state_dict(state["network"])
+        member.optimizer.load_state_dict(state["optimizer"])
+        _load_totals(member.totals, state["totals"])
+        for name in PLAIN_FIELDS:
+            setattr(member, name, state[name])
+        member.diverged_at = int(member.totals.first_bad.item()) or None
+    except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path}: damaged, or of another version; delete it to restart") from error
+
+
+def export_weights(checkpoint: Path, output: Path) -> None:
+    """Write the network's state dict of `checkpoint` to `output`; raises UserError if it cannot."""
+    if not checkpoint.exists():
+        raise UserError(f"{checkpoint} is not there; train the run first")
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        buffer = io.BytesIO()
+        torch.save(state["network"], buffer)
+    except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(f"{checkpoint}: damaged, or of another version") from error
+    try:
+        write_atomically(output, buffer.getvalue())
+    except OSError as error:
+        raise UserError(f"cannot write {output}: {error.strerror}") from error
+
+
+def _load_totals(totals: Totals, values: dict[str, torch.Tensor]) -> None:
+    for name, tensor in vars(totals).items():
+        tensor.copy_(values[name])

@@ -1,0 +1,89 @@
+"""A verified data set as tensors on a device: whole batches, no work image by image.
+
+Section 4.2's preprocessing: subtract the per-pixel mean of the training images; for training,
+pad 4 zero pixels on each side, crop at random, flip at random; test images as they are.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from resnet_bench.batches import Draw
+from resnet_bench.datasets import Dataset
+from resnet_bench.experiments import Experiment
+from resnet_bench.sources import Images
+
+EVALUATION_BATCH = 500  # images; the result does not depend on it, the memory does
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images and labels that belong together, on a device."""
+
+    pixels: Tensor  # uint8 (N, H, W, C)
+    labels: Tensor  # int64 (N,)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class TrainingData:
+    """The training, validation and test images of an experiment, ready for a network.
+
+    Pixels stay uint8, as (N, H, W, C), so that CIFAR-10 takes 180 MB and a batch comes out in
+    channels_last order; the mean is subtracted batch by batch.
+    """
+
+    def __init__(
+        self, experiment: Experiment, train: Images, test: Images, device: torch.device
+    ) -> None:
+        recipe = experiment.recipe
+        count = experiment.train_images
+        self.dataset: Dataset = experiment.dataset
+        self.device = device
+        self.padding = recipe.padding
+        self.pad_before_mean = recipe.pad == "before-mean"
+        # Held-out images are the last ones; CIFAR-10 and the digits come in random order.
+        self.train = _part(train, slice(0, count), device)
+        self.validation = _part(train, slice(count, None), device)
+        self.test = _part(test, slice(None), device)
+        mean = train.pixels[:count].mean(axis=0, dtype=np.float64) / self.dataset.largest_pixel
+        self.mean = torch.from_numpy(mean).float().permute(1, 2, 0).contiguous().to(device)
+        # Zeros after the mean was subtracted are pixels equal to a mean of zero: with both padded
+        # by zeros, padding before and after subtraction are the same gather.
+        border = (0, 0, self.padding, self.padding, self.padding, self.padding)
+        self.padded_pixels = F.pad(self.train.pixels, border)
+        self.padded_mean = F.pad(self.mean, border)
+
+    def batch(self, draw: Draw) -> tuple[Tensor, Tensor]:
+        """A training batch: images float32 (B, C, H, W), channels_last; labels int64 (B,)."""
+        side = self.dataset.side
+        index = torch.from_numpy(draw.index).to(self.device)
+        steps = np.arange(side)
+        columns = np.where(draw.flip[:, None], steps[::-1], steps) + draw.left[:, None]
+        rows = torch.from_numpy(steps + draw.top[:, None]).to(self.device)[:, :, None]
+        cols = torch.from_numpy(columns).to(self.device)[:, None, :]
+        pixels = self.padded_pixels[index[:, None, None], rows, cols]  # (B, H, W, C)
+        mean = self.mean if self.pad_before_mean else self.padded_mean[rows, cols]
+        return self._normalized(pixels, mean), self.train.labels[index]
+
+    def plain_batches(self, part: Part, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The images of `part` in order, un-augmented, `size` at a time; the last may be short."""
+        for start in range(0, len(part), size):
+            pixels = part.pixels[start : start + size]
+            yield self._normalized(pixels, self.mean), part.labels[start : start + size]
+
+    def _normalized(self, pixels: Tensor, mean: Tensor) -> Tensor:
+        """Pixels (B, H, W, C) less their mean, on a scale where the largest pixel is 1."""
+        images = pixels.float().div_(self.dataset.largest_pixel).sub_(mean)
+        return images.permute(0, 3, 1, 2)  # a view, in channels_last order
+
+
+def _part(images: Images, part: slice, device: torch.device) -> Part:
+    pixels = np.ascontiguousarray(images.pixels[part].transpose(0, 2, 3, 1))
+    labels = images.labels[part].astype(np.int64)
+    return Part(torch.from_numpy(pixels).to(device), torch.from_numpy(labels).to(device))

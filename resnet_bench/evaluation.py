@@ -1,0 +1,77 @@
+"""Losses and errors of a network as it stands, and the re-estimated batch norm statistics."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from resnet_bench.data import EVALUATION_BATCH, Part, TrainingData
+from resnet_bench.precision import autocast
+from resnet_bench.specification import Precision, Recipe
+
+
+@dataclass(frozen=True)
+class Score:
+    """Means over a set of images: cross-entropy in nats, error as a fraction."""
+
+    loss: float
+    error: float
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, data: TrainingData, part: Part, precision: Precision) -> Score:
+    """The score of `network` in evaluation mode on the un-augmented images of `part`."""
+    training = network.training
+    network.eval()
+    loss = torch.zeros((), dtype=torch.float64, device=data.device)
+    wrong = torch.zeros((), dtype=torch.int64, device=data.device)
+    for images, labels in data.plain_batches(part, EVALUATION_BATCH):
+        with autocast(precision, data.device):
+            logits = network(images)
+        loss += F.cross_entropy(logits.float(), labels, reduction="sum")
+        wrong += (logits.argmax(dim=1) != labels).sum()
+    network.train(training)
+    return Score(loss.item() / len(part), wrong.item() / len(part))
+
+
+@contextmanager
+def precise_batch_norm(
+    network: nn.Module, data: TrainingData, recipe: Recipe, precision: Precision
+) -> Iterator[None]:
+    """Within the context, batch norm's statistics are the mean over un-augmented training batches.
+
+    Running statistics lag behind the weights, and deep plain networks can look degraded for that
+    reason alone. They, and everything else, are restored afterwards, in place.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    saved = [(norm.momentum, [b.clone() for b in norm.buffers()]) for norm in norms]
+    training = network.training
+    try:
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # PyTorch's cumulative average
+        _estimate_statistics(network, data, recipe, precision)
+        yield
+    finally:
+        network.train(training)
+        for norm, (momentum, buffers) in zip(norms, saved, strict=True):
+            norm.momentum = momentum
+            for buffer, value in zip(norm.buffers(), buffers, strict=True):
+                buffer.copy_(value)
+
+
+@torch.no_grad()
+def _estimate_statistics(
+    network: nn.Module, data: TrainingData, recipe: Recipe, precision: Precision
+) -> None:
+    size = recipe.batch_size
+    # Whole batches only: a short one would weigh as much as the others in the average.
+    count = min(recipe.precise_batches, len(data.train) // size)
+    network.train()
+    for images, _ in islice(data.plain_batches(data.train, size), count):
+        with autocast(precision, data.device):
+            network(images)

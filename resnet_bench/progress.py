@@ -1,0 +1,67 @@
+"""What a sweep and its workers tell each other; no torch, so that the parent starts at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from resnet_bench.experiments import Run
+from resnet_bench.records import EpochRecord, RunDirectory
+from resnet_bench.sizes import network_size
+from resnet_bench.tracking import Mode
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Facts of this machine and this call; none of them changes a result."""
+
+    results: Path
+    device: str | None = None  # "cpu", "cuda", "cuda:1"; None picks a GPU where there is one
+    data_folder: Path | None = None
+    wandb_mode: Mode = "disabled"
+    checkpoint_seconds: float = 30.0  # between checkpoints; resuming is exact from any iteration
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: sent at safe points and when it ends."""
+
+    run: Run
+    iteration: int
+    status: Literal["training", "stopped", "finished", "diverged"]
+    seconds: float = 0.0  # training time over all attempts
+    last_record: EpochRecord | None = None
+
+    def __str__(self) -> str:
+        """The line for a run that has ended."""
+        name = f"{self.run.experiment.network_name} seed {self.run.seed}"
+        row = self.last_record
+        if self.status == "diverged" or row is None:
+            return f"{name:<22} {self.status} at iteration {self.iteration}"
+        train = row.train_error if row.clean_train_error is None else row.clean_train_error
+        errors = f"train error {train:7.2%}   test error {row.test_error:7.2%}"
+        return f"{name:<22} {errors}   {self.seconds:7.1f} s"
+
+
+def finished(run: Run, machine: Machine) -> Progress | None:
+    """How `run` ended, if it has; raises UserError if its directory belongs to another recipe."""
+    directory = RunDirectory(run.directory(machine.results))
+    directory.check_identity({**run.experiment.identity(), "seed": run.seed})
+    summary = directory.summary()
+    if summary is None:
+        return None
+    rows = directory.rows()
+    last = rows[-1] if rows else None
+    return Progress(run, summary.iteration, summary.status, summary.seconds, last)
+
+
+def work(run: Run) -> float:
+    """Multiply-adds of the whole training, one pass forward: what progress is measured in."""
+    recipe = run.experiment.recipe
+    size = network_size(run.experiment.network, run.experiment.dataset)
+    return float(size.multiply_adds) * recipe.batch_size * recipe.iterations
+
+
+def may_have_gpu() -> bool:
+    """False where there is surely no CUDA GPU: a look that costs no import of torch."""
+    drivers = ("/dev/nvidiactl", "/dev/nvidia0", "/proc/driver/nvidia", "/dev/dxg")
+    return any(Path(driver).exists() for driver in drivers)

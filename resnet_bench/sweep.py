@@ -1,0 +1,261 @@
+"""Many runs on one machine: a process a core, or a process a GPU, and one bar for the whole.
+
+On a CPU a group is one run in one single-threaded process; on a GPU it is all runs of one seed.
+"""
+
+import os
+import queue
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from types import FrameType
+from typing import Any
+
+from tqdm import tqdm
+
+from resnet_bench.errors import UserError
+from resnet_bench.experiments import Run
+from resnet_bench.progress import Machine, Progress, finished, may_have_gpu, work
+from resnet_bench.workers import (
+    environment_of_workers,
+    seconds_per_work,
+    start_worker,
+    train_group,
+)
+
+HOUR = 3600.0
+
+
+@dataclass
+class Outcome:
+    """What became of a sweep."""
+
+    ended: list[Progress] = field(default_factory=list)
+    mistakes: list[str] = field(default_factory=list)  # what the user can put right
+    crashes: list[str] = field(default_factory=list)
+    interrupted_by: int | None = None  # a signal's number
+    out_of_time: bool = False
+
+    def exit_code(self) -> int:
+        """0 done, 1 crashed, 2 a mistake, 3 a run diverged, 75 resumable, 130 interrupted."""
+        if self.interrupted_by == signal.SIGINT:
+            return 130
+        if self.interrupted_by == signal.SIGTERM or self.out_of_time:
+            return 75
+        if self.crashes:
+            return 1
+        if self.mistakes:
+            return 2
+        return 3 if any(end.status == "diverged" for end in self.ended) else 0
+
+    def in_words(self, runs: int) -> str:
+        """One line on what became of the `runs` that were asked for."""
+        counts = {
+            status: sum(end.status == status for end in self.ended)
+            for status in ("finished", "diverged")
+        }
+        parts = [f"{counts['finished']} of {runs} runs finished"]
+        if counts["diverged"]:
+            parts.append(f"{counts['diverged']} diverged")
+        if self.interrupted_by is not None or self.out_of_time:
+            parts.append("stopped; the same command goes on from here")
+        return ", ".join(parts)
+
+
+def group_runs(runs: Sequence[Run], *, one_by_one: bool) -> list[list[Run]]:
+    """The runs as groups, longest first, so that the last ones to finish are short."""
+    if one_by_one:
+        groups = [[run] for run in runs]
+    else:
+        by_batches: dict[Any, list[Run]] = {}
+        for run in runs:
+            by_batches.setdefault(_batches(run), []).append(run)
+        groups = list(by_batches.values())
+    return sorted(groups, key=lambda group: -sum(work(run) for run in group))
+
+
+def _batches(run: Run) -> tuple[Any, ...]:
+    """What decides a run's batches and precision: equal for runs that can share a group."""
+    recipe = run.experiment.recipe
+    data = (run.experiment.dataset.name, recipe.train_images, recipe.pad, recipe.precision)
+    return (*data, run.seed, recipe.batch_size, recipe.padding, recipe.flip, recipe.last_batch)
+
+
+def sweep(
+    runs: Sequence[Run],
+    machine: Machine,
+    *,
+    workers: int | None = None,
+    time_limit: float | None = None,
+) -> Outcome:
+    """Train `runs`, skipping what is finished; `workers` processes, None for one a core or GPU.
+
+    Stops at a safe point after `time_limit` seconds, or on Ctrl-C or SIGTERM; a second one kills.
+    """
+    deadline = None if time_limit is None else time.monotonic() + time_limit
+    outcome = Outcome()
+    pending = []
+    for run in runs:
+        try:
+            done = finished(run, machine)
+        except UserError as error:
+            outcome.mistakes.append(str(error))
+            continue
+        if done is None:
+            pending.append(run)
+        else:
+            outcome.ended.append(done)
+    if pending:
+        devices = find_devices(machine.device)
+        groups = group_runs(pending, one_by_one=devices == ["cpu"])
+        if devices == ["cpu"]:
+            devices *= workers or len(os.sched_getaffinity(0))
+        devices = devices[: len(groups)]
+        _Pool(groups, machine, devices, deadline, outcome).run()
+    return outcome
+
+
+def find_devices(wanted: str | None) -> list[str]:
+    """The devices to work on: the one `wanted`, or all GPUs, or the CPU where there are none.
+
+    Raises UserError if the one wanted is not there.
+    """
+    if wanted == "cpu" or (wanted is None and not may_have_gpu()):
+        return ["cpu"]
+    import torch
+
+    from resnet_bench.precision import find_device
+
+    device = find_device(wanted)
+    if wanted is not None or device.type == "cpu":
+        return [str(device)]
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+
+
+class _Pool:
+    """The processes of one sweep, and what they report."""
+
+    def __init__(
+        self,
+        groups: list[list[Run]],
+        machine: Machine,
+        devices: list[str],
+        deadline: float | None,
+        outcome: Outcome,
+    ) -> None:
+        self.groups, self.machine, self.devices = groups, machine, devices
+        self.deadline, self.outcome = deadline, outcome
+        context = get_context("spawn")
+        self.stop = context.Event()
+        self.reports = context.Queue()
+        self.free_devices = context.Queue()
+        for device in devices:
+            self.free_devices.put(device)
+        self.context = context
+        self.iterations = {run: 0 for group in groups for run in group}
+        self.started_at: dict[Run, int] = {}
+
+    def run(self) -> None:
+        arguments = (self.machine, self.free_devices, self.stop, self.reports, os.getpid())
+        with (
+            environment_of_workers(),
+            self._signals(),
+            ProcessPoolExecutor(
+                len(self.devices), self.context, initializer=start_worker, initargs=arguments
+            ) as pool,
+            self._bar() as bar,
+        ):
+            estimate = pool.submit(seconds_per_work, self.groups[-1][0])
+            jobs = [pool.submit(train_group, group) for group in self.groups]
+            waiting: set[Future[Any]] = {estimate, *jobs}
+            while waiting:
+                self._hear(bar)
+                if self.deadline and time.monotonic() > self.deadline and not self.stop.is_set():
+                    self.outcome.out_of_time = True
+                    self.stop.set()
+                for future in [future for future in waiting if future.done()]:
+                    waiting.remove(future)
+                    if future is estimate:
+                        self._say_estimate(estimate, bar)
+                    else:
+                        self._collect(future, self.groups[jobs.index(future)])
+            while self._hear(bar, wait=0.05):
+                pass
+
+    def _hear(self, bar: Any, wait: float = 0.2) -> bool:
+        """Show one report of a worker, if there is one within `wait` seconds."""
+        try:
+            progress: Progress = self.reports.get(timeout=wait)
+        except queue.Empty:
+            return False
+        run = progress.run
+        share = work(run) / run.experiment.recipe.iterations
+        if run not in self.started_at:
+            self.started_at[run] = progress.iteration
+            bar.total -= share * progress.iteration  # done by an earlier attempt
+        elif progress.status != "diverged":
+            bar.update(share * (progress.iteration - self.iterations[run]))
+        self.iterations[run] = progress.iteration
+        if progress.status in ("finished", "diverged"):
+            if progress.status == "diverged":
+                bar.total -= share * (run.experiment.recipe.iterations - self.iterations[run])
+            bar.write(str(progress))
+        return True
+
+    def _collect(self, future: Future[Any], group: list[Run]) -> None:
+        names = ", ".join(run.name for run in group)
+        try:
+            self.outcome.ended += future.result()
+        except UserError as error:
+            self.outcome.mistakes.append(str(error))
+        except BrokenProcessPool:
+            message = "a worker process was killed (out of memory?); run again to go on"
+            if message not in self.outcome.crashes:
+                self.outcome.crashes.append(message)
+        except Exception as error:  # one crash does not end a night's sweep
+            trace = "".join(traceback.format_exception(error))
+            self.outcome.crashes.append(f"{names}: {trace}")
+
+    def _say_estimate(self, estimate: Future[float], bar: Any) -> None:
+        if estimate.exception() is not None:
+            return  # whatever is wrong is said by the runs themselves
+        total = sum(work(run) for group in self.groups for run in group)
+        seconds = estimate.result() * total / len(self.devices)
+        if seconds > HOUR:
+            bar.write(
+                f"This sweep will take about {seconds / HOUR:.1f} hours on {len(self.devices)} "
+                f"{self.devices[0].partition(':')[0]} process(es). Ctrl-C stops it cleanly; "
+                "the same command goes on from there."
+            )
+
+    def _bar(self) -> Any:
+        total = sum(work(run) for run in self.iterations)
+        form = "{percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
+        return tqdm(total=total, bar_format=form, disable=None, smoothing=0.05, file=sys.stderr)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first Ctrl-C or SIGTERM stops the workers at a safe point, the second at once."""
+
+        def on_signal(number: int, _: FrameType | None) -> None:
+            if self.stop.is_set() and self.outcome.interrupted_by is not None:
+                os._exit(128 + number)  # the workers see that they are alone, and stop
+            self.outcome.interrupted_by = number
+            self.stop.set()
+            print("\nStopping at the next safe point ...", file=sys.stderr)
+
+        before = {
+            number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

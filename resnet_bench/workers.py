@@ -1,0 +1,80 @@
+"""What runs in the processes of a sweep: they train groups and report to the parent.
+
+torch is imported inside the functions: the parent, too, imports this module.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from resnet_bench.experiments import Run
+from resnet_bench.progress import Machine, Progress
+
+# glibc gives freed memory back to the system and faults it in again at every step; keeping it
+# saves about a tenth of the training time on a CPU.
+KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
+REPORT_SECONDS = 0.5
+
+
+@dataclass
+class Worker:
+    """A process's side of a sweep."""
+
+    machine: Machine
+    stop: Any  # an event of the parent's
+    reports: Any  # a queue to the parent
+    parent: int  # its process id
+    reported: float = 0.0
+
+    def listen(self, progresses: Sequence[Progress]) -> bool:
+        """Pass the progress on, now and then and at the end; False when it is time to stop."""
+        now = time.monotonic()
+        if now - self.reported > REPORT_SECONDS or any(p.status != "training" for p in progresses):
+            self.reported = now
+            for progress in progresses:
+                self.reports.put(progress)
+            if os.getppid() != self.parent:
+                return False  # the parent was killed
+        return not self.stop.is_set()
+
+
+_worker: Worker
+
+
+def start_worker(machine: Machine, free_devices: Any, stop: Any, reports: Any, parent: int) -> None:
+    """Take one of the free devices; the pool calls this once in each process."""
+    global _worker
+    # The parent decides when to stop; Ctrl-C reaches the whole process group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _worker = Worker(replace(machine, device=free_devices.get()), stop, reports, parent)
+
+
+def train_group(group: list[Run]) -> list[Progress]:
+    """Train a group in this process; nothing if the sweep is stopping already."""
+    from resnet_bench.runner import run_group
+
+    return [] if _worker.stop.is_set() else run_group(group, _worker.machine, _worker.listen)
+
+
+def seconds_per_work(run: Run) -> float:
+    """Seconds of this process for one of `work`'s units, from a few steps of `run`."""
+    from resnet_bench.runner import measure
+
+    return measure(run, _worker.machine)
+
+
+@contextmanager
+def environment_of_workers() -> Iterator[None]:
+    """Set for the processes started within, unless the user has set it otherwise."""
+    added = {key: value for key, value in KEEP_MEMORY.items() if key not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            del os.environ[key]
