@@ -1,0 +1,65 @@
+# resnet_bench: `make help` lists every target.
+
+PYTHON ?= python3
+PIP_ARGS ?=
+SEEDS ?= 1
+SEED ?= 0
+RESULTS ?= results
+SWEEP_ARGS ?=
+
+VENV := .venv
+BENCH := $(VENV)/bin/python -m resnet_bench
+ANALYSIS := $(VENV)/bin/python -m analysis
+INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sweep run list status figures data test bench
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  SUITE=digits  SEEDS=3  EXP=digits/plain-56  SEED=1  DATASET=cifar10  RESULTS=results"
+	@echo "  SWEEP_ARGS='--time-limit 9m'  PIP_ARGS='...' (for pip)  PYTHON=python3.12"
+
+setup: $(VENV)/.ready  ## make .venv from pyproject.toml and constraints.txt
+
+sweep: $(VENV)/.ready  ## train a suite's networks and draw the comparison: SUITE=, SEEDS=
+	@suite="$(SUITE)"; [ -n "$$suite" ] || suite=$$($(BENCH) default-suite) || exit; \
+	$(BENCH) sweep "$$suite" --seeds $(SEEDS) --results $(RESULTS) $(SWEEP_ARGS); code=$$?; \
+	[ $$code -eq 2 ] || $(ANALYSIS) "$$suite" --results $(RESULTS) || exit; \
+	exit $$code
+
+run: $(VENV)/.ready  ## train one experiment: EXP=cifar10/plain-56 SEED=1
+	@$(BENCH) run "$(EXP)" --seed $(SEED) --results $(RESULTS) $(SWEEP_ARGS)
+
+list: $(VENV)/.ready  ## list the suites, or one suite's experiments: SUITE=
+	@$(BENCH) list $(SUITE)
+
+status: $(VENV)/.ready  ## say how far a suite's runs are: SUITE=
+	@$(BENCH) status "$(SUITE)" --results $(RESULTS)
+
+figures: $(VENV)/.ready  ## redraw a suite's figures and table from its CSVs: SUITE=
+	@$(ANALYSIS) "$(SUITE)" --results $(RESULTS)
+
+data: $(VENV)/.ready  ## fetch and verify a data set: DATASET=cifar10
+	@$(BENCH) data "$(DATASET)"
+
+test: $(VENV)/.ready-dev  ## ruff, mypy and pytest
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m pytest -n 2
+
+bench: $(VENV)/.ready  ## measure the speed of the sweep and of the training loop
+	$(VENV)/bin/python -m resnet_bench.bench
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@echo "Setting up $(VENV) (once; a minute or more) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	@$(INSTALL) -e '.[dev,dashboards]'
+	@touch $@
