@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,3 +37,8 @@ def run(main: Callable[[], int]) -> None:
         print(f"error: {error}", file=sys.stderr)
         code = 2
     sys.exit(code)
+
+
+def wrapped(sentence: str) -> str:
+    """A sentence in lines that a terminal of 100 columns holds."""
+    return textwrap.fill(sentence, 100)

@@ -138,11 +138,11 @@ def _judge(contrast: Contrast, p_value: float | None, level: float) -> Contrast:
     interval = statistics.t_interval(np.array(contrast.values), level)
     judged = dict(vars(contrast)) | {"interval": interval, "p_value": p_value}
     if contrast.primary and not contrast.diverged:
-        judged["word"] = _word(interval, of_one_family=":" in contrast.name)
+        judged["word"] = word_for(interval, of_one_family=":" in contrast.name)
     return Contrast(**judged)
 
 
-def _word(interval: Interval, of_one_family: bool) -> Word:
+def word_for(interval: Interval, of_one_family: bool) -> Word:
     if interval.low > 0:
         return "degrades" if of_one_family else "positive"
     if of_one_family:

@@ -40,7 +40,7 @@ def budget(frame: pd.DataFrame) -> str:
 
 def points(difference: float) -> str:
     """A difference of errors in percentage points: "+62.20"."""
-    return f"{100 * difference:+.2f}"
+    return f"{round(100 * difference, 2) + 0.0:+.2f}"  # + 0.0: never "-0.00"
 
 
 def _span(contrast: Contrast) -> str:

@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from resnet_bench.errors import UserError
+
 KEYS = ["suite", "network", "seed"]  # what names a run
 
 
@@ -9,9 +11,13 @@ def own(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of the suite's own experiments, of every status.
 
     Without runs that differ from their suite file, and without those of a changed setting
-    (`plain-56+learning_rate=0.05`), which are other experiments.
+    (`plain-56+learning_rate=0.05`), which are other experiments. Raises UserError if none is left.
     """
-    return frame[(frame["problem"] == "") & (frame["changed"] == "")]
+    kept = frame[(frame["problem"] == "") & (frame["changed"] == "")]
+    if kept.empty:
+        problems = ", ".join(sorted(set(frame["problem"]) - {""}))
+        raise UserError(f"no run of the suite itself to show ({problems or 'only changed ones'})")
+    return kept
 
 
 def curves(frame: pd.DataFrame) -> pd.DataFrame:

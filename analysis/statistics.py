@@ -45,9 +45,9 @@ def holm_levels(p_values: list[float], alpha: float = 0.05) -> list[float]:
 
     The smallest p is held against alpha/m, the next against alpha/(m-1), and so on; from the
     first that fails on, the rest keep its alpha. An interval at level 1 - (its alpha) then
-    excludes 0 exactly where Holm's test rejects, so that among true zeros the chance of any
-    false "differs from 0" is at most alpha. Each interval alone has a level of at least
-    1 - alpha; together they cover for sure only while none rejects.
+    excludes 0 exactly where Holm's test rejects, so that the chance of any false "differs from
+    0" is at most alpha. Each interval alone has a level of at least 1 - alpha; all of them
+    together cover somewhat less often than that once some exclude 0.
     """
     levels = [0.0] * len(p_values)
     stopped = False

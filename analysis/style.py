@@ -101,10 +101,13 @@ def percent(values: pd.Series) -> pd.Series:
 
 def percent_axis(panels: list[Axes], top: float | None = None) -> None:
     """The same error axis from 0 for all panels; `top` in per cent, by the data if None."""
-    highest = top if top is not None else max(1.0, *(axes.get_ylim()[1] for axes in panels))
+    highest = max(1.0, *(axes.get_ylim()[1] for axes in panels))
     for axes in panels:
-        axes.set_ylim(0, highest)
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        if top is not None:
+            axes.set_ylim(0, top)
+        else:  # a little below 0, so that a dot at 0 is whole
+            axes.set_ylim(-0.02 * highest, min(highest, 102))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
 
 
@@ -123,7 +126,7 @@ def note(figure: Figure, sentences: list[str]) -> None:
 
 def legend(figure: Figure, handles: list[Line2D]) -> None:
     """One legend for all panels, above them, in as many columns as the width holds."""
-    columns = min(len(handles), max(2, int(figure.get_figwidth() / 1.7)))
+    columns = min(len(handles), max(2, int(figure.get_figwidth() / 1.4)))
     figure.legend(
         handles=handles,
         loc="outside upper center",
@@ -131,3 +134,9 @@ def legend(figure: Figure, handles: list[Line2D]) -> None:
         columnspacing=1.4,
         handlelength=2.4,
     )
+
+
+@FuncFormatter
+def signed(value: float, _: int) -> str:
+    """A difference on an axis: +0.2, 0, -0.2."""
+    return f"{value:+g}" if abs(value) > 1e-9 else "0"

@@ -1,0 +1,56 @@
+"""How many iterations a network needs to reach a training error, against its depth."""
+
+import math
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import checks, select, style
+from analysis.depth_axis import DepthAxis
+
+THRESHOLDS = (0.5, 0.2, 0.1)  # running training error
+
+
+def iterations_to(frame: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """The iteration of each run's first record with a running training error <= threshold.
+
+    `frame` as from `load.runs`; columns depth, shortcut, seed, value. Infinite for a run that
+    ended, or diverged, without getting there; a partial run that may still get there has no row.
+    As records are, it is counted in whole epochs.
+    """
+    runs = select.own(frame)
+    first = select.curves(runs[runs["train_error"] <= threshold]).groupby("directory")["iteration"]
+    each = select.finals(runs[runs["status"] != "missing"])
+    value = each["directory"].map(first.min()).astype(float)
+    undecided = value.isna() & (each["status"] == "partial")
+    reached = each.assign(value=value.fillna(math.inf))[~undecided]
+    return reached[["depth", "shortcut", "seed", "value"]]
+
+
+def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
+    """Iterations to 50%, 20% and 10% running training error against depth, a panel each.
+
+    `frame` as from `load.runs`. A dot is a seed, in its depth's colour; the line joins medians.
+    What never gets there within the budget stands above the axis' last tick, at "never".
+    """
+    runs = select.own(frame)
+    axis = DepthAxis.of(runs)
+    budget = int(runs["recipe.iterations"].max())
+    unit, label = style.iteration_unit(budget)
+    never = 1.12 * budget / unit
+    with style.theme():
+        figure, panels = style.panels(len(THRESHOLDS), columns, 4.0, 3.6)
+        for axes, threshold in zip(panels, THRESHOLDS, strict=True):
+            points = iterations_to(frame, threshold)
+            points["value"] = (points["value"] / unit).clip(upper=never)
+            axes.axhline(budget / unit, color=style.MUTED, linewidth=0.9, linestyle=":")
+            axis.draw_seeds(axes, points)
+            axis.draw_medians(axes, points)
+            axis.prepare(axes)
+            axes.set(title=f"to {threshold:.0%} training error", ylabel=label)
+            axes.set_ylim(0, 1.2 * budget / unit)
+            ticks = [tick for tick in axes.get_yticks() if tick <= budget / unit]
+            axes.set_yticks([*ticks, never], [*(f"{tick:g}" for tick in ticks), "never"])
+        style.legend(figure, axis.legend())
+        style.note(figure, checks.notices(frame))
+    return figure

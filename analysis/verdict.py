@@ -1,0 +1,155 @@
+"""Does depth hurt plain networks, and not residual ones? The answer, with its uncertainty."""
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import checks, command, contrasts, finding, select, statistics, tables
+from analysis.contrasts import TOLERANCE, Contrast
+
+ALPHA = 0.05
+METHOD = (
+    "Primary endpoint: training error in evaluation mode with precise batch norm, at the last"
+    " iteration; differences in percentage points, paired by seed (same batches, same shared"
+    " initial weights). Intervals: Student's for paired differences, at the levels of Holm's"
+    f" procedure over the three, which holds the chance of any wrong verdict to {ALPHA:.0%}."
+    " degrades: the interval lies above 0; does not degrade: it lies below"
+    f" {100 * TOLERANCE:+g} points; else undecided."
+)
+
+
+def holds(primary: list[Contrast]) -> bool:
+    """Whether plain degrades, option A does not, and their difference is positive."""
+    words = [contrast.word for contrast in primary]
+    return words == ["degrades", "does not degrade", "positive"]
+
+
+def as_data(frame: pd.DataFrame) -> dict[str, Any]:
+    """The verdict for machines: errors and differences as fractions."""
+    runs = select.own(frame)
+    primary = contrasts.primary(frame, ALPHA)
+    return {
+        "suite": runs["suite"].iloc[0],
+        "dataset": runs["dataset"].iloc[0],
+        "iterations": int(runs["recipe.iterations"].iloc[0]),
+        "endpoint": contrasts.ENDPOINT,
+        "alpha": ALPHA,
+        "tolerance": TOLERANCE,
+        "holds": holds(primary),
+        "primary": [_contrast_data(contrast) for contrast in primary],
+        "secondary": [_contrast_data(contrast) for contrast in contrasts.secondary(frame)],
+        "finding": finding.sentence(frame),
+        "notices": checks.notices(frame),
+    }
+
+
+def _contrast_data(contrast: Contrast) -> dict[str, Any]:
+    data = dataclasses.asdict(contrast) | {"n": contrast.n, "mean": contrast.mean}
+    if contrast.values:
+        data["sign_flip_p"] = statistics.sign_flip_p_value(np.array(contrast.values))
+        data["sign_flip_floor"] = statistics.sign_flip_floor(contrast.n)
+    return data
+
+
+def primary_cells(primary: list[Contrast]) -> list[list[str]]:
+    """The table of the three primary contrasts, for people."""
+    rows = [["contrast", "n", "mean", "interval", "level", "p (t)", "p (sign flips)", "verdict"]]
+    for contrast in primary:
+        row = [contrast.name, str(contrast.n), _mean(contrast), *_interval(contrast)]
+        if contrast.interval is None or contrast.p_value is None:
+            rows.append([*row, "", "", "none" if contrast.n < 2 else contrast.word])
+            continue
+        sign_flip = statistics.sign_flip_p_value(np.array(contrast.values))
+        word = contrast.word + (" (a run diverged)" if contrast.diverged else "")
+        rows.append([*row, f"{contrast.p_value:.2g}", f"{sign_flip:.2g}", word])
+    return rows
+
+
+def secondary_cells(secondary: list[Contrast]) -> list[list[str]]:
+    """The table of the secondary contrasts, for people: no verdict."""
+    rows = [["secondary contrast", "of", "n", "mean", "interval", "level"]]
+    for contrast in secondary:
+        of = "test error" if contrast.endpoint == "test_error" else "training error"
+        rows.append([contrast.name, of, str(contrast.n), _mean(contrast), *_interval(contrast)])
+    return rows
+
+
+def by_seed_cells(primary: list[Contrast]) -> list[list[str]]:
+    """The primary differences of every seed, for people."""
+    seeds = sorted({seed for contrast in primary for seed in contrast.seeds})
+    rows = [["difference in points", *(f"seed {seed}" for seed in seeds)]]
+    for contrast in primary:
+        values = dict(zip(contrast.seeds, contrast.values, strict=True))
+        cells = [finding.points(values[seed]) if seed in values else "" for seed in seeds]
+        rows.append([contrast.name, *cells])
+    return rows
+
+
+def limits(primary: list[Contrast]) -> list[str]:
+    """What so many pairs can and cannot show: a sentence each."""
+    n = max((contrast.n for contrast in primary), default=0)
+    if n < 2:
+        return [f"{'One seed carries' if n else 'No pair of runs: there is'} no verdict."]
+    floor = statistics.sign_flip_floor(n)
+    needed = next(pairs for pairs in range(1, 64) if statistics.sign_flip_floor(pairs) <= ALPHA / 3)
+    return [
+        f"n = {n} pairs. An exact sign-flip test of {n} pairs cannot give a one-sided p under"
+        f" {floor:.3g} ({2 * floor:.3g} two-sided); to reject under Holm with three contrasts it"
+        f" needs {needed} pairs or more. The t intervals assume normal differences."
+    ]
+
+
+def _mean(contrast: Contrast) -> str:
+    return "" if contrast.mean is None else finding.points(contrast.mean)
+
+
+def _interval(contrast: Contrast) -> list[str]:
+    """[interval, level]"""
+    if contrast.interval is None:
+        return ["", ""]
+    low, high = (finding.points(end) for end in (contrast.interval.low, contrast.interval.high))
+    return [f"{low} to {high}", f"{100 * contrast.interval.level:.1f}%"]
+
+
+def as_text(frame: pd.DataFrame) -> str:
+    """The verdict for a terminal."""
+    primary, secondary = contrasts.primary(frame, ALPHA), contrasts.secondary(frame)
+    lost = sorted({reason for contrast in primary for reason in contrast.lost})
+    parts = [
+        f"Verdict of {select.own(frame)['suite'].iloc[0]}, after {finding.budget(frame)}",
+        command.wrapped(METHOD),
+        tables.as_text(primary_cells(primary)),
+        tables.as_text(by_seed_cells(primary)),
+        *map(command.wrapped, limits(primary)),
+    ]
+    if lost:
+        parts.append(command.wrapped(f"Not in the primary contrasts: {', '.join(lost)}."))
+    if secondary:
+        parts.append(
+            "Secondary: for looking, not for deciding; intervals not adjusted, no verdicts.\n"
+            + tables.as_text(secondary_cells(secondary))
+        )
+    parts += map(command.wrapped, checks.notices(frame))
+    return "\n\n".join([*parts, command.wrapped(finding.sentence(frame))])
+
+
+def main() -> int:
+    """`python -m analysis.verdict SUITE [--check] [--json]`."""
+    parser = command.parser("analysis.verdict", __doc__)
+    parser.add_argument("--json", action="store_true", help="for machines; errors as fractions")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="exit 1 unless plain degrades, option A does not, and their difference is positive",
+    )
+    arguments = parser.parse_args()
+    frame = command.runs_of(arguments)
+    print(json.dumps(as_data(frame), indent=2) if arguments.json else as_text(frame))
+    return 0 if not arguments.check or holds(contrasts.primary(frame, ALPHA)) else 1
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,170 @@
+"""The verdict: contrasts paired by seed, its words, and what keeps it from being given."""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from analysis_results import Options, write_suite
+
+from analysis import command, contrasts, finding, load, verdict
+
+ERRORS: dict[str, tuple[float, ...]] = {  # final precise training errors of seeds 0, 1, 2
+    "plain-20": (0.01, 0.01, 0.01),
+    "plain-56": (0.61, 0.63, 0.62),
+    "resnet-20-A": (0.005, 0.005, 0.005),
+    "resnet-56-A": (0.005, 0.006, 0.004),
+}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    write_suite(folder, "digits", Options(seeds=(0, 1, 2)))
+    write_suite(folder, "cifar10-short")
+    return folder
+
+
+def with_errors(frame: pd.DataFrame, errors: dict[str, tuple[float, ...]]) -> pd.DataFrame:
+    for network, of_seeds in errors.items():
+        for seed, error in enumerate(of_seeds):
+            run = (frame["network"] == network) & (frame["seed"] == seed)
+            frame.loc[run & (frame["iteration"] == 450), contrasts.ENDPOINT] = error
+    return frame
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["analysis.verdict", *arguments])
+    with pytest.raises(SystemExit) as exit_:
+        command.run(verdict.main)
+    return int(str(exit_.value.code))
+
+
+def test_three_contrasts_by_hand(results: Path) -> None:
+    plain, residual, difference = contrasts.primary(
+        with_errors(load.runs(results / "digits"), ERRORS)
+    )
+    assert plain.values == pytest.approx((0.60, 0.62, 0.61))
+    assert residual.values == pytest.approx((0.0, 0.001, -0.001), abs=1e-12)
+    assert difference.values == pytest.approx((0.60, 0.619, 0.611))
+    assert [contrast.n for contrast in (plain, residual, difference)] == [3, 3, 3]
+    assert plain.interval is not None
+    assert residual.interval is not None
+    assert difference.interval is not None
+    # t = 0.61 / (0.01 / sqrt(3)) = 105.7 against 0.61 / (0.0095 / sqrt(3)) = 110.9
+    assert difference.interval.level == pytest.approx(1 - 0.05 / 3)
+    assert plain.interval.level == pytest.approx(1 - 0.05 / 2)
+    assert residual.interval.level == pytest.approx(0.95)
+    assert residual.interval.high == pytest.approx(4.302653 * 0.001 / math.sqrt(3), rel=1e-6)
+    words = [contrast.word for contrast in (plain, residual, difference)]
+    assert words == ["degrades", "does not degrade", "positive"]
+    assert verdict.holds([plain, residual, difference])
+
+
+def test_pairing_takes_out_what_the_seeds_share(results: Path) -> None:
+    """Seeds that shift both depths alike leave the differences as they are."""
+    shift = (0.0, 0.1, -0.003)
+    shifted = {
+        network: tuple(error + by for error, by in zip(errors, shift, strict=True))
+        for network, errors in ERRORS.items()
+    }
+    frame = load.runs(results / "digits")
+    before = contrasts.primary(with_errors(frame, ERRORS))
+    after = contrasts.primary(with_errors(frame, shifted))
+    for one, other in zip(before, after, strict=True):
+        assert one.values == pytest.approx(other.values)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"resnet-56-A": (0.005, 0.02, 0.0)}, ["degrades", "undecided", "positive"]),
+        ({"resnet-56-A": (0.11, 0.112, 0.111)}, ["degrades", "degrades", "positive"]),
+        ({"plain-56": (0.01, 0.0101, 0.0099)}, ["does not degrade", "does not degrade"]),
+    ],
+)
+def test_other_outcomes_have_other_words(
+    results: Path, changed: dict[str, tuple[float, ...]], words: list[str]
+) -> None:
+    found = contrasts.primary(with_errors(load.runs(results / "digits"), ERRORS | changed))
+    assert [contrast.word for contrast in found][: len(words)] == words
+    assert not verdict.holds(found)
+
+
+def test_the_secondary_contrasts_carry_no_words(results: Path) -> None:
+    found = contrasts.secondary(load.runs(results / "digits"))
+    assert {contrast.word for contrast in found} == {"undecided"}
+    assert not any(contrast.primary for contrast in found)
+    names = {(contrast.name, contrast.endpoint) for contrast in found}
+    assert ("plain: 44 - 20", contrasts.ENDPOINT) in names
+    assert ("option B: 56 - 20", contrasts.ENDPOINT) in names
+    assert ("plain: 56 - 20", "test_error") in names
+    assert ("plain: 56 - 20", contrasts.ENDPOINT) not in names
+
+
+def test_a_diverged_run_leaves_its_contrasts_undecided(tmp_path: Path) -> None:
+    odd = Options(seeds=(0, 1, 2), diverged={"plain-56/2": 0.5})
+    plain, residual, difference = contrasts.primary(load.runs(write_suite(tmp_path, "digits", odd)))
+    assert (plain.n, plain.word, plain.lost) == (2, "undecided", ("plain-56 seed 2 diverged",))
+    assert (residual.n, residual.word) == (3, "does not degrade")
+    assert difference.word == "undecided"
+
+
+def test_a_refused_run_is_no_part_of_the_verdict(tmp_path: Path) -> None:
+    odd = Options(seeds=(0, 1, 2), recipes={"plain-56/2": {"learning_rate": 0.5}})
+    frame = load.runs(write_suite(tmp_path, "digits", odd))
+    plain, _, _ = contrasts.primary(frame)
+    assert plain.seeds == (0, 1)
+    assert "Refused" in verdict.as_text(frame)
+
+
+def test_check_and_words(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "digits", "--results", str(results), "--check") == 0
+    text = capsys.readouterr().out
+    assert "degrades" in text
+    assert "does not degrade" in text
+    assert "n = 3 pairs." in text
+    assert "p under 0.125 (0.25" in text
+    assert "Secondary: for looking, not for deciding" in text
+
+
+def test_one_seed_shows_differences_and_carries_no_verdict(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "cifar10-short", "--results", str(results)) == 0
+    text = capsys.readouterr().out
+    assert "One seed carries no verdict." in text
+    assert "degrades (" not in text
+    plain = contrasts.primary(load.runs(results / "cifar10-short"))[0]
+    assert finding.points(plain.values[0]) in text
+    assert run(monkeypatch, "cifar10-short", "--results", str(results), "--check") == 1
+
+
+def test_json_says_the_same_as_fractions(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "digits", "--results", str(results), "--json") == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["holds"] is True
+    assert (data["suite"], data["iterations"], data["tolerance"]) == ("digits", 450, 0.005)
+    plain = data["primary"][0]
+    assert plain["word"] == "degrades"
+    assert plain["mean"] == pytest.approx(sum(plain["values"]) / 3)
+    assert plain["sign_flip_floor"] == 0.125
+
+
+def test_the_finding_names_budget_and_uncertainty(results: Path, tmp_path: Path) -> None:
+    sentence = finding.sentence(with_errors(load.runs(results / "digits"), ERRORS))
+    assert sentence == (
+        "After 450 iterations on digits, going from 20 to 56 layers, plain networks degrade"
+        " (training error +61.00 points, +57.42 to +64.58, 3 seeds), and residual networks"
+        " (option A) do not degrade (training error +0.00 points, -0.25 to +0.25, 3 seeds); their"
+        " difference, +61.00 points, is positive."
+    )
+    odd = Options(missing=frozenset({"resnet-56-A/0"}))
+    unfinished = finding.sentence(load.runs(write_suite(tmp_path, "digits", odd)))
+    assert unfinished.endswith("nothing can be said yet: resnet-56-A seed 0 missing.")
