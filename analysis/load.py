@@ -28,6 +28,7 @@ RUN_COLUMNS = {
     "family": "plain or resnet",
     "depth": "weighted layers, 6n+2",
     "shortcut": "none, A, B or C",
+    "zero_channels": "option A: where a block's new channels go, at the end or on both sides",
     "seed": "of weights and batches; one seed means the same batches for every network",
     "status": "finished, diverged, partial (not done yet) or missing (not begun)",
     "ended_at": "iteration at which it finished, or diverged; NA while it has not ended",
@@ -168,6 +169,7 @@ def _specified(
         "family": specification.family,
         "depth": specification.depth,
         "shortcut": specification.shortcut,
+        "zero_channels": specification.zero_channels,
         "parameters": size.parameters,
         "multiply_adds": size.multiply_adds,
         **{

@@ -74,6 +74,20 @@ RECIPE: dict[str, Any] = {
 }
 
 
+# What section 4.2 leaves open and a suite must settle: column of `load.COLUMNS` -> the question.
+OPEN = {
+    "recipe.train_images": "50k or 45k images for the final networks",
+    "recipe.pad": "padding before or after the mean is subtracted",
+    "recipe.initialization": "fan-in or fan-out in He initialization",
+    "recipe.linear_initialization": "initialization of the linear layer",
+    "recipe.batch_norm_images": "over how many images batch norm takes its statistics",
+    "recipe.last_batch": "the last, partial batch of an epoch",
+    "zero_channels": "where the zero channels of option A go",
+}
+WARMUP_DEPTH = 110  # from here on: 0.01 until the training error is below 80%, about 400 iterations
+DEPTHS = (20, 32, 44, 56, 110, 1202)
+
+
 def is_reproduced_by(dataset: str, iterations: int) -> bool:
     """Whether errors on this data set after so many iterations compare with the paper's."""
     return dataset == DATASET and iterations == ITERATIONS

@@ -30,8 +30,8 @@ DEPTH_COLOURS = {
     44: "#e69f00",
     50: "#e69f00",
     56: "#d55e00",
-    110: "#aa4499",
-    1202: "#882255",
+    110: "#cc79a7",
+    1202: "#7a7ad6",
 }
 # Where depth is an axis, marker and line tell the shortcuts apart.
 MARKERS = {"none": "o", "A": "s", "B": "^", "C": "D"}
@@ -41,7 +41,7 @@ NAMES = {
     "B": "residual, option B",
     "C": "residual, option C",
 }
-SHORTCUT_GREYS = {"none": INK, "A": MUTED, "B": "#98989d", "C": "#b4b4b9"}
+SHORTCUT_GREYS = {"none": INK, "A": MUTED, "B": "#98989d", "C": "#98989d"}
 
 PAPER_TOP = 20.0  # per cent: the upper end of the axes of the paper's figure 6
 

@@ -1,6 +1,7 @@
 """Table 6 of the paper, ours beside its own: final errors of every network, with parameters."""
 
 import html
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -29,6 +30,7 @@ def final_errors(frame: pd.DataFrame) -> pd.DataFrame:
                 "parameters": first["parameters"],
                 "n": len(done),
                 "epoch": done["epoch"].max() if len(done) else pd.NA,
+                "running_mean": done["train_error"].mean(),
                 "train_mean": done[TRAIN].mean(),
                 "train_deviation": done[TRAIN].std(),
                 "test_mean": done[TEST].mean(),
@@ -47,7 +49,9 @@ def _reference(run: pd.Series, test_error: float) -> dict[str, Any]:
     low, high = reference.band if reference else (float("nan"), float("nan"))
     compared = reference is not None and not pd.isna(test_error)
     return {
+        "paper_train": reference.train_error if reference else None,
         "paper_test": reference.test_error if reference else None,
+        "paper_source": reference.source if reference else "",
         "band_low": low,
         "band_high": high,
         "in_band": ("yes" if low <= test_error <= high else "no") if compared else "",
@@ -80,11 +84,27 @@ def cells(table: pd.DataFrame) -> list[list[str]]:
             _mean(row["test_mean"], row["test_deviation"]),
         ]
         if with_paper:
-            band = f"{100 * row['band_low']:.1f}-{100 * row['band_high']:.1f}"
-            line += [_percent(row["paper_test"]), "" if pd.isna(row["band_low"]) else band]
-            line += [row["in_band"]]
+            line += [_percent(row["paper_test"]), _band(row), row["in_band"]]
         rows.append(line + ([row["remark"]] if len(rows[0]) > len(line) else []))
     return rows
+
+
+def reference_cells(table: pd.DataFrame) -> list[list[str]]:
+    """Ours beside table 6 and figure 6: both errors that the paper has, and the bands."""
+    header = ["network", "n", "test %", "paper %", "band %", "in band", "running train %"]
+    rows = [[*header, "paper %", "source"]]
+    for row in table[table["band_low"].notna()].to_dict("records"):
+        test = [_mean(row["test_mean"], row["test_deviation"]), _percent(row["paper_test"])]
+        train = [_percent(row["running_mean"]), _percent(row["paper_train"])]
+        line = [row["network"], str(row["n"]), *test, _band(row), row["in_band"], *train]
+        rows.append([*line, row["paper_source"]])
+    return rows
+
+
+def _band(row: Mapping[Hashable, Any]) -> str:
+    if pd.isna(row["band_low"]):
+        return ""
+    return f"{100 * row['band_low']:.1f}-{100 * row['band_high']:.1f}"
 
 
 def _percent(error: float | None) -> str:
