@@ -155,7 +155,8 @@ def find_experiment(
             f"{name!r} is not an experiment's name; write suite/network, such as digits/plain-56"
         )
     suite = load_suite(suite_name, folder)
-    network_name, *changes = rest.split("+")
+    # A plus before anything but a key belongs to a value, such as 1e+30.
+    network_name, *changes = re.split(r"\+(?=[A-Za-z_]+=)", rest)
     by_name = {experiment.network_name: experiment for experiment in suite.experiments}
     if network_name not in by_name:
         raise UserError(

@@ -5,6 +5,7 @@ torch is imported inside the functions: the parent, too, imports this module.
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ class Worker:
     reports: Any  # a queue to the parent
     parent: int  # its process id
     reported: float = 0.0
+    busy: bool = False
+    alone: bool = False  # the parent was killed
 
     def listen(self, progresses: Sequence[Progress]) -> bool:
         """Pass the progress on, now and then and at the end; False when it is time to stop."""
@@ -37,9 +40,14 @@ class Worker:
             self.reported = now
             for progress in progresses:
                 self.reports.put(progress)
-            if os.getppid() != self.parent:
-                return False  # the parent was killed
-        return not self.stop.is_set()
+        return not (self.stop.is_set() or self.alone)
+
+    def watch(self) -> None:
+        """Leave when the parent is gone, which the pool's own queues never notice."""
+        while not self.alone or self.busy:  # a group in training stops at its next safe point
+            time.sleep(0.5)
+            self.alone = os.getppid() != self.parent
+        os._exit(1)
 
 
 _worker: Worker
@@ -52,13 +60,20 @@ def start_worker(machine: Machine, free_devices: Any, stop: Any, reports: Any, p
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _worker = Worker(replace(machine, device=free_devices.get()), stop, reports, parent)
+    threading.Thread(target=_worker.watch, daemon=True).start()
 
 
 def train_group(group: list[Run]) -> list[Progress]:
     """Train a group in this process; nothing if the sweep is stopping already."""
     from resnet_bench.runner import run_group
 
-    return [] if _worker.stop.is_set() else run_group(group, _worker.machine, _worker.listen)
+    if _worker.stop.is_set():
+        return []
+    _worker.busy = True
+    try:
+        return run_group(group, _worker.machine, _worker.listen)
+    finally:
+        _worker.busy = False
 
 
 def seconds_per_work(run: Run) -> float:

@@ -1,0 +1,66 @@
+"""What every test gets: no W&B account, no data folder but its own, one thread."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from resnet_bench.experiments import Experiment, load_suite
+from resnet_bench.progress import Machine
+
+SMALL_SUITE = """# A question.
+dataset = "digits"
+
+[recipe]
+iterations = {iterations}
+batch_size = 64
+learning_rate = 0.02
+drops = [20]
+padding = 1
+flip = false
+precision = "ieee"
+clean_every = 1
+
+[networks]
+depths = [8]
+shortcuts = ["none", "A"]
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Decoded data sets go to a folder of the session's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESNET_BENCH_DATA", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Results are bit-stable for a fixed number of threads, and the sweep uses one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def suites(tmp_path: Path) -> Path:
+    """A folder of suites with one, `small`: two networks of 8 layers, 50 iterations."""
+    folder = tmp_path / "experiments"
+    folder.mkdir()
+    (folder / "small.toml").write_text(SMALL_SUITE.format(iterations=50))
+    return folder
+
+
+@pytest.fixture
+def small(suites: Path) -> tuple[Experiment, ...]:
+    """The experiments of `small`: plain-8 and resnet-8-A."""
+    return load_suite("small", suites).experiments
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """Results in a folder of the test's own, on the CPU, without W&B."""
+    return Machine(results=tmp_path / "results", device="cpu")

@@ -1,0 +1,143 @@
+"""The commands: what they print, how they answer mistakes, and what they do not import."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from resnet_bench import __main__ as command_line
+from resnet_bench.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+
+
+class Answer:
+    """What a command printed, and its exit code."""
+
+    def __init__(self, code: int, output: str, errors: str) -> None:
+        self.code, self.output, self.errors = code, output, errors
+
+
+Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    def run(*arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["resnet_bench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            command_line.main()
+        captured = capsys.readouterr()
+        code = ended.value.code
+        return Answer(code if isinstance(code, int) else 0, captured.out, captured.err)
+
+    return run
+
+
+def test_list_names_suites_and_experiments_with_their_sizes(call: Call) -> None:
+    suites = call("list")
+    assert suites.code == 0
+    assert "digits-3x" in suites.output
+    cifar = call("list", "cifar10")
+    assert "cifar10/resnet-56-A" in cifar.output
+    assert "853,018" in cifar.output
+    assert "125,485,696" in cifar.output
+    assert "Source: He, Zhang, Ren, Sun 2015" in cifar.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list"], ["list", "digits"], ["status", "smoke"]]
+)
+def test_looking_around_imports_nothing_big(arguments: list[str]) -> None:
+    program = (
+        "import sys\n"
+        "from resnet_bench.__main__ import main\n"
+        "try:\n    main()\n"
+        "finally:\n"
+        "    big = {'torch', 'wandb', 'seaborn', 'pandas', 'matplotlib', 'sklearn', 'numpy'}\n"
+        "    print('imported:', sorted(big & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.splitlines()[-1] == "imported: []"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["list", "digit"], "error: unknown suite 'digit'; did you mean digits?"),
+        (["sweep", "digit"], "error: unknown suite 'digit'; did you mean digits?"),
+        (["status", "../x"], "error: unknown suite '../x'"),
+        (["run", "digits/plain-65"], "did you mean digits/plain-56?"),
+        (["run", "smoke/plain-8", "--set", "recipe.batch_size=0"], "batch_size: "),
+        (["run", "smoke/plain-8", "--device", "cuda:7"], "'cuda:7' is not there"),
+        (["run", "smoke/plain-8", "--device", "abacus"], "unknown device 'abacus'"),
+        (["run", "smoke/plain-8", "--wandb", "maybe"], "use online, offline or disabled"),
+        (["run", "smoke/plain-8", "--time-limit", "soon"], "'soon' is not a duration"),
+        (["data", "cifar"], "unknown data set 'cifar'; did you mean cifar10?"),
+        (["export", "smoke/plain-8", "--results", "nowhere"], "train the run first"),
+    ],
+)
+def test_a_mistake_is_one_line_and_code_2(call: Call, arguments: list[str], message: str) -> None:
+    answer = call(*arguments)
+    assert answer.code == 2
+    assert message in answer.errors
+    assert answer.errors.count("\n") == 1
+    assert "Traceback" not in answer.errors
+
+
+def test_usage_mistakes_have_code_2_too(call: Call) -> None:
+    assert call("run").code == 2
+    assert call("sweep", "smoke", "--seeds", "0").code == 2
+    assert call("run", "smoke/plain-8", "--seed", "-1").code == 2
+
+
+def test_results_that_cannot_be_written(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    target = str(tmp_path / "file")
+    answer = call("run", "smoke/plain-8", "--wandb", "disabled", "--results", target)
+    assert answer.code == 2
+    assert "Traceback" not in answer.errors
+    assert "error:" in answer.errors
+
+
+def test_status_of_what_is_not_there(call: Call, tmp_path: Path) -> None:
+    answer = call("status", "smoke", "--results", str(tmp_path))
+    assert answer.output.count("missing") == 6
+
+
+def test_the_default_suite_says_why(call: Call) -> None:
+    answer = call("default-suite", "--device", "cpu")
+    assert answer.output == "digits\n"
+    assert "No CUDA GPU" in answer.errors
+    assert "SUITE=cifar10" in answer.errors
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("9m", 540), ("1.5h", 5400), ("540", 540)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert command_line.parse_duration(text) == seconds
+    with pytest.raises(UserError):
+        command_line.parse_duration(f"-{text}")
+
+
+def test_exit_codes_of_a_sweep() -> None:
+    import signal
+
+    from resnet_bench.experiments import Run, find_experiment
+    from resnet_bench.progress import Progress
+    from resnet_bench.sweep import Outcome
+
+    run = Run(find_experiment("smoke/plain-8"), 0)
+    fine, bad = Progress(run, 30, "finished"), Progress(run, 7, "diverged")
+    assert Outcome(ended=[fine]).exit_code() == 0
+    assert Outcome(ended=[fine, bad]).exit_code() == 3
+    assert "1 of 2 runs finished, 1 diverged" in Outcome(ended=[fine, bad]).in_words(2)
+    assert Outcome(ended=[bad], mistakes=["x"]).exit_code() == 2
+    assert Outcome(mistakes=["x"], crashes=["y"]).exit_code() == 1
+    assert Outcome(out_of_time=True).exit_code() == 75
+    assert Outcome(interrupted_by=signal.SIGTERM).exit_code() == 75
+    assert Outcome(interrupted_by=signal.SIGINT, crashes=["y"]).exit_code() == 130

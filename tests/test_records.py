@@ -1,0 +1,91 @@
+"""The files of a run: what is written is what is read, whatever moment a kill chose."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resnet_bench.errors import UserError
+from resnet_bench.records import COLUMNS, EpochRecord, RunDirectory, Summary
+
+
+def record(epoch: int, **changes: Any) -> EpochRecord:
+    values: dict[str, Any] = dict.fromkeys(COLUMNS, epoch + 1 / 3)
+    values |= {"epoch": epoch, "iteration": 10 * epoch, "validation_loss": None}
+    return EpochRecord(**values | changes)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> RunDirectory:
+    directory = RunDirectory(tmp_path / "run")
+    directory.create()
+    return directory
+
+
+def test_rows_are_read_back_bit_for_bit(directory: RunDirectory) -> None:
+    rows = [
+        record(1, train_loss=0.1 + 0.2, test_loss=float("inf")),
+        record(2, precise_test_error=None, test_error=1e-300),
+    ]
+    for row in rows:
+        directory.append(row)
+    assert directory.rows() == rows
+    header = directory.epochs_csv.read_text().splitlines()[0]
+    assert header.split(",")[:3] == ["epoch", "iteration", "learning_rate"]
+
+
+def test_a_torn_last_line_is_no_row_and_is_cut(directory: RunDirectory) -> None:
+    directory.append(record(1))
+    directory.append(record(2))
+    whole = directory.epochs_csv.read_text()
+    directory.epochs_csv.write_text(whole[:-7])
+    assert directory.rows() == [record(1)]
+    assert directory.truncate_rows(20) == [record(1)]
+    directory.append(record(2))
+    assert directory.epochs_csv.read_text() == whole
+
+
+def test_rows_past_the_checkpoint_are_cut(directory: RunDirectory) -> None:
+    for epoch in (1, 2, 3):
+        directory.append(record(epoch))
+    assert directory.truncate_rows(29) == [record(1), record(2)]
+    assert directory.rows() == [record(1), record(2)]
+
+
+def test_status_goes_from_missing_to_finished(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    assert directory.status() == "missing"
+    directory.create()
+    assert directory.status() == "missing"
+    directory.write_description({"identity": {}})
+    assert directory.status() == "partial"
+    summary = Summary("diverged", 7, {"train_loss": 2.0}, 1.5)
+    directory.write_summary(summary)
+    assert directory.status() == "diverged"
+    assert directory.summary() == summary
+
+
+def test_another_identity_is_named_key_by_key(directory: RunDirectory) -> None:
+    identity = {"seed": 0, "recipe": {"learning_rate": 0.1, "flip": True}, "threads": 1}
+    directory.write_description({"identity": identity})
+    directory.check_identity(identity)
+    directory.check_identity({"seed": 0})  # a part of it
+    other = {"seed": 0, "recipe": {"learning_rate": 0.2, "flip": True}, "threads": 1}
+    with pytest.raises(UserError, match=r"recipe.learning_rate is 0.1 there, 0.2 now"):
+        directory.check_identity(other)
+    with pytest.raises(UserError, match=r"recipe.momentum is None there, 0.9 now"):
+        directory.check_identity({"recipe": {**identity["recipe"], "momentum": 0.9}})  # type: ignore[dict-item]
+
+
+def test_files_that_are_damaged(directory: RunDirectory) -> None:
+    directory.summary_json.write_text("{")
+    with pytest.raises(UserError, match=r"summary.json: damaged"):
+        directory.summary()
+    directory.epochs_csv.write_text("epoch,loss\n1,2\n")
+    with pytest.raises(UserError, match="its columns are not those of this version"):
+        directory.rows()
+    directory.epochs_csv.write_text(
+        ",".join(COLUMNS) + "\n" + ",".join(["x"] * len(COLUMNS)) + "\n"
+    )
+    with pytest.raises(UserError, match="epoch: 'x' is not a number"):
+        directory.rows()
