@@ -1,48 +1,68 @@
 """Draw everything there is to see of a suite's runs, and say what they show."""
 
-from collections.abc import Callable
+import json
 from pathlib import Path
 
-import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import checks, command, degradation, figure6, finding, tables
+from analysis import checks, command, finding, plates, report, tables, verdict
 from resnet_bench.errors import UserError
-
-FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
-    "figure-6": figure6.draw,
-    "degradation": degradation.draw,
-}
+from resnet_bench.records import write_atomically
 
 
 def main() -> int:
-    """`python -m analysis SUITE`: figures, the table of final errors, and the finding."""
+    """`python -m analysis SUITE`: figures, tables, report; then final errors and the finding."""
     parser = command.parser("analysis", __doc__)
+    parser.add_argument("--every-seed", action="store_true", help="figure 6 with a line a seed")
     arguments = parser.parse_args()
-    frame = command.runs_of(arguments)
-    paths = draw_all(frame, arguments.results / arguments.suite / "figures")
-    print(tables.as_text(tables.cells(tables.final_errors(frame))))
+    runs = plates.Runs.of(arguments.results, arguments.suite)
+    folder = arguments.results / arguments.suite
+    figures = runs.draw(arguments.every_seed)
+    paths = [
+        *save(figures, folder / "figures"),
+        *write_tables(runs, folder / "tables"),
+        report.write(runs, figures, folder),
+    ]
+    print(tables.as_text(tables.cells(tables.final_errors(runs.frame))))
     print("Training error: evaluation mode, precise batch norm; both at the last iteration.")
-    for notice in checks.notices(frame):
-        print(notice)
+    for notice in checks.notices(runs.frame):
+        print(command.wrapped(notice))
     for path in paths:
         print(path)
-    print(finding.sentence(frame))
+    print(finding.sentence(runs.frame))
     return 0
 
 
-def draw_all(frame: pd.DataFrame, folder: Path) -> list[Path]:
-    """Write every figure to `folder` as PNG; returns the files. UserError if it cannot."""
+def save(figures: list[tuple[plates.Plate, Figure]], folder: Path) -> list[Path]:
+    """Write figures to `folder` as PNG; returns the files. UserError if it cannot."""
     paths = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, draw in FIGURES.items():
-            path = folder / f"{name}.png"
-            draw(frame).savefig(path, dpi=150)
-            paths.append(path)
+        for plate, figure in figures:
+            paths.append(folder / f"{plate.name}.png")
+            figure.savefig(paths[-1], dpi=150)
+            figure.set_layout_engine("none")  # it is laid out: the report need not do it again
     except OSError as error:
         raise UserError(f"cannot write figures to {folder}: {error.strerror}") from error
     return paths
+
+
+def write_tables(runs: plates.Runs, folder: Path) -> list[Path]:
+    """Write table 6 as CSV (fractions), Markdown and HTML, and the verdict as JSON."""
+    table = tables.final_errors(runs.frame)
+    contents = {
+        "table-6.csv": table.to_csv(index=False),
+        "table-6.md": tables.as_markdown(tables.cells(table)),
+        "table-6.html": tables.as_html(tables.cells(table)),
+        "verdict.json": json.dumps(verdict.as_data(runs.frame), indent=2) + "\n",
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in contents.items():
+            write_atomically(folder / name, text.encode())
+    except OSError as error:
+        raise UserError(f"cannot write tables to {folder}: {error.strerror}") from error
+    return [folder / name for name in contents]
 
 
 if __name__ == "__main__":

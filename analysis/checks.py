@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis import select
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Experiment, Suite, find_experiment
 
@@ -17,6 +18,10 @@ ALIKE = {
     "threads": "numbers of threads",
     "torch": "versions of torch",
 }
+NOTED = [
+    *ALIKE, "network", "seed", "status", "problem", "changed", "ended_at", "iteration",
+    "recipe.iterations", "dirty", "batch_stream",
+]  # fmt: skip
 
 
 def declared_experiment(suite: Suite, network_name: str) -> Experiment | None:
@@ -60,7 +65,7 @@ def notices(frame: pd.DataFrame) -> list[str]:
     `frame` as from `load.runs`: refused runs, diverged, partial and missing ones, and differences
     of commit, device, precision among the runs that are averaged.
     """
-    one_each = frame.groupby("directory", sort=False).tail(1)
+    one_each = select.finals(frame)[NOTED]
     found = [
         f"Refused, in no figure or table: {run['network']} seed {run['seed']}: {run['problem']}."
         for run in one_each[one_each["problem"] != ""].to_dict("records")

@@ -28,7 +28,7 @@ def curves(frame: pd.DataFrame) -> pd.DataFrame:
 
 def finals(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a run: its last record, or its empty row."""
-    return frame.groupby(KEYS, sort=False).tail(1)
+    return frame.drop_duplicates(KEYS, keep="last")
 
 
 def finished(frame: pd.DataFrame) -> pd.DataFrame:

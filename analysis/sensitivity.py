@@ -32,22 +32,21 @@ def has_learning_rates(frame: pd.DataFrame) -> bool:
 
 
 def at_budgets(frame: pd.DataFrame) -> pd.DataFrame:
-    """The first suite's runs, and those of others with the same recipe but for the budget."""
+    """Runs like the first suite's but for the budget, of networks with several budgets."""
     runs = select.own(frame)
     same = [
         column
         for column in runs.columns
         if column.startswith("recipe.") and column not in OF_THE_BUDGET
     ]
-    return _like_the_first(runs, [*same, "dataset"])
+    return _varied(_like_the_first(runs, [*same, "dataset"]), "recipe.iterations")
 
 
 def at_learning_rates(frame: pd.DataFrame) -> pd.DataFrame:
     """The first suite's runs of networks that ran at several learning rates, all else equal."""
     runs = frame[(frame["problem"] == "") & (frame["suite"] == frame["suite"].iloc[0])]
-    runs = runs[runs["changed"].str.fullmatch(r"(learning_rate=[^+]*)?")]
-    rates = runs.groupby(["depth", "shortcut"])["recipe.learning_rate"].transform("nunique")
-    return runs[rates > 1]
+    only_rate = runs["changed"].str.fullmatch(r"(learning_rate=[^+]*)?")
+    return _varied(runs[only_rate], "recipe.learning_rate")
 
 
 def draw_budgets(frame: pd.DataFrame, columns: int | None = None) -> Figure:
@@ -120,3 +119,8 @@ def _like_the_first(runs: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     for column in columns:
         keep &= runs[column] == runs[column].iloc[0]
     return runs[keep]
+
+
+def _varied(runs: pd.DataFrame, setting: str) -> pd.DataFrame:
+    """The runs of those networks that have been run at more than one value of `setting`."""
+    return runs[runs.groupby(["depth", "shortcut"])[setting].transform("nunique") > 1]

@@ -119,7 +119,7 @@ def iteration_unit(iterations: int) -> tuple[int, str]:
 def note(figure: Figure, sentences: list[str]) -> None:
     """What the figure leaves out, cuts or mixes, written under it."""
     if sentences:
-        letters = int(13 * figure.get_figwidth())  # a line, at this size of type
+        letters = int(15 * figure.get_figwidth())  # a line, at this size of type
         lines = [line for sentence in sentences for line in textwrap.wrap(sentence, letters)]
         figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8.5, color=MUTED)
 

@@ -56,15 +56,16 @@ def _contrast_data(contrast: Contrast) -> dict[str, Any]:
 
 def primary_cells(primary: list[Contrast]) -> list[list[str]]:
     """The table of the three primary contrasts, for people."""
-    rows = [["contrast", "n", "mean", "interval", "level", "p (t)", "p (sign flips)", "verdict"]]
+    rows = [["contrast", "verdict", "n", "mean", "interval", "level", "p (t)", "p (sign flips)"]]
     for contrast in primary:
-        row = [contrast.name, str(contrast.n), _mean(contrast), *_interval(contrast)]
-        if contrast.interval is None or contrast.p_value is None:
-            rows.append([*row, "", "", "none" if contrast.n < 2 else contrast.word])
-            continue
-        sign_flip = statistics.sign_flip_p_value(np.array(contrast.values))
-        word = contrast.word + (" (a run diverged)" if contrast.diverged else "")
-        rows.append([*row, f"{contrast.p_value:.2g}", f"{sign_flip:.2g}", word])
+        word = "none" if contrast.interval is None else contrast.word
+        row = [contrast.name, word + (" (a run diverged)" if contrast.diverged else "")]
+        row += [str(contrast.n), _mean(contrast), *_interval(contrast)]
+        if contrast.p_value is None:
+            rows.append([*row, "", ""])
+        else:
+            sign_flip = statistics.sign_flip_p_value(np.array(contrast.values))
+            rows.append([*row, f"{contrast.p_value:.2g}", f"{sign_flip:.2g}"])
     return rows
 
 

@@ -115,6 +115,8 @@ def _iterations(runs: pd.DataFrame, suite: Suite) -> Check:
             if iteration != due:
                 wrong.append(f"{network} seed {seed}: record {epoch} at {iteration}, not {due}")
                 break
+        if of_run["iteration"].duplicated().any():
+            wrong.append(f"{network} seed {seed}: two records at one iteration")
         last = of_run.iloc[-1]
         if last["status"] == "finished" and last["iteration"] != end:
             wrong.append(f"{network} seed {seed} ends at {last['iteration']}, not {end}")

@@ -169,9 +169,10 @@ def _records(experiment: Experiment, seed: int, options: Options) -> list[EpochR
     )
     shift = 1 + options.spread * random.standard_normal()
     per_epoch = experiment.train_images / recipe.batch_size
-    epochs = math.ceil(recipe.iterations / per_epoch)
-    records = []
-    for epoch in range(1, epochs + 1):
+    records: list[EpochRecord] = []
+    iteration = 0
+    while iteration < recipe.iterations:
+        epoch = len(records) + 1
         iteration = min(math.ceil(epoch * per_epoch), recipe.iterations)
         progress = iteration / recipe.iterations
         drops = sum(iteration > drop for drop in recipe.drops)

@@ -7,7 +7,7 @@ import pytest
 from analysis_results import Options, write_suite
 
 from analysis import __main__ as draw
-from analysis import command
+from analysis import command, plates
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -17,17 +17,24 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(str(exit_.value.code))
 
 
-def test_figures_table_paths_and_finding(
+def test_figures_tables_report_and_finding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(plates, "PLATES", plates.PLATES[:2])  # the report's test draws them all
     folder = write_suite(tmp_path, "digits", Options(seeds=(0, 1, 2)))
-    assert run(monkeypatch, "digits", "--results", str(tmp_path)) == 0
+    assert run(monkeypatch, "digits", "--results", str(tmp_path), "--every-seed") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:4] == ["network", "parameters", "n", "epoch"]
-    for name in ("figure-6", "degradation"):
-        path = folder / "figures" / f"{name}.png"
-        assert path.read_bytes().startswith(b"\x89PNG")
-        assert str(path) in lines
+    paths = [
+        folder / "figures" / "figure-6.png",
+        folder / "figures" / "degradation.png",
+        *(folder / "tables" / f"table-6.{kind}" for kind in ("csv", "md", "html")),
+        folder / "tables" / "verdict.json",
+        folder / "report.html",
+    ]
+    assert lines[-1 - len(paths) : -1] == [str(path) for path in paths]
+    assert all(path.stat().st_size > 200 for path in paths)
+    assert paths[0].read_bytes().startswith(b"\x89PNG")
     assert lines[-1].startswith(
         "After 450 iterations on digits, going from 20 to 56 layers, plain networks degrade"
     )

@@ -6,13 +6,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from analysis_results import PLAIN_SWEEP, Options, write_suite
+from analysis_results import PLAIN_SWEEP, Options, write_changed, write_suite
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import degradation, figure6, load, style
+from analysis import (
+    convergence,
+    degradation,
+    figure6,
+    load,
+    plates,
+    sensitivity,
+    shortcuts,
+    style,
+)
+from resnet_bench.errors import UserError
 
 
 def frame_of(results: Path, suite: str, options: Options = PLAIN_SWEEP) -> pd.DataFrame:
@@ -111,3 +121,112 @@ def test_drawing_leaves_the_readers_settings_alone(tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
     figure6.draw(frame_of(tmp_path, "smoke"))
     assert dict(mpl.rcParams) == before
+
+
+def test_degradation_draws_final_means_intervals_and_the_papers_points(tmp_path: Path) -> None:
+    frame = frame_of(tmp_path, "cifar10", Options(seeds=(0, 1, 2)))
+    figure = degradation.draw(frame)
+    train, test = figure.axes
+    ended = frame[(frame["iteration"] == 64_000) & (frame["shortcut"] == "none")]
+    means = 100 * ended.groupby("depth")["precise_train_error"].mean()
+    plain = train.get_lines()[0]
+    np.testing.assert_allclose(np.asarray(plain.get_ydata()), means)
+    papers = [
+        line
+        for line in test.get_lines()
+        if line.get_markerfacecolor() == "none" and line.get_marker() == "o"
+    ]
+    assert [float(np.asarray(line.get_ydata())[0]) for line in papers] == pytest.approx(
+        [9.7, 10.0, 11.4, 13.2]
+    )
+    assert all(
+        line.get_markerfacecolor() != "none"
+        for line in degradation.draw(frame_of(tmp_path, "digits")).axes[0].get_lines()
+    )
+
+
+def test_options_are_compared_by_seed_and_depth(tmp_path: Path) -> None:
+    odd = Options(seeds=(0, 1), missing=frozenset({"resnet-44-B/1", "resnet-32-A/0"}))
+    frame = frame_of(tmp_path, "digits", odd)
+    found = shortcuts.differences(frame, "test_error").set_index(["depth", "shortcut", "seed"])
+    pairs = {(depth, "B", seed) for depth in (20, 32, 44, 56) for seed in (0, 1)}
+    assert set(found.index) == pairs - {(44, "B", 1), (32, "B", 0)}
+    of_seed = frame[(frame["seed"] == 1) & (frame["iteration"] == 450)].set_index("network")
+    by_hand = of_seed["test_error"]["resnet-56-B"] - of_seed["test_error"]["resnet-56-A"]
+    assert found["value"][(56, "B", 1)] == pytest.approx(by_hand)
+    assert shortcuts.applies(frame)
+    assert not shortcuts.applies(frame_of(tmp_path, "cifar10-short"))
+
+
+def test_iterations_to_a_training_error_by_hand(tmp_path: Path) -> None:
+    odd = Options(partial={"plain-32/0": 0.1}, diverged={"resnet-32-A/0": 0})
+    frame = frame_of(tmp_path, "digits", odd)
+    errors = {23: 0.9, 45: 0.5, 68: 0.2, 90: 0.3}  # of plain-20 at its first four records
+    for iteration, error in errors.items():
+        rows = (frame["network"] == "plain-20") & (frame["iteration"] == iteration)
+        frame.loc[rows, "train_error"] = error
+    frame.loc[frame["network"] == "plain-56", "train_error"] = 0.6
+
+    def reached(threshold: float) -> dict[tuple[str, int], float]:
+        table = convergence.iterations_to(frame, threshold)
+        return dict(
+            zip(zip(table["shortcut"], table["depth"], strict=True), table["value"], strict=True)
+        )
+
+    assert reached(0.5)["none", 20] == 45  # at or below
+    assert reached(0.2)["none", 20] == 68  # first, though it rises again
+    assert reached(0.5)["none", 56] == np.inf
+    assert reached(0.5)["A", 32] == np.inf  # diverged
+    assert ("none", 32) not in reached(0.1)  # partial: it may still get there
+    figure = convergence.draw(frame)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()][-1] == "never"
+
+
+def test_budgets_compare_suites_that_differ_in_nothing_else(tmp_path: Path) -> None:
+    for suite in ("digits", "digits-3x", "smoke", "cifar10-short"):
+        write_suite(tmp_path, suite)
+    runs = plates.Runs.of(tmp_path, "digits")
+    kept = sensitivity.at_budgets(runs.wider)
+    assert set(kept["recipe.iterations"]) == {450, 1350}  # smoke's networks are others
+    assert not sensitivity.has_budgets(runs.frame)
+    figure = sensitivity.draw_budgets(runs.wider)
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["450", "1,350"]
+    other = runs.wider.copy()
+    other.loc[other["suite"] == "digits-3x", "recipe.momentum"] = 0.5
+    assert not sensitivity.has_budgets(other)
+
+
+def test_learning_rates_of_the_networks_that_have_several(tmp_path: Path) -> None:
+    folder = write_suite(tmp_path, "digits")
+    assert not sensitivity.has_learning_rates(load.runs(folder))
+    write_changed(tmp_path, "digits/plain-56", "recipe.learning_rate=0.1")
+    write_changed(tmp_path, "digits/plain-20", "recipe.momentum=0.5")
+    frame = load.runs(folder)
+    kept = sensitivity.at_learning_rates(frame)
+    assert set(zip(kept["network"], kept["recipe.learning_rate"], strict=True)) == {
+        ("plain-56", 0.02),
+        ("plain-56+learning_rate=0.1", 0.1),
+    }
+    figure = sensitivity.draw_learning_rates(frame)
+    assert len(figure.axes) == 2  # training and test error of plain networks
+
+
+@pytest.mark.parametrize("name", [plate.name for plate in plates.PLATES])
+def test_a_sweep_that_has_just_begun_can_be_drawn(tmp_path: Path, name: str) -> None:
+    """One run with a record or two, another without any, the rest missing."""
+    networks = ("plain-20", "plain-32", "plain-44", "plain-56")
+    names = [*networks] + [f"resnet-{n[6:]}-{option}" for n in networks for option in "AB"]
+    begun = {"plain-56/0": 0.1, "resnet-56-B/0": 0.0}
+    missing = frozenset(f"{network}/0" for network in names) - set(begun)
+    frame = frame_of(tmp_path, "digits", Options(partial=begun, missing=missing))
+    plate = next(plate for plate in plates.PLATES if plate.name == name)
+    if plate.applies(frame):
+        figure = plate.draw(frame)
+        figure.savefig(tmp_path / "figure.png")
+        assert "Partial: plain-56 seed 0 (45 of 450 iterations)" in words(figure)
+
+
+def test_nothing_but_refused_runs_is_the_users_mistake(tmp_path: Path) -> None:
+    frame = frame_of(tmp_path, "smoke").assign(problem="is another's")
+    with pytest.raises(UserError, match="no run of the suite itself to show"):
+        figure6.draw(frame)

@@ -1,0 +1,124 @@
+"""All figures of a suite: which there are, which apply to the runs at hand, and what they say."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import convergence, degradation, figure6, load, sensitivity, shortcuts
+from resnet_bench.experiments import SUITES_FOLDER, Suite, load_suite, suite_names
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A figure with the words that go with it."""
+
+    name: str  # the file's, without suffix
+    title: str
+    caption: str
+    draw: Callable[..., Figure]  # (frame, columns=None)
+    applies: Callable[[pd.DataFrame], bool] = lambda frame: True
+    of_siblings: bool = False  # wants the suites that differ in budget alone, too
+
+
+PLATES = (
+    Plate(
+        "figure-6",
+        "Error against iteration",
+        "Figure 6 of the paper redrawn. Dashed: running training error; solid: test error. Lines"
+        " are means over finished seeds, bands reach from the lowest to the highest seed; thin"
+        " lines are runs that are partial or diverged (a cross marks where).",
+        figure6.draw,
+    ),
+    Plate(
+        "degradation",
+        "Final error against depth",
+        "At the last iteration, never the best. Dots are seeds, markers their means with"
+        " Student's 95% interval.",
+        degradation.draw,
+    ),
+    Plate(
+        "shortcuts",
+        "The options compared",
+        "Projections (B, C) less identity (A) at equal depth, paired by seed; below 0 is better"
+        " than A. Means with Student's 95% interval.",
+        shortcuts.draw,
+        shortcuts.applies,
+    ),
+    Plate(
+        "convergence",
+        "How long it takes",
+        "Iterations until the running training error is first at or below 50, 20 and 10 per cent,"
+        " counted in whole epochs; lines join medians over seeds.",
+        convergence.draw,
+    ),
+    Plate(
+        "budgets",
+        "Slow, or stuck?",
+        "The same experiment at several numbers of iterations: final errors, a line through the"
+        " means over seeds.",
+        sensitivity.draw_budgets,
+        sensitivity.has_budgets,
+        of_siblings=True,
+    ),
+    Plate(
+        "learning-rates",
+        "Mistuned, or degraded?",
+        "The same experiment at several learning rates: final errors, a line through the means"
+        " over seeds.",
+        sensitivity.draw_learning_rates,
+        sensitivity.has_learning_rates,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The frames that a suite's figures are drawn from, as from `load.runs`."""
+
+    frame: pd.DataFrame  # the suite's
+    wider: pd.DataFrame  # the same, followed by its siblings'
+
+    @classmethod
+    def of(cls, results: Path, suite: str) -> "Runs":
+        """Raises UserError if there is no such suite, or no run of it."""
+        own = results / load_suite(suite).name
+        frame = load.runs(own)
+        siblings = sibling_folders(results, suite)
+        return cls(frame, pd.concat([frame, load.runs(*siblings)]) if siblings else frame)
+
+    def draw(self, every_seed: bool = False) -> list[tuple[Plate, Figure]]:
+        """The figures that apply; `every_seed` is for figure 6."""
+        extra = {figure6.draw: {"every_seed": every_seed}}
+        return [
+            (plate, plate.draw(frame, **extra.get(plate.draw, {}))) for plate, frame in self._own()
+        ]
+
+    def draw_narrow(self) -> list[Figure]:
+        """The same with their panels below each other, for a phone."""
+        return [plate.draw(frame, columns=1) for plate, frame in self._own()]
+
+    def _own(self) -> Iterator[tuple[Plate, pd.DataFrame]]:
+        for plate in PLATES:
+            frame = self.wider if plate.of_siblings else self.frame
+            if plate.applies(frame):
+                yield plate, frame
+
+
+def sibling_folders(results: Path, name: str, suites: Path = SUITES_FOLDER) -> list[Path]:
+    """The folders with runs of suites that differ from this one in their budget alone."""
+    suite = load_suite(name, suites)
+    return [
+        results / other
+        for other in suite_names(suites)
+        if other != name
+        and any((results / other).glob("*/seed-*/run.json"))
+        and _apart_from_budget(load_suite(other, suites)) == _apart_from_budget(suite)
+    ]
+
+
+def _apart_from_budget(suite: Suite) -> tuple[str, dict[str, object]]:
+    budget = {column.removeprefix("recipe.") for column in sensitivity.OF_THE_BUDGET}
+    return suite.dataset.name, suite.recipe.model_dump(exclude=budget)

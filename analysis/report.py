@@ -1,0 +1,193 @@
+"""One page with everything: finding, verdict, figures, tables, fidelity, provenance."""
+
+import html
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import (
+    checks,
+    command,
+    contrasts,
+    deviations,
+    finding,
+    plates,
+    provenance,
+    select,
+    svg,
+    tables,
+    verdict,
+    verify,
+)
+from resnet_bench.errors import UserError
+from resnet_bench.experiments import Suite, load_suite
+from resnet_bench.records import write_atomically
+
+STYLE = Path(__file__).with_name("report.css")
+# Nothing is loaded from anywhere: the browser itself is told to refuse.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def build(runs: plates.Runs, figures: list[tuple[plates.Plate, Figure]]) -> str:
+    """The report of a suite as one self-contained HTML page; equal runs give equal pages.
+
+    `figures` as from `runs.draw`: drawn once for PNG and page.
+    """
+    frame = runs.frame
+    suite = load_suite(select.own(frame)["suite"].iloc[0])
+    body = [
+        _opening(suite, frame),
+        _section("Verdict", _verdict(frame)),
+        _section("Figures", "\n".join(_figures(runs, figures))),
+        _section("Final errors", _final_errors(frame)),
+        _section("Fidelity", _fidelity(frame)),
+        _section("Runs", _runs(frame)),
+        _section("To reproduce", _reproduce(suite, frame)),
+    ]
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en">',
+            '<head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{html.escape(suite.name)}: plain and residual networks</title>",
+            f"<style>{STYLE.read_text(encoding='utf-8')}</style></head>",
+            "<body>",
+            *body,
+            "</body></html>\n",
+        ]
+    )
+
+
+def write(runs: plates.Runs, figures: list[tuple[plates.Plate, Figure]], folder: Path) -> Path:
+    """Write report.html to a suite's folder; raises UserError if it cannot."""
+    path = folder / "report.html"
+    try:
+        write_atomically(path, build(runs, figures).encode())
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+def _opening(suite: Suite, frame: pd.DataFrame) -> str:
+    parts = [
+        f"<header><p class='small'>suite {html.escape(suite.name)}, {finding.budget(frame)}</p>",
+        f"<h1>{html.escape(suite.question)}</h1>",
+        f"<p class='finding'>{html.escape(finding.sentence(frame))}</p></header>",
+    ]
+    if notices := checks.notices(frame):
+        parts.append(f"<div class='notices'><strong>Note.</strong>{_list(notices)}</div>")
+    return "\n".join(parts)
+
+
+def _verdict(frame: pd.DataFrame) -> str:
+    primary, secondary = contrasts.primary(frame), contrasts.secondary(frame)
+    return "\n".join(
+        [
+            f"<p>{html.escape(verdict.METHOD)}</p>",
+            _table(verdict.primary_cells(primary)),
+            _table(verdict.by_seed_cells(primary)),
+            *(f"<p>{html.escape(sentence)}</p>" for sentence in verdict.limits(primary)),
+            "<h3>Secondary contrasts</h3>",
+            "<p>For looking, not for deciding: intervals not adjusted, no verdicts.</p>",
+            _table(verdict.secondary_cells(secondary)),
+        ]
+    )
+
+
+def _figures(runs: plates.Runs, figures: list[tuple[plates.Plate, Figure]]) -> list[str]:
+    """Every figure twice, side by side for wide pages and stacked for phones; one is shown."""
+    parts = []
+    for (plate, figure), stacked in zip(figures, runs.draw_narrow(), strict=True):
+        wide = svg.inline(figure, f"{plate.name}-wide", plate.title)
+        narrow = svg.inline(stacked, f"{plate.name}-narrow", plate.title)
+        parts += [
+            f"<figure id='{plate.name}'><h3>{html.escape(plate.title)}</h3>",
+            f"<div class='wide'>{wide}</div><div class='narrow'>{narrow}</div>",
+            f"<figcaption>{html.escape(plate.caption)}</figcaption></figure>",
+        ]
+    return parts
+
+
+def _final_errors(frame: pd.DataFrame) -> str:
+    table = tables.final_errors(frame)
+    parts = [
+        "<p>Mean ± deviation over finished seeds, at the last epoch. Training error in evaluation"
+        " mode with precise batch norm.</p>",
+        _table(tables.cells(table)),
+    ]
+    if table["band_low"].notna().any():
+        parts += ["<h3>Beside the paper</h3>", _table(tables.reference_cells(table))]
+    return "\n".join(parts)
+
+
+def _fidelity(frame: pd.DataFrame) -> str:
+    rows = "".join(
+        f"<tr><td>{html.escape(check.what)}</td>"
+        f"<td class='{check.state.partition(' ')[0]}'>{check.state}</td>"
+        f"<td>{html.escape(check.found)}</td></tr>"
+        for check in verify.all_checks(frame)
+    )
+    return "\n".join(
+        [
+            f"<div class='scroll'><table class='words'><tbody>{rows}</tbody></table></div>",
+            "<h3>Deviations from the paper, by the recipe</h3>",
+            _list(deviations.from_paper(frame)) or "<p>None.</p>",
+            "<h3>Left open by the paper, settled by the recipe</h3>",
+            _list(deviations.open_points(frame)),
+        ]
+    )
+
+
+def _runs(frame: pd.DataFrame) -> str:
+    rows, shared = provenance.without_shared(provenance.cells(frame))
+    return "\n".join(
+        [
+            "<p>Training time without evaluation; runs of one group share theirs."
+            f" {html.escape(shared)}</p>",
+            _table(rows),
+            *(f"<p class='small'>{html.escape(words)}</p>" for words in provenance.versions(frame)),
+        ]
+    )
+
+
+def _reproduce(suite: Suite, frame: pd.DataFrame) -> str:
+    there = select.own(frame).query("status != 'missing'")
+    commits = [commit for commit in there["commit"].unique() if commit != "unknown"]
+    seeds = int(there["seed"].max()) + 1
+    lines = [f"git checkout {commits[0]}"] if len(commits) == 1 else []
+    lines += [
+        f"make sweep SUITE={suite.name} SEEDS={seeds}",
+        f"make verdict SUITE={suite.name}",
+        f"make verify SUITE={suite.name}",
+        f"make report SUITE={suite.name}",
+    ]
+    what = "<br>".join(html.escape(line) for line in suite.description.splitlines())
+    return f"<p class='small'>{what}</p><pre>{html.escape(chr(10).join(lines))}</pre>"
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section><h2>{title}</h2>\n{content}\n</section>"
+
+
+def _table(rows: list[list[str]]) -> str:
+    return f"<div class='scroll'>{tables.as_html(rows)}</div>" if len(rows) > 1 else ""
+
+
+def _list(sentences: list[str]) -> str:
+    items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def main() -> int:
+    """`python -m analysis.report SUITE` writes results/SUITE/report.html."""
+    arguments = command.parser("analysis.report", __doc__).parse_args()
+    runs = plates.Runs.of(arguments.results, arguments.suite)
+    print(write(runs, runs.draw(), arguments.results / arguments.suite))
+    return 0
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,187 @@
+"""The report: complete, self-contained, the same for the same runs, and sound in a real browser."""
+
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from analysis_browser import BROWSER, Visit, visit
+from analysis_results import Options, write_changed, write_suite
+
+from analysis import command, finding, plates, provenance, report
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every kind of figure has something to show, and some runs are not as they should be."""
+    folder = tmp_path_factory.mktemp("results")
+    odd = Options(
+        seeds=(0, 1, 2),
+        missing=frozenset({"resnet-56-B/2"}),
+        diverged={"plain-44/1": 0.4},
+        commits={"plain-20/0": "feedfacefeedface"},
+    )
+    write_suite(folder, "digits", odd)
+    write_suite(folder, "digits-3x")
+    write_changed(folder, "digits/plain-56", "recipe.learning_rate=0.1")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(results: Path) -> plates.Runs:
+    return plates.Runs.of(results, "digits")
+
+
+@pytest.fixture(scope="module")
+def page(results: Path, runs: plates.Runs) -> Path:
+    return report.write(runs, runs.draw(), results / "digits")
+
+
+class Addresses(HTMLParser):
+    """Collects every attribute by which a page can load something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        for key, value in attributes:
+            if key in ("src", "href", "xlink:href", "data", "srcset", "poster"):
+                self.found.append(value or "")
+            if key == "id":
+                self.ids.append(value or "")
+
+
+def test_it_says_everything(page: Path, runs: plates.Runs) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert finding.sentence(runs.frame).replace("'", "&#x27;") in text
+    for title in ("Verdict", "Figures", "Final errors", "Fidelity", "Runs", "To reproduce"):
+        assert f"<h2>{title}</h2>" in text
+    for plate in plates.PLATES:
+        assert f"<figure id='{plate.name}'>" in text
+    assert "Diverged: plain-44 seed 1" in text
+    assert "Missing: resnet-56-B seed 2" in text
+    assert "Different commits: feedfacefe (1 run), 0123456789 (35 runs)" in text  # one is missing
+    assert "python 3.11.7, torch 2.13.0" in text
+    assert "make sweep SUITE=digits SEEDS=3" in text
+
+
+def test_it_loads_nothing_and_no_names_clash(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    addresses = Addresses()
+    addresses.feed(text)
+    assert all(address.startswith("#") for address in addresses.found)
+    assert len(addresses.ids) == len(set(addresses.ids))
+    assert {address[1:] for address in addresses.found} <= set(addresses.ids)
+    outside = re.findall(r"url\((?!#)[^)]*\)|@import", text)
+    assert outside == []
+    assert "<script" not in text
+
+
+def test_figures_take_the_colours_of_the_page(page: Path) -> None:
+    svgs = re.findall(r"<svg.*?</svg>", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(svgs) == 2 * len(plates.PLATES)
+    for svg in svgs:
+        assert "var(--ink)" in svg
+        assert not re.search("#(ffffff|1c1c1e|000000)", svg)
+
+
+def test_equal_runs_give_equal_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plates, "PLATES", plates.PLATES[:1])
+    write_suite(tmp_path, "smoke")
+    once, again = (plates.Runs.of(tmp_path, "smoke") for _ in range(2))
+    assert report.build(once, once.draw()) == report.build(again, again.draw())
+
+
+def test_provenance_of_every_run(runs: plates.Runs) -> None:
+    rows = provenance.cells(runs.frame)
+    header = rows[0]
+    by_run = {row[0]: dict(zip(header, row, strict=True)) for row in rows[1:]}
+    assert len(by_run) == 37  # 12 networks at 3 seeds, and one with a changed setting
+    assert by_run["plain-20 seed 0"]["commit"] == "feedfacefe"
+    assert by_run["plain-20 seed 1"]["training time"] == "1:00"
+    assert by_run["plain-44 seed 1"]["status"] == "diverged"
+    assert by_run["resnet-56-B seed 2"]["status"] == "missing"
+    left, shared = provenance.without_shared(rows)
+    assert "commit" in left[0]  # not the same for all
+    assert "device" not in left[0]
+    assert "device cpu" in shared
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(5, "0:05"), (125, "2:05"), (3725.4, "1:02:05"), (359_999, "99:59:59")]
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert provenance.duration(seconds) == words
+
+
+def test_the_command(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(plates, "PLATES", plates.PLATES[:1])
+    monkeypatch.setattr(sys, "argv", ["analysis.report", "digits-3x", "--results", str(results)])
+    with pytest.raises(SystemExit) as exit_:
+        command.run(report.main)
+    assert exit_.value.code == 0
+    path = results / "digits-3x" / "report.html"
+    assert capsys.readouterr().out == f"{path}\n"
+    assert "var(--ink)" in path.read_text(encoding="utf-8")
+
+
+def test_an_unwritable_folder_is_the_users_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_suite(tmp_path, "smoke")
+    (folder / "report.html.tmp").mkdir()  # a folder where a file is to go
+    monkeypatch.setattr(plates, "PLATES", plates.PLATES[:1])
+    monkeypatch.setattr(sys, "argv", ["analysis.report", "smoke", "--results", str(tmp_path)])
+    with pytest.raises(SystemExit) as exit_:
+        command.run(report.main)
+    assert exit_.value.code == 2
+    assert "cannot write" in capsys.readouterr().err
+
+
+needs_browser = pytest.mark.skipif(
+    BROWSER is None, reason="no Chromium here; on Debian: apt-get install chromium"
+)
+
+
+def check(found: Visit) -> None:
+    assert found.console == []
+    assert found.requests == []
+    assert found.measured["page"]["width"] <= found.measured["page"]["window"]
+    assert set(found.measured["figures"]) == {plate.name for plate in plates.PLATES}
+    for boxes in found.measured["figures"].values():
+        assert len(boxes) == 1  # of the wide and the narrow one
+        assert boxes[0]["height"] > 150
+        assert boxes[0]["width"] > 250
+        assert boxes[0]["left"] >= 0
+        assert boxes[0]["right"] <= found.measured["page"]["window"]
+
+
+@needs_browser
+def test_in_a_browser_on_a_desk_and_on_a_phone(page: Path, tmp_path: Path) -> None:
+    desk = visit(page, 1200, tmp_path / "desk")
+    check(desk)
+    phone = visit(page, 360, tmp_path / "phone", dark=True)
+    check(phone)
+    assert phone.measured["page"]["window"] == 360
+    assert desk.measured["ink"] == "rgb(28, 28, 30)"
+    assert phone.measured["ink"] == "rgb(236, 236, 240)"
+
+
+@needs_browser
+def test_the_browser_test_would_notice(tmp_path: Path) -> None:
+    """A page that loads, complains and hides its figure is seen to do all three."""
+    bad = tmp_path / "bad.html"
+    bad.write_text(
+        "<figure id='hidden' style='display: none'><svg width='9' height='9'></svg></figure>"
+        "<link rel='stylesheet' href='https://fonts.googleapis.com/css'>"
+        "<script>console.error('complaint')</script>"
+    )
+    found = visit(bad, 500, tmp_path / "visit")
+    assert found.requests == ["https://fonts.googleapis.com/css"]
+    assert any("complaint" in line for line in found.console)
+    assert found.measured["figures"] == {"hidden": []}
