@@ -1,89 +1,22 @@
 """The W&B mirror without a server: what an offline run holds, read back by W&B itself."""
 
 import dataclasses
-import json
-import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from wandb_runs import ending, inspect, of_type, record, rows, run_of, start, summary
+from wandb_runs import wandb_environment as wandb_environment  # a fixture
+from wandb_stub import KEY
 
-from resnet_bench import tracking
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run, find_experiment
-from resnet_bench.records import COLUMNS, EpochRecord, Summary
-from resnet_bench.tracking import METRICS, Tracker, choose_mode, new_run_id, start_tracking
+from resnet_bench.records import COLUMNS
+from resnet_bench.tracking import METRICS, choose_mode, new_run_id
 
-KEY = "0123456789abcdef" * 2 + "01234567"  # 40 characters, as W&B's keys
-
-
-@pytest.fixture(autouse=True)
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A home without a login, W&B's defaults, and no process of W&B's left at the end."""
-    for name in list(os.environ):
-        if name.startswith("WANDB_") or name == "NETRC":
-            monkeypatch.delenv(name)
-    (tmp_path / "home").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "home"))
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
-    monkeypatch.setattr(tracking, "_courier", None)
-    monkeypatch.chdir(tmp_path)
-    yield
-    if "wandb" in sys.modules:
-        sys.modules["wandb"].teardown()
-
-
-def run_of(name: str, seed: int = 0) -> Run:
-    return Run(find_experiment(f"smoke/{name}"), seed)
-
-
-def record(epoch: int, **values: Any) -> EpochRecord:
-    numbers: dict[str, Any] = {name: epoch + index / 100 for index, name in enumerate(COLUMNS)}
-    return EpochRecord(**numbers | {"epoch": epoch, "iteration": 10 * epoch} | values)
-
-
-def start(run: Run, folder: Path, run_id: str, **changes: Any) -> Tracker:
-    identity = run.experiment.identity() | {"seed": run.seed, "digests": {"batch_stream": "ab"}}
-    options: dict[str, Any] = {"mode": "offline", "resumed": False} | changes
-    return start_tracking(run, identity, run_id=run_id, folder=folder, **options)
-
-
-def summary(status: Any = "finished") -> Summary:
-    return Summary(status, 20, {}, 12.5)
-
-
-def inspect(folder: Path, run_id: str) -> list[list[dict[str, Any]]]:
-    """The records of each attempt at a run, oldest first."""
-    attempts = []
-    for path in sorted((folder / "wandb").glob(f"offline-run-*-{run_id}*")):
-        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        attempts.append([json.loads(line) for line in output.splitlines()])
-    return attempts
-
-
-def of_type(attempt: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    return [entry[kind] for entry in attempt if entry["type"] == kind]
-
-
-def rows(attempt: list[dict[str, Any]]) -> list[dict[str, float]]:
-    items = [entry["item"] for entry in of_type(attempt, "history")]
-    return [{k: v for k, v in item.items() if not k.startswith("_")} for item in items]
-
-
-def ending(attempt: list[dict[str, Any]]) -> tuple[int, str | None]:
-    """The exit code and the status in W&B's summary."""
-    status = None
-    for entry in of_type(attempt, "summary"):
-        status = entry.get("update", {}).get("status", status)
-    [end] = of_type(attempt, "exit")
-    return end.get("exit_code", 0), status
+pytestmark = pytest.mark.usefixtures("wandb_environment")
 
 
 def test_every_field_of_a_record_has_a_metric() -> None:

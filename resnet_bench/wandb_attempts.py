@@ -1,0 +1,69 @@
+"""What W&B leaves on disk: a directory for each attempt at a run, written online or offline."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+GOING_SECONDS = 120.0  # W&B writes the machine's state every 15 seconds
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One of W&B's run directories: [offline-]run-<time>-<run id>."""
+
+    path: Path
+    log: Path  # run-<run id>.wandb: all that the attempt has logged
+
+    @property
+    def run_id(self) -> str:
+        return self.log.stem.removeprefix("run-")
+
+    @property
+    def _synced_mark(self) -> Path:
+        return self.log.with_suffix(".wandb.synced")  # W&B's own; its sync skips such attempts
+
+    @property
+    def synced(self) -> bool:
+        """Whether the server has it all."""
+        return self._synced_mark.exists()
+
+    def mark_synced(self) -> None:
+        self._synced_mark.touch()
+
+    def describe(self) -> dict[str, Any]:
+        """State, summary and config, as W&B reads them from the log; empty if it cannot."""
+        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json"]
+        result = subprocess.run(
+            [*command, str(self.path)],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"WANDB_ERROR_REPORTING": "false"},
+        )
+        return json.loads(result.stdout) if result.returncode == 0 else {}
+
+    def iteration(self) -> int:
+        """The last iteration that was logged; 0 if none was."""
+        return int(self.describe().get("summary", {}).get("iteration", 0))
+
+    def going(self) -> bool:
+        """Whether a process may still be writing to it."""
+        if time.time() - self.log.stat().st_mtime > GOING_SECONDS:
+            return False
+        return self.describe().get("exit_code") is None
+
+
+def wandb_folder(folder: Path) -> Path:
+    """Where W&B writes, if our default is `folder`: WANDB_DIR wins."""
+    return Path(os.environ.get("WANDB_DIR") or folder) / "wandb"
+
+
+def find_attempts(folder: Path, run_id: str = "*") -> list[Attempt]:
+    """The attempts at a run, or at all, in W&B's directory `folder`, oldest first."""
+    logs = folder.glob(f"*run-*/run-{run_id}.wandb")
+    attempts = [Attempt(log.parent, log) for log in logs if not log.parent.is_symlink()]
+    return sorted(attempts, key=lambda attempt: attempt.path.name.removeprefix("offline-"))

@@ -1,0 +1,206 @@
+"""A W&B server for tests, on the loopback address: as much of the protocol as a run needs.
+
+It keeps what a real one keeps, the rows of each run at the offsets they are sent to, and can be
+told to fail in the ways real ones do.
+"""
+
+import contextlib
+import json
+import re
+import socket
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Literal, Self
+
+KEY = "0123456789abcdef" * 2 + "01234567"  # of the form of W&B's keys
+
+Trouble = Literal["none", "error", "refuse", "hang"]
+
+
+@dataclass
+class StubRun:
+    """One run as the server knows it."""
+
+    config: dict[str, Any] = field(default_factory=dict)
+    upserts: list[dict[str, Any]] = field(default_factory=list)
+    files: dict[str, list[str]] = field(default_factory=dict)  # of JSON lines
+    exit_code: int | None = None
+    mistakes: list[str] = field(default_factory=list)  # gaps, and lines sent anew and changed
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The history, without W&B's own columns."""
+        rows = [json.loads(line) for line in self.files.get("wandb-history.jsonl", [])]
+        return [{k: v for k, v in row.items() if not k.startswith("_")} for row in rows]
+
+    @property
+    def epochs(self) -> list[int]:
+        return [row["epoch"] for row in self.rows]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        lines = self.files.get("wandb-summary.json", ["{}"])
+        return json.loads(lines[-1])
+
+    def receive(self, name: str, offset: int, lines: list[str]) -> None:
+        """Put `lines` at `offset` of a file; a summary is one line, replaced."""
+        there = self.files.setdefault(name, [])
+        if name != "wandb-summary.json":
+            if offset > len(there):
+                self.mistakes.append(f"{name}: a gap from {len(there)} to {offset}")
+            again = there[offset : offset + len(lines)]
+            if again != lines[: len(again)]:
+                self.mistakes.append(f"{name}: changed lines at {offset}")
+        there[offset : offset + len(lines)] = lines
+
+
+class Stub(ThreadingHTTPServer):
+    """The server. `trouble` may change at any moment; `go_away` drops every connection."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.runs: dict[str, StubRun] = {}
+        self.requests = 0
+        self.trouble: Trouble = "none"
+        self.only: str | None = None  # trouble only where the request's path or query has this
+        self.lock = threading.Lock()
+        self._closing = threading.Event()
+        self._connections: set[Any] = set()
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.go_away()
+
+    def go_away(self) -> None:
+        """Stop, as a server that is switched off: what is open breaks, what comes is refused."""
+        if not self._closing.is_set():
+            self._closing.set()
+            self.shutdown()
+            self.server_close()
+            self._thread.join()
+            with self.lock:
+                for connection in self._connections:
+                    with contextlib.suppress(OSError):  # closed already
+                        connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that left."""
+
+    def hang(self) -> None:
+        self._closing.wait()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        with self.lock:
+            self._connections.add(request)
+        super().finish_request(request, client_address)
+
+    def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        if path == "/graphql":
+            return {"data": self._graphql(body["query"], body.get("variables") or {})}
+        if match := re.fullmatch(r"/files/[^/]+/[^/]+/([^/]+)/file_stream", path):
+            self._file_stream(self.runs[match.group(1)], body)
+        return {}
+
+    def _file_stream(self, run: StubRun, body: dict[str, Any]) -> None:
+        for name, chunk in (body.get("files") or {}).items():
+            run.receive(name, chunk["offset"], chunk["content"])
+        if body.get("complete"):
+            run.exit_code = body["exitcode"]
+
+    def _graphql(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        if "upsertBucket(" in query:
+            return {"upsertBucket": self._upsert(variables)}
+        if "bucket(" in query:
+            return {"model": self._resume_status(variables["name"])}
+        if "createRunFiles(" in query:  # an empty answer to this one breaks wandb-core
+            return {"createRunFiles": {"runID": "1", "uploadHeaders": [], "files": []}}
+        if "viewer" in query:
+            return {"viewer": {"id": "1", "username": "tester", "entity": "tester", "flags": "{}"}}
+        return {}
+
+    def _upsert(self, variables: dict[str, Any]) -> dict[str, Any]:
+        name = variables["name"]
+        inserted = name not in self.runs
+        run = self.runs.setdefault(name, StubRun())
+        run.upserts.append(variables)
+        config = json.loads(variables["config"] or "{}")
+        run.config |= {key: entry["value"] for key, entry in config.items()}
+        entity = {"id": "1", "name": variables["entity"] or "tester"}
+        project = {"id": "1", "name": variables["project"], "entity": entity}
+        bucket = {"id": "1", "name": name, "displayName": variables["displayName"]}
+        bucket |= {"config": variables["config"], "project": project}
+        bucket |= {"historyLineCount": len(run.files.get("wandb-history.jsonl", []))}
+        return {"bucket": bucket, "inserted": inserted}
+
+    def _resume_status(self, name: str) -> dict[str, Any]:
+        project: dict[str, Any] = {"id": "1", "name": "resnet_bench"}
+        project |= {"entity": {"id": "1", "name": "tester"}, "bucket": None}
+        if run := self.runs.get(name):
+            lines = {
+                kind: run.files.get(f"wandb-{kind}.jsonl", []) for kind in ("history", "events")
+            }
+            bucket: dict[str, Any] = {
+                "id": "1",
+                "name": name,
+                "displayName": name,
+                "logLineCount": 0,
+            }
+            for kind, there in lines.items():
+                bucket |= {f"{kind}LineCount": len(there), f"{kind}Tail": json.dumps(there[-1:])}
+            bucket |= {"summaryMetrics": json.dumps(run.summary)}
+            bucket |= {"config": json.dumps({k: {"value": v} for k, v in run.config.items()})}
+            project["bucket"] = bucket | {"tags": [], "notes": None, "wandbConfig": '{"t": 1}'}
+        return project
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Stub
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or "{}")
+        server = self.server
+        concerned = server.only is None or server.only in self.path + body.get("query", "")
+        trouble = server.trouble if concerned else "none"
+        with server.lock:
+            server.requests += 1
+        if trouble == "hang":
+            server.hang()
+            self.close_connection = True
+        elif trouble == "error":
+            self._reply(500, {"error": "internal error"})
+        elif trouble == "refuse" or "Authorization" not in self.headers:
+            self._reply(401, {"error": "invalid API key"})
+        else:
+            with server.lock:
+                answer = server.answer(self.path, body)
+            self._reply(200, answer)
+
+    def do_GET(self) -> None:
+        self._reply(404, {})
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+    def _reply(self, status: int, answer: dict[str, Any]) -> None:
+        contents = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(contents)))
+        self.end_headers()
+        self.wfile.write(contents)
