@@ -58,18 +58,24 @@ class TrainingData:
         border = (0, 0, self.padding, self.padding, self.padding, self.padding)
         self.padded_pixels = F.pad(self.train.pixels, border)
         self.padded_mean = F.pad(self.mean, border)
+        self.steps = torch.arange(self.dataset.side, device=device)  # along a row or a column
 
     def batch(self, draw: Draw) -> tuple[Tensor, Tensor]:
         """A training batch: images float32 (B, C, H, W), channels_last; labels int64 (B,)."""
-        side = self.dataset.side
-        index = torch.from_numpy(draw.index).to(self.device)
-        steps = np.arange(side)
-        columns = np.where(draw.flip[:, None], steps[::-1], steps) + draw.left[:, None]
-        rows = torch.from_numpy(steps + draw.top[:, None]).to(self.device)[:, :, None]
-        cols = torch.from_numpy(columns).to(self.device)[:, None, :]
+        index, top, left, flip = self._on_device(draw)
+        rows = (self.steps + top[:, None])[:, :, None]
+        columns = torch.where(flip[:, None] == 1, self.steps.flip(0), self.steps)
+        cols = (columns + left[:, None])[:, None, :]
         pixels = self.padded_pixels[index[:, None, None], rows, cols]  # (B, H, W, C)
         mean = self.mean if self.pad_before_mean else self.padded_mean[rows, cols]
         return self._normalized(pixels, mean), self.train.labels[index]
+
+    def _on_device(self, draw: Draw) -> tuple[Tensor, ...]:
+        """The tables of `draw`, int64 (B,) each, in one copy that a GPU does not make wait."""
+        tables = torch.from_numpy(np.stack([draw.index, draw.top, draw.left, draw.flip]))
+        if self.device.type == "cuda":
+            tables = tables.pin_memory().to(self.device, non_blocking=True)
+        return tables.unbind()
 
     def plain_batches(self, part: Part, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The images of `part` in order, un-augmented, `size` at a time; the last may be short."""
