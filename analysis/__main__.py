@@ -41,7 +41,6 @@ def save(figures: list[tuple[plates.Plate, Figure]], folder: Path) -> list[Path]
         for plate, figure in figures:
             paths.append(folder / f"{plate.name}.png")
             figure.savefig(paths[-1], dpi=150)
-            figure.set_layout_engine("none")  # it is laid out: the report need not do it again
     except OSError as error:
         raise UserError(f"cannot write figures to {folder}: {error.strerror}") from error
     return paths

@@ -1,6 +1,7 @@
 """What the analysis commands share: a suite's name in, one line and exit code 2 for a mistake."""
 
 import argparse
+import os
 import sys
 import textwrap
 from collections.abc import Callable
@@ -17,9 +18,8 @@ def parser(module: str, description: str | None) -> argparse.ArgumentParser:
     """`python -m <module> SUITE [--results FOLDER]`; add further options to it."""
     arguments = argparse.ArgumentParser(f"python -m {module}", description=description)
     arguments.add_argument("suite", help="a suite, such as digits")
-    arguments.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder of results (results)"
-    )
+    folder = Path(os.environ.get("RESNET_BENCH_RESULTS", "results"))
+    arguments.add_argument("--results", type=Path, default=folder, help=f"folder ({folder})")
     return arguments
 
 
@@ -36,6 +36,9 @@ def run(main: Callable[[], int]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
+    except BrokenPipeError:  # the reader of a pipe has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
     sys.exit(code)
 
 

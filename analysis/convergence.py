@@ -51,6 +51,5 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
             axes.set_ylim(0, 1.2 * budget / unit)
             ticks = [tick for tick in axes.get_yticks() if tick <= budget / unit]
             axes.set_yticks([*ticks, never], [*(f"{tick:g}" for tick in ticks), "never"])
-        style.legend(figure, axis.legend())
-        style.note(figure, checks.notices(frame))
+        style.frame_panels(figure, axis.legend(), checks.notices(frame))
     return figure

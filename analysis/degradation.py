@@ -39,8 +39,8 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
         style.percent_axis(panels, top)
         for axes in panels:
             _draw_diverged(axes, runs, axis)
-        style.legend(figure, _legend(runs, axis, with_paper=top is not None))
-        style.note(figure, figure6.leavers(runs, top) + checks.notices(frame))
+        handles = _legend(runs, axis, with_paper=top is not None)
+        style.frame_panels(figure, handles, figure6.leavers(runs, top) + checks.notices(frame))
     return figure
 
 

@@ -37,8 +37,7 @@ def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = No
             axes.set(title=style.NAMES[shortcut], xlabel=label, ylabel="error")
             axes.set_xlim(0, runs["recipe.iterations"].max() / unit)
         style.percent_axis(panels, top)
-        style.legend(figure, _legend(runs))
-        style.note(figure, leavers(runs, top) + checks.notices(frame))
+        style.frame_panels(figure, _legend(runs), leavers(runs, top) + checks.notices(frame))
     return figure
 
 

@@ -85,8 +85,7 @@ def _draw(
             Line2D([], [], color=style.depth_colour(depth), marker="o", label=f"{depth} layers")
             for depth in select.depths(ended)
         ]
-        style.legend(figure, handles)
-        style.note(figure, checks.notices(frame))
+        style.frame_panels(figure, handles, checks.notices(frame))
     return figure
 
 

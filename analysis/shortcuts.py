@@ -43,7 +43,6 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
             axis.draw_means(axes, points, connected=False)
             axis.prepare(axes)
             axes.set(title=title, ylabel="difference to option A (points)")
-            axes.yaxis.set_major_formatter(style.signed)
-        style.legend(figure, axis.legend(connected=False))
-        style.note(figure, checks.notices(frame))
+            style.difference_axis(axes)
+        style.frame_panels(figure, axis.legend(connected=False), checks.notices(frame))
     return figure

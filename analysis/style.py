@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
-import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -42,6 +41,12 @@ NAMES = {
     "C": "residual, option C",
 }
 SHORTCUT_GREYS = {"none": INK, "A": MUTED, "B": "#98989d", "C": "#98989d"}
+
+# Inches around a panel, at the sizes of type below: tick labels and the axis' name to the left,
+# the title above, tick labels and the axis' name below.
+LEFT, RIGHT, TITLE, FOOT = 0.76, 0.16, 0.32, 0.56
+LEGEND_ENTRY, LEGEND_LINE = 1.45, 0.22  # width of an entry, height of a line
+LETTER, NOTE_LINE = 0.075, 0.165  # the same of the notes below
 
 PAPER_TOP = 20.0  # per cent: the upper end of the axes of the paper's figure 6
 
@@ -83,20 +88,18 @@ def theme() -> Iterator[None]:
 def panels(
     count: int, columns: int | None, width: float, height: float
 ) -> tuple[Figure, list[Axes]]:
-    """`count` panels of width x height inches each, in `columns` (one row of them if None)."""
+    """`count` panels of width x height inches each, in `columns` (one row of them if None).
+
+    The figure is to be closed with `frame_panels`, which makes room around them.
+    """
     columns = min(columns or count, count)
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    figure = Figure(figsize=(width * columns, height * rows))
     grid = figure.subplots(rows, columns, squeeze=False)
     axes = list(grid.flat)
     for spare in axes[count:]:
         spare.remove()
     return figure, axes[:count]
-
-
-def percent(values: pd.Series) -> pd.Series:
-    """Fractions in data are per cent on axes."""
-    return 100 * values
 
 
 def percent_axis(panels: list[Axes], top: float | None = None) -> None:
@@ -116,24 +119,53 @@ def iteration_unit(iterations: int) -> tuple[int, str]:
     return (1000, "iteration (thousands)") if iterations >= 10_000 else (1, "iteration")
 
 
-def note(figure: Figure, sentences: list[str]) -> None:
-    """What the figure leaves out, cuts or mixes, written under it."""
-    if sentences:
-        letters = int(15 * figure.get_figwidth())  # a line, at this size of type
-        lines = [line for sentence in sentences for line in textwrap.wrap(sentence, letters)]
-        figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8.5, color=MUTED)
+def frame_panels(figure: Figure, handles: list[Line2D], sentences: list[str]) -> None:
+    """A legend above the panels; below them what the figure leaves out, cuts or mixes.
 
-
-def legend(figure: Figure, handles: list[Line2D]) -> None:
-    """One legend for all panels, above them, in as many columns as the width holds."""
-    columns = min(len(handles), max(2, int(figure.get_figwidth() / 1.4)))
+    The figure grows by as much as these take, so that panels are equally large in every figure.
+    Places are set in inches: letting matplotlib find them takes as long as all the rest.
+    """
+    width, height = figure.get_size_inches()
+    columns = min(len(handles), max(2, int(width / LEGEND_ENTRY)))
+    letters = int(width / LETTER)
+    lines = [line for sentence in sentences for line in textwrap.wrap(sentence, letters)]
+    above = LEGEND_LINE * math.ceil(len(handles) / columns) + 0.12
+    below = NOTE_LINE * len(lines) + (0.08 if lines else 0)
+    total = height + above + below
+    figure.set_size_inches(width, total)
+    _place_panels(figure, width, height, above, below)
     figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=columns,
-        columnspacing=1.4,
-        handlelength=2.4,
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, 1 - 0.1 / total), ncols=columns,
+        columnspacing=1.4, handlelength=2.4, borderaxespad=0, borderpad=0,
+    )  # fmt: skip
+    if lines:
+        y = (below - 0.02) / total
+        look: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": 8.5, "color": MUTED}
+        figure.supxlabel("\n".join(lines), x=0.12 / width, y=y, linespacing=1.25, **look)
+
+
+def _place_panels(figure: Figure, width: float, height: float, above: float, below: float) -> None:
+    """Panels `height` inches high in all, with room for titles, ticks and labels around each."""
+    grid = figure.axes[0].get_gridspec()
+    assert grid is not None  # `panels` made them in one
+    rows, columns = grid.nrows, grid.ncols
+    panel_width = (width - LEFT - RIGHT) / columns - (LEFT * (columns - 1)) / columns
+    panel_height = height / rows - TITLE - FOOT
+    total = height + above + below
+    figure.subplots_adjust(
+        left=LEFT / width,
+        right=1 - RIGHT / width,
+        bottom=(below + FOOT) / total,
+        top=1 - (above + TITLE) / total,
+        wspace=LEFT / panel_width,
+        hspace=(TITLE + FOOT) / panel_height,
     )
+
+
+def difference_axis(axes: Axes) -> None:
+    """An axis of differences in percentage points, below and above 0."""
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(signed)
 
 
 @FuncFormatter

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from analysis_results import Options, write_suite
+from analysis_results import END, Options, write_suite
 
 from analysis import __main__ as draw
 from analysis import command, plates
@@ -36,7 +36,7 @@ def test_figures_tables_report_and_finding(
     assert all(path.stat().st_size > 200 for path in paths)
     assert paths[0].read_bytes().startswith(b"\x89PNG")
     assert lines[-1].startswith(
-        "After 450 iterations on digits, going from 20 to 56 layers, plain networks degrade"
+        f"After {END:,} iterations on digits, going from 20 to 56 layers, plain networks degrade"
     )
     assert "residual networks (option A) do not degrade" in lines[-1]
 

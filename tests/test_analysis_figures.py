@@ -6,7 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from analysis_results import PLAIN_SWEEP, Options, write_changed, write_suite
+from analysis_results import (
+    DIGITS_RECIPE,
+    END,
+    PLAIN_SWEEP,
+    Options,
+    write_changed,
+    write_suite,
+)
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -23,6 +30,7 @@ from analysis import (
     style,
 )
 from resnet_bench.errors import UserError
+from resnet_bench.experiments import load_suite
 
 
 def frame_of(results: Path, suite: str, options: Options = PLAIN_SWEEP) -> pd.DataFrame:
@@ -78,7 +86,7 @@ def test_every_seed_is_drawn_on_request(tmp_path: Path) -> None:
 
 
 def test_the_paper_axes_and_drops_for_the_paper_suite_only(tmp_path: Path) -> None:
-    for suite, drops in (("cifar10", {32.0, 48.0}), ("digits", {225.0, 338.0})):
+    for suite, drops in (("cifar10", {32.0, 48.0}), ("digits", set(DIGITS_RECIPE.drops))):
         axes = figure6.draw(frame_of(tmp_path, suite)).axes[0]
         dotted = {line.get_xdata()[0] for line in axes.get_lines() if line.get_linestyle() == ":"}  # type: ignore[index]
         assert dotted == drops
@@ -103,9 +111,10 @@ def test_diverged_and_missing_runs_are_shown_as_such(tmp_path: Path) -> None:
     frame = frame_of(tmp_path, "digits", odd)
     figure = figure6.draw(frame)
     crosses = [line for line in figure.axes[0].get_lines() if line.get_marker() == "X"]
-    assert [line.get_xdata()[0] for line in crosses] == [225]  # type: ignore[index]
+    records = frame[(frame["network"] == "plain-56") & (frame["seed"] == 1)]["iteration"]
+    assert [line.get_xdata()[0] for line in crosses] == [records.max()]  # type: ignore[index]
     for drawn in (figure, degradation.draw(frame)):
-        assert "Diverged: plain-56 seed 1 at iteration 226." in words(drawn)
+        assert f"Diverged: plain-56 seed 1 at iteration {END // 2 + 1}." in words(drawn)
         assert "Missing: resnet-56-B seed 1." in words(drawn)
 
 
@@ -151,7 +160,7 @@ def test_options_are_compared_by_seed_and_depth(tmp_path: Path) -> None:
     found = shortcuts.differences(frame, "test_error").set_index(["depth", "shortcut", "seed"])
     pairs = {(depth, "B", seed) for depth in (20, 32, 44, 56) for seed in (0, 1)}
     assert set(found.index) == pairs - {(44, "B", 1), (32, "B", 0)}
-    of_seed = frame[(frame["seed"] == 1) & (frame["iteration"] == 450)].set_index("network")
+    of_seed = frame[(frame["seed"] == 1) & (frame["iteration"] == END)].set_index("network")
     by_hand = of_seed["test_error"]["resnet-56-B"] - of_seed["test_error"]["resnet-56-A"]
     assert found["value"][(56, "B", 1)] == pytest.approx(by_hand)
     assert shortcuts.applies(frame)
@@ -161,8 +170,8 @@ def test_options_are_compared_by_seed_and_depth(tmp_path: Path) -> None:
 def test_iterations_to_a_training_error_by_hand(tmp_path: Path) -> None:
     odd = Options(partial={"plain-32/0": 0.1}, diverged={"resnet-32-A/0": 0})
     frame = frame_of(tmp_path, "digits", odd)
-    errors = {23: 0.9, 45: 0.5, 68: 0.2, 90: 0.3}  # of plain-20 at its first four records
-    for iteration, error in errors.items():
+    first, second, third, fourth = frame[frame["network"] == "plain-20"]["iteration"].iloc[:4]
+    for iteration, error in ((first, 0.9), (second, 0.5), (third, 0.2), (fourth, 0.3)):
         rows = (frame["network"] == "plain-20") & (frame["iteration"] == iteration)
         frame.loc[rows, "train_error"] = error
     frame.loc[frame["network"] == "plain-56", "train_error"] = 0.6
@@ -173,8 +182,8 @@ def test_iterations_to_a_training_error_by_hand(tmp_path: Path) -> None:
             zip(zip(table["shortcut"], table["depth"], strict=True), table["value"], strict=True)
         )
 
-    assert reached(0.5)["none", 20] == 45  # at or below
-    assert reached(0.2)["none", 20] == 68  # first, though it rises again
+    assert reached(0.5)["none", 20] == second  # at or below
+    assert reached(0.2)["none", 20] == third  # first, though it rises again
     assert reached(0.5)["none", 56] == np.inf
     assert reached(0.5)["A", 32] == np.inf  # diverged
     assert ("none", 32) not in reached(0.1)  # partial: it may still get there
@@ -187,10 +196,12 @@ def test_budgets_compare_suites_that_differ_in_nothing_else(tmp_path: Path) -> N
         write_suite(tmp_path, suite)
     runs = plates.Runs.of(tmp_path, "digits")
     kept = sensitivity.at_budgets(runs.wider)
-    assert set(kept["recipe.iterations"]) == {450, 1350}  # smoke's networks are others
+    budgets = [load_suite(suite).recipe.iterations for suite in ("digits", "digits-3x")]
+    assert set(kept["recipe.iterations"]) == set(budgets)  # smoke's networks are others
     assert not sensitivity.has_budgets(runs.frame)
     figure = sensitivity.draw_budgets(runs.wider)
-    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["450", "1,350"]
+    ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert ticks == [f"{budget:,}" for budget in budgets]
     other = runs.wider.copy()
     other.loc[other["suite"] == "digits-3x", "recipe.momentum"] = 0.5
     assert not sensitivity.has_budgets(other)
@@ -204,7 +215,7 @@ def test_learning_rates_of_the_networks_that_have_several(tmp_path: Path) -> Non
     frame = load.runs(folder)
     kept = sensitivity.at_learning_rates(frame)
     assert set(zip(kept["network"], kept["recipe.learning_rate"], strict=True)) == {
-        ("plain-56", 0.02),
+        ("plain-56", DIGITS_RECIPE.learning_rate),
         ("plain-56+learning_rate=0.1", 0.1),
     }
     figure = sensitivity.draw_learning_rates(frame)
@@ -219,11 +230,12 @@ def test_a_sweep_that_has_just_begun_can_be_drawn(tmp_path: Path, name: str) -> 
     begun = {"plain-56/0": 0.1, "resnet-56-B/0": 0.0}
     missing = frozenset(f"{network}/0" for network in names) - set(begun)
     frame = frame_of(tmp_path, "digits", Options(partial=begun, missing=missing))
+    done = frame[frame["network"] == "plain-56"]["iteration"].max()
     plate = next(plate for plate in plates.PLATES if plate.name == name)
     if plate.applies(frame):
         figure = plate.draw(frame)
         figure.savefig(tmp_path / "figure.png")
-        assert "Partial: plain-56 seed 0 (45 of 450 iterations)" in words(figure)
+        assert f"Partial: plain-56 seed 0 ({done} of {END} iterations)" in words(figure)
 
 
 def test_nothing_but_refused_runs_is_the_users_mistake(tmp_path: Path) -> None:

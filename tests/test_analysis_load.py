@@ -5,11 +5,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from analysis_results import Options, edit_description, write_changed, write_suite
+from analysis_results import (
+    DIGITS_RECIPE,
+    END,
+    Options,
+    edit_description,
+    write_changed,
+    write_suite,
+)
 
 from analysis import checks, load, select
 from resnet_bench import records
 from resnet_bench.errors import UserError
+from resnet_bench.experiments import load_suite
 from resnet_bench.records import RunDirectory
 from resnet_bench.specification import Recipe
 
@@ -28,7 +36,7 @@ def test_a_row_a_record_with_the_values_of_the_csv(tmp_path: Path) -> None:
     first = of_run.iloc[0]
     assert (first["family"], first["depth"], first["shortcut"]) == ("plain", 32, "none")
     assert first["parameters"] == 463_866
-    assert first["recipe.drops"] == (225, 338)
+    assert first["recipe.drops"] == DIGITS_RECIPE.drops
     assert (first["status"], first["problem"], first["commit"]) == ("finished", "", "0123456789")
 
 
@@ -52,27 +60,32 @@ def test_what_has_no_record_is_in_the_frame_all_the_same(tmp_path: Path) -> None
     assert last.loc[("plain-20", 1), "status"] == "missing"
     assert last["iteration"].isna().sum() == 2  # the missing one, and the one that diverged at once
     assert last.loc[("plain-32", 0), "status"] == "partial"
-    assert last.loc[("plain-32", 0), "iteration"] == 225
+    done = RunDirectory(tmp_path / "digits" / "plain-32" / "seed-0").rows()[-1].iteration
+    assert last.loc[("plain-32", 0), "iteration"] == done
+    assert done in range(END // 4, END // 2 + 1)
     assert last.loc[("plain-56", 0), "ended_at"] == 1
-    assert last.loc[("plain-56", 1), "ended_at"] == 181
+    assert last.loc[("plain-56", 1), "ended_at"] == int(0.4 * END) + 1
     assert len(select.finished(frame)) == 20
     assert checks.notices(frame) == [
-        "Diverged: plain-56 seed 0 at iteration 1, plain-56 seed 1 at iteration 181.",
-        "Partial: plain-32 seed 0 (225 of 450 iterations).",
+        "Diverged: plain-56 seed 0 at iteration 1, plain-56 seed 1 at iteration"
+        f" {int(0.4 * END) + 1}.",
+        f"Partial: plain-32 seed 0 ({done} of {END} iterations).",
         "Missing: plain-20 seed 1.",
     ]
 
 
 def test_a_run_that_is_not_what_its_suite_file_declares_is_refused(tmp_path: Path) -> None:
     odd = Options(
-        recipes={"plain-20/0": {"learning_rate": 0.1}},
+        recipes={"plain-20/0": {"learning_rate": 0.5}},
         precisions={"plain-32/0": "bf16"},
     )
     folder = write_suite(tmp_path, "digits", odd)
     edit_description(folder / "plain-44" / "seed-0", suite="smoke")
     frame = load.runs(folder)
     problems = frame.groupby("network")["problem"].first()
-    assert problems["plain-20"] == "recipe.learning_rate is 0.1, the suite file says 0.02"
+    assert problems["plain-20"] == (
+        f"recipe.learning_rate is 0.5, the suite file says {DIGITS_RECIPE.learning_rate}"
+    )
     assert problems["plain-32"] == "ran in bf16, the suite file says ieee"
     assert problems["plain-44"] == "belongs to the suite smoke"
     assert problems["plain-56"] == ""
@@ -114,15 +127,15 @@ def test_a_changed_setting_is_another_experiment(tmp_path: Path) -> None:
     assert changed["network"].unique().tolist() == ["plain-20+learning_rate=0.1"]
     assert changed["changed"].unique().tolist() == ["learning_rate=0.1"]
     assert (changed["problem"] == "").all()
-    assert (select.own(frame)["recipe.learning_rate"] == 0.02).all()
+    assert (select.own(frame)["recipe.learning_rate"] == DIGITS_RECIPE.learning_rate).all()
 
 
 def test_several_suites_in_one_frame(tmp_path: Path) -> None:
     folders = [write_suite(tmp_path, suite) for suite in ("digits", "digits-3x")]
     frame = load.runs(*folders)
     assert frame.groupby("suite")["recipe.iterations"].first().to_dict() == {
-        "digits": 450,
-        "digits-3x": 1350,
+        "digits": END,
+        "digits-3x": load_suite("digits-3x").recipe.iterations,
     }
     assert len(select.finals(frame)) == 24
 

@@ -79,7 +79,7 @@ def test_words(low: float, high: float, of_one_family: bool, word: Word) -> None
     assert word_for(interval, of_one_family) == word
 
 
-def simulate(plain: float, residual: float, n: int, repeats: int = 3000) -> tuple[float, float]:
+def simulate(plain: float, residual: float, n: int, repeats: int = 2000) -> tuple[float, float]:
     """(lowest coverage of the three intervals, share of repeats with any wrong word).
 
     `plain`, `residual`: the true differences of deep and shallow networks, whose seeds scatter
@@ -125,6 +125,6 @@ def is_wrong(word: Word, truth: float) -> bool:
 )
 def test_intervals_cover_and_words_are_seldom_wrong(plain: float, residual: float, n: int) -> None:
     coverage, wrong = simulate(plain, residual, n)
-    slack = 3 * math.sqrt(0.05 * 0.95 / 3000)  # three standard errors of the simulation
+    slack = 3 * math.sqrt(0.05 * 0.95 / 2000)  # three standard errors of the simulation
     assert coverage > 0.95 - slack
     assert wrong < 0.05 + slack

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from analysis_results import Options, write_suite
+from analysis_results import END, Options, write_suite
 
 from analysis import command, contrasts, finding, load, verdict
 
@@ -31,7 +31,7 @@ def with_errors(frame: pd.DataFrame, errors: dict[str, tuple[float, ...]]) -> pd
     for network, of_seeds in errors.items():
         for seed, error in enumerate(of_seeds):
             run = (frame["network"] == network) & (frame["seed"] == seed)
-            frame.loc[run & (frame["iteration"] == 450), contrasts.ENDPOINT] = error
+            frame.loc[run & (frame["iteration"] == END), contrasts.ENDPOINT] = error
     return frame
 
 
@@ -150,7 +150,7 @@ def test_json_says_the_same_as_fractions(
     assert run(monkeypatch, "digits", "--results", str(results), "--json") == 0
     data = json.loads(capsys.readouterr().out)
     assert data["holds"] is True
-    assert (data["suite"], data["iterations"], data["tolerance"]) == ("digits", 450, 0.005)
+    assert (data["suite"], data["iterations"], data["tolerance"]) == ("digits", END, 0.005)
     plain = data["primary"][0]
     assert plain["word"] == "degrades"
     assert plain["mean"] == pytest.approx(sum(plain["values"]) / 3)
@@ -160,7 +160,7 @@ def test_json_says_the_same_as_fractions(
 def test_the_finding_names_budget_and_uncertainty(results: Path, tmp_path: Path) -> None:
     sentence = finding.sentence(with_errors(load.runs(results / "digits"), ERRORS))
     assert sentence == (
-        "After 450 iterations on digits, going from 20 to 56 layers, plain networks degrade"
+        f"After {END:,} iterations on digits, going from 20 to 56 layers, plain networks degrade"
         " (training error +61.00 points, +57.42 to +64.58, 3 seeds), and residual networks"
         " (option A) do not degrade (training error +0.00 points, -0.25 to +0.25, 3 seeds); their"
         " difference, +61.00 points, is positive."
