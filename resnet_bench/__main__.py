@@ -7,6 +7,7 @@ answer at once.
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,6 +53,17 @@ TimeLimit = Annotated[
     str | None,
     typer.Option(help="stop in time with everything on disk, exit code 75; 9m, 90s, 1.5h"),
 ]
+Graphs = Annotated[
+    bool | None,
+    typer.Option(
+        "--graphs/--no-graphs",
+        help="steps as CUDA graphs or one operation after another; graphs on a GPU",
+        show_default=False,
+    ),
+]
+Lanes = Annotated[
+    int | None, typer.Option(min=1, help="networks that step at the same time on a GPU")
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="recipe.key=value: another experiment, with another name"),
@@ -86,10 +98,12 @@ def run(
     results: Results = RESULTS,
     wandb: Wandb = None,
     time_limit: TimeLimit = None,
+    graphs: Graphs = None,
+    lanes: Lanes = None,
 ) -> None:
     """Train one experiment, by name."""
     found = find_experiment(experiment, tuple(settings or ()))
-    machine = _machine(results, device, data_dir, wandb)
+    machine = replace(_machine(results, device, data_dir, wandb), graphs=graphs, lanes=lanes)
     _train([Run(found, seed)], machine, 1, time_limit)
 
 
@@ -105,11 +119,14 @@ def sweep(
     results: Results = RESULTS,
     wandb: Wandb = None,
     time_limit: TimeLimit = None,
+    graphs: Graphs = None,
+    lanes: Lanes = None,
 ) -> None:
     """Train every experiment of a suite; what is finished is skipped, what is not is resumed."""
     loaded = load_suite(suite or choose_suite(device))
     runs = [Run(experiment, seed) for seed in range(seeds) for experiment in loaded.experiments]
-    _train(runs, _machine(results, device, data_dir, wandb), workers, time_limit)
+    machine = replace(_machine(results, device, data_dir, wandb), graphs=graphs, lanes=lanes)
+    _train(runs, machine, workers, time_limit)
 
 
 @app.command("default-suite")

@@ -1,5 +1,6 @@
 """Devices and the precision of convolutions and products: part of the recipe, and recorded."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -40,6 +41,21 @@ def set_precision(precision: Precision, device: torch.device) -> None:
         float32 = "tf32" if precision == "tf32" else "ieee"
         torch.backends.cudnn.conv.fp32_precision = float32  # type: ignore[attr-defined]
         torch.backends.cuda.matmul.fp32_precision = float32
+
+
+def set_determinism(deterministic: bool, device: torch.device) -> None:
+    """Set the process to give the same bits every time on a GPU, or to whatever is fastest.
+
+    A CPU gives the same bits for a fixed number of threads anyway, and is left alone.
+    """
+    if device.type == "cuda":
+        # With workspaces of varying size cuBLAS adds up in varying order, and torch refuses.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(deterministic)
+        # Otherwise the deterministic mode fills every new tensor with NaN, a kernel each.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        torch.backends.cudnn.deterministic = deterministic
+        torch.backends.cudnn.benchmark = not deterministic
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

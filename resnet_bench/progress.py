@@ -19,6 +19,8 @@ class Machine:
     data_folder: Path | None = None
     wandb_mode: Mode = "disabled"
     checkpoint_seconds: float = 30.0  # between checkpoints; resuming is exact from any iteration
+    graphs: bool | None = None  # steps as CUDA graphs; None: wherever there is a GPU
+    lanes: int | None = None  # how many members step at the same time on a GPU; None chooses
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,19 @@ from resnet_bench.batches import BatchStream
 from resnet_bench.data import TrainingData
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Experiment, Run
+from resnet_bench.graphs import LaneStep
 from resnet_bench.initialization import digest
-from resnet_bench.precision import executed_precision, find_device, set_precision
+from resnet_bench.precision import (
+    executed_precision,
+    find_device,
+    set_determinism,
+    set_precision,
+)
 from resnet_bench.progress import Machine, Progress, finished, work
 from resnet_bench.provenance import new_attempt
 from resnet_bench.records import EpochRecord, RunDirectory, Summary
 from resnet_bench.sources import load_dataset
-from resnet_bench.training import Member, eager_step, new_member, train
+from resnet_bench.training import Member, Step, eager_step, new_member, train
 
 
 def go_on(_: Sequence[Progress]) -> bool:
@@ -45,9 +51,10 @@ def run_group(
     with everything on disk. Raises UserError for what the user can put right.
     """
     device = find_device(machine.device)
-    torch.set_num_threads(1)  # results are bit-stable for a fixed number of threads only
+    if device.type == "cpu" and (machine.graphs or machine.lanes):
+        raise UserError("--graphs and --lanes need a CUDA device")
     first = runs[0].experiment
-    set_precision(executed_precision(first.recipe.precision, device), device)
+    _set_up_process(first, device)
     with ExitStack() as locks:
         ended = [done for run in runs if (done := finished(run, machine))]
         pending = [run for run in runs if run not in [done.run for done in ended]]
@@ -56,12 +63,43 @@ def run_group(
         data = training_data(first, machine.data_folder, device)
         stream = BatchStream(first.recipe, first.train_images, runs[0].seed)
         records = [_open(run, device, machine, locks, len(pending)) for run in pending]
+        step = _choose_step(records, machine)
         try:
-            _train(records, stream, data, machine, listen)
+            _train(records, stream, data, machine, step, listen)
         finally:
+            if isinstance(step, LaneStep):
+                step.close()
             for record in records:
                 record.close()
     return ended + [record.progress() for record in records]
+
+
+def _set_up_process(experiment: Experiment, device: torch.device) -> None:
+    """What a process must have set before it computes: all of it decides bits."""
+    torch.set_num_threads(1)  # on a CPU, results are bit-stable for a fixed number only
+    set_precision(executed_precision(experiment.recipe.precision, device), device)
+    set_determinism(True, device)
+    if device.index is not None:
+        torch.cuda.set_device(device)
+
+
+def _choose_step(records: Sequence["RunRecord"], machine: Machine) -> Step:
+    """How the group's steps are executed, noted in each run's newest attempt."""
+    members = [record.member for record in records]
+    step: Step = eager_step
+    execution = {"deterministic": True, "graphs": False, "lanes": 1}
+    if members[0].device.type == "cuda":
+        step = LaneStep(members, lanes=machine.lanes, graphs=machine.graphs is not False)
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        execution = {
+            "deterministic": deterministic,
+            "graphs": step.graphs,
+            "lanes": len(step.lanes),
+        }
+    for record in records:
+        record.description["attempts"][-1] |= execution
+        record.directory.write_description(record.description)
+    return step
 
 
 def measure(run: Run, machine: Machine) -> float:
@@ -136,6 +174,7 @@ def _train(
     stream: BatchStream,
     data: TrainingData,
     machine: Machine,
+    step: Step,
     listen: Callable[[Sequence[Progress]], bool],
 ) -> None:
     by_run = {record.member.run: record for record in records}
@@ -159,7 +198,7 @@ def _train(
         return listen([_training(record.member) for record in open_records])
 
     members = [record.member for record in records]
-    for member, row in train(members, stream, data, safe_point=safe_point):
+    for member, row in train(members, stream, data, step=step, safe_point=safe_point):
         by_run[member.run].write(row)
     end_what_has_ended()
     for record in open_records:  # stopped at a safe point

@@ -172,9 +172,11 @@ class _Pool:
             ) as pool,
             self._bar() as bar,
         ):
-            estimate = pool.submit(seconds_per_work, self.groups[-1][0])
+            # One network's eager steps say nothing about a group's graphs.
+            measured = self.groups[-1:] if self.devices[0] == "cpu" else []
+            estimates = [pool.submit(seconds_per_work, group[0]) for group in measured]
             jobs = [pool.submit(train_group, group) for group in self.groups]
-            waiting: set[Future[Any]] = {estimate, *jobs}
+            waiting: set[Future[Any]] = {*estimates, *jobs}
             while waiting:
                 self._hear(bar)
                 if self.deadline and time.monotonic() > self.deadline and not self.stop.is_set():
@@ -182,8 +184,8 @@ class _Pool:
                     self.stop.set()
                 for future in [future for future in waiting if future.done()]:
                     waiting.remove(future)
-                    if future is estimate:
-                        self._say_estimate(estimate, bar)
+                    if future in estimates:
+                        self._say_estimate(future, bar)
                     else:
                         self._collect(future, self.groups[jobs.index(future)])
             while self._hear(bar, wait=0.05):
