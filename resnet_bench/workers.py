@@ -18,6 +18,9 @@ from resnet_bench.progress import Machine, Progress
 # glibc gives freed memory back to the system and faults it in again at every step; keeping it
 # saves about a tenth of the training time on a CPU.
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
+# Read by CUDA when it starts: products add up in one order only with workspaces of a fixed size,
+# and streams side by side need a hardware queue each.
+CUDA_SETTINGS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "CUDA_DEVICE_MAX_CONNECTIONS": "32"}
 REPORT_SECONDS = 0.5
 
 
@@ -86,7 +89,8 @@ def seconds_per_work(run: Run) -> float:
 @contextmanager
 def environment_of_workers() -> Iterator[None]:
     """Set for the processes started within, unless the user has set it otherwise."""
-    added = {key: value for key, value in KEEP_MEMORY.items() if key not in os.environ}
+    wanted = KEEP_MEMORY | CUDA_SETTINGS
+    added = {key: value for key, value in wanted.items() if key not in os.environ}
     os.environ.update(added)
     try:
         yield
