@@ -23,6 +23,7 @@ ROWS = (
     ("runner",),
     ("workers",),
     ("sweep",),
+    ("contenders",),
     ("bench",),
     ("__main__",),
 )

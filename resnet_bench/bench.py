@@ -1,0 +1,164 @@
+"""`make bench`: how fast it is, measured beside a loop as peers write it, in the same run.
+
+These are measurements, not tests: on a shared machine quote the ratios, not the seconds.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+
+from resnet_bench import checkpoints, tracking
+from resnet_bench.batches import BatchStream
+from resnet_bench.contenders import Contender, Peers, Sweepers
+from resnet_bench.data import TrainingData
+from resnet_bench.evaluation import evaluate
+from resnet_bench.experiments import Run, find_experiment
+from resnet_bench.records import COLUMNS, EpochRecord, RunDirectory
+from resnet_bench.runner import training_data
+from resnet_bench.training import eager_step, new_member
+
+EPOCHS = 6  # records of cifar10-short: 2,000 iterations of 128 images
+CHECKPOINT_SECONDS = 30.0
+RECORD = EpochRecord(**dict.fromkeys(COLUMNS, 1))
+
+
+def bench(
+    part: Annotated[str, typer.Argument(help="sweep, train, records or all")] = "all",
+    blocks: Annotated[int, typer.Option(min=1, help="interleaved blocks of each loop")] = 5,
+    steps: Annotated[int, typer.Option(min=1, help="steps of ResNet-20 in a block")] = 12,
+) -> None:
+    """Measure the digits sweep, the training loop and what the records cost."""
+    if part in ("all", "train"):
+        bench_training("cifar10/resnet-20-A", blocks, steps)
+        bench_training("cifar10/resnet-56-A", blocks, max(1, steps // 3))
+    if part in ("all", "records"):
+        bench_records("cifar10-short/resnet-20-A")
+    if part in ("all", "sweep"):
+        bench_sweep()
+
+
+def bench_sweep() -> None:
+    """Wall time of the whole digits sweep, set-up of the environment aside, and its memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "resnet_bench", "sweep", "digits", "--results", folder]
+        started = time.perf_counter()
+        done = subprocess.run([*command, "--wandb", "offline"], stdout=subprocess.DEVNULL)
+        seconds = time.perf_counter() - started
+        rows = [RunDirectory(path).rows() for path in Path(folder).glob("digits/*/seed-0")]
+    training = sum(row.seconds for run in rows for row in run)
+    memory = getrusage(RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"\ndigits sweep, {len(rows)} networks, exit code {done.returncode}")
+    print(f"  wall time          {seconds:8.1f} s, with start, evaluation, records and W&B")
+    print(f"  training steps     {training:8.1f} s, summed over processes")
+    print(f"  largest process    {memory:8.0f} MiB")
+
+
+def bench_training(name: str, blocks: int, steps: int) -> None:
+    """Images a second of our loop, as a sweep uses the cores, and of peers', in turn."""
+    experiment = find_experiment(name)
+    contenders: list[Contender] = [Sweepers(experiment), Peers(experiment)]
+    rates: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    try:
+        for contender in contenders:
+            contender.images_per_second(2)  # warm-up
+        for _ in range(blocks):
+            for contender in contenders:
+                rates[contender.name].append(contender.images_per_second(steps))
+    finally:
+        for contender in contenders:
+            contender.close()
+    ours, peers = (rates[contender.name] for contender in contenders)
+    print(f"\n{name}, batch {experiment.recipe.batch_size}, {blocks} blocks of {steps} steps")
+    for contender in contenders:
+        print(f"  {contender.name:<44}{_spread(rates[contender.name], 'images/s')}")
+    ratios = [mine / theirs for mine, theirs in zip(ours, peers, strict=True)]
+    print(f"  {'ratio, block by block':<44}{_spread(ratios, 'x', digits=2)}")
+
+
+def bench_records(name: str) -> None:
+    """The share of rows, checkpoints and W&B in the training time of a real recipe."""
+    run = Run(find_experiment(name), 0)
+    torch.set_num_threads(1)
+    data = training_data(run.experiment, None, torch.device("cpu"))
+    seconds_a_step = _seconds_a_step(run, data)
+    with tempfile.TemporaryDirectory() as folder:
+        row, checkpoint = _cost_of_records(run, Path(folder))
+        mirror = _cost_of_mirror(run, Path(folder))
+    member = new_member(run, data.device)
+    started = time.perf_counter()
+    evaluate(member.network, data, data.test, "ieee")
+    test = time.perf_counter() - started
+    training = run.experiment.recipe.iterations * seconds_a_step
+    share = (EPOCHS * row + mirror) / training + checkpoint / CHECKPOINT_SECONDS
+    print(f"\n{name}, one thread: {seconds_a_step * 1e3:.0f} ms a step, {training:.0f} s in all")
+    print(f"  a row on disk      {row * 1e3:8.1f} ms, {EPOCHS} times")
+    print(f"  W&B, offline       {mirror * 1e3:8.1f} ms, start, {EPOCHS} rows and end together")
+    print(f"  a checkpoint       {checkpoint * 1e3:8.1f} ms, every {CHECKPOINT_SECONDS:.0f} s")
+    print(f"  together           {share:8.2%} of the training time")
+    print(f"  (test evaluation   {EPOCHS * test / training:8.2%}, {EPOCHS} times)")
+
+
+def _seconds_a_step(run: Run, data: TrainingData) -> float:
+    member = new_member(run, data.device)
+    stream = BatchStream(run.experiment.recipe, run.experiment.train_images, run.seed)
+    seconds = []
+    for iteration in range(8):
+        started = time.perf_counter()
+        eager_step([member], data.batch(stream.draw(iteration)))
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[2:])
+
+
+def _cost_of_records(run: Run, folder: Path, repeats: int = 20) -> tuple[float, float]:
+    """Median seconds of a row and of a checkpoint."""
+    directory = RunDirectory(run.directory(folder))
+    directory.create()
+    member = new_member(run, torch.device("cpu"))
+    for parameter in member.network.parameters():  # so that momentum is saved, too
+        parameter.grad = torch.zeros_like(parameter)
+    member.optimizer.step()
+    rows, saves = [], []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        directory.append(RECORD)
+        rows.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        checkpoints.save(member, directory.checkpoint)
+        saves.append(time.perf_counter() - started)
+    return statistics.median(rows), statistics.median(saves)
+
+
+def _cost_of_mirror(run: Run, folder: Path) -> float:
+    """Seconds of a whole W&B run, offline, its own thread's work and the import counted."""
+    started = time.perf_counter()
+    tracker = tracking.start_tracking(
+        run,
+        run.experiment.identity(),
+        run_id=tracking.new_run_id(run),
+        folder=folder,
+        mode="offline",
+        resumed=False,
+    )
+    for epoch in range(1, EPOCHS + 1):
+        tracker.log(replace(RECORD, epoch=epoch))
+    tracker.finish(None)
+    return time.perf_counter() - started
+
+
+def _spread(values: list[float], unit: str, digits: int = 0) -> str:
+    low, middle, high = min(values), float(np.median(values)), max(values)
+    return f"{middle:9.{digits}f} {unit}  ({low:.{digits}f} to {high:.{digits}f})"
+
+
+if __name__ == "__main__":
+    typer.run(bench)

@@ -1,0 +1,157 @@
+"""The loops that `make bench` compares on a CPU, each in processes of its own."""
+
+import os
+import time
+from multiprocessing import get_context
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from resnet_bench.batches import BatchStream
+from resnet_bench.experiments import Experiment, Run
+from resnet_bench.networks import CifarNet
+from resnet_bench.runner import training_data
+from resnet_bench.sources import load_dataset
+from resnet_bench.training import eager_step, new_member
+from resnet_bench.workers import environment_of_workers
+
+PEER_WORKERS = 2
+
+
+class Contender(Protocol):
+    """A way to train, waiting for the command to do some steps."""
+
+    name: str
+
+    def images_per_second(self, steps: int) -> float: ...
+
+    def close(self) -> None: ...
+
+
+class _Processes:
+    """Processes that each do `steps` steps on command and say when they are done."""
+
+    def __init__(self, target: Any, count: int, experiment: Experiment) -> None:
+        context = get_context("spawn")
+        self.batch_size = experiment.recipe.batch_size
+        self.pipes = []
+        self.processes = []
+        for seed in range(count):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=target, args=(experiment, seed, theirs))
+            process.start()
+            self.pipes.append(ours)
+            self.processes.append(process)
+        for pipe in self.pipes:
+            pipe.recv()  # ready
+
+    def images_per_second(self, steps: int) -> float:
+        started = time.perf_counter()
+        for pipe in self.pipes:
+            pipe.send(steps)
+        for pipe in self.pipes:
+            pipe.recv()
+        seconds = time.perf_counter() - started
+        return steps * self.batch_size * len(self.pipes) / seconds
+
+    def close(self) -> None:
+        for pipe in self.pipes:
+            pipe.send(0)
+        for process in self.processes:
+            process.join()
+
+
+class Sweepers(_Processes):
+    """Ours, as a sweep uses the machine: a single-threaded process a core."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        cores = len(os.sched_getaffinity(0))
+        self.name = f"ours ({cores} processes, 1 thread each)"
+        with environment_of_workers():
+            super().__init__(_train_ours, cores, experiment)
+
+
+class Peers(_Processes):
+    """As peers write it: Dataset, transforms an image, DataLoader, NCHW, eager, all threads."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        threads = len(os.sched_getaffinity(0))
+        self.name = f"peers' (1 process, {threads} threads, {PEER_WORKERS} loaders)"
+        super().__init__(_train_as_peers, 1, experiment)
+
+
+def _train_ours(experiment: Experiment, seed: int, pipe: Any) -> None:
+    torch.set_num_threads(1)
+    run = Run(experiment, seed)
+    data = training_data(experiment, None, torch.device("cpu"))
+    member = new_member(run, torch.device("cpu"))
+    stream = BatchStream(experiment.recipe, experiment.train_images, seed)
+    pipe.send("ready")
+    while steps := pipe.recv():
+        for _ in range(steps):
+            eager_step([member], data.batch(stream.draw(member.iteration)))
+            member.iteration += 1
+        pipe.send("done")
+
+
+class PeerDataset(Dataset[tuple[Tensor, int]]):
+    """As torchvision.datasets.CIFAR10: an array in memory, a PIL image and transforms an item."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        from resnet_bench.vision import v2
+
+        train, _ = load_dataset(experiment.dataset)
+        self.pixels = train.pixels.transpose(0, 2, 3, 1)
+        self.labels = train.labels
+        self.transform = v2.Compose(
+            [
+                v2.RandomCrop(experiment.dataset.side, padding=experiment.recipe.padding),
+                v2.RandomHorizontalFlip(),
+                v2.ToImage(),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize([0.491, 0.482, 0.447], [0.247, 0.243, 0.262]),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        from PIL import Image
+
+        image = Image.fromarray(self.pixels[index])
+        return self.transform(image), int(self.labels[index])
+
+
+def _train_as_peers(experiment: Experiment, seed: int, pipe: Any) -> None:
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    recipe = experiment.recipe
+    network = CifarNet(experiment.network, experiment.dataset).train()
+    criterion = nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        recipe.learning_rate,
+        recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+    loader = DataLoader(
+        PeerDataset(experiment),
+        recipe.batch_size,
+        shuffle=True,
+        num_workers=PEER_WORKERS,
+        multiprocessing_context="fork",  # Linux's default, which a spawned process does not keep
+    )
+    batches = iter(loader)
+    running_loss = 0.0
+    pipe.send("ready")
+    while steps := pipe.recv():
+        for _ in range(steps):
+            images, labels = next(batches)
+            optimizer.zero_grad()
+            loss = criterion(network(images), labels)
+            loss.backward()
+            optimizer.step()
+            running_loss += loss.item()
+        pipe.send("done")
