@@ -89,7 +89,9 @@ def write_run(results: Path, experiment: Experiment, seed: int, options: Options
     folder = results / experiment.suite / experiment.network_name / f"seed-{seed}"
     directory = RunDirectory(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    directory.write_description(_description(experiment, seed, key, options))
+    # Written here, not by `RunDirectory`: waiting for the disk, as runs do, takes tests too long.
+    description = _description(experiment, seed, key, options)
+    directory.run_json.write_text(json.dumps(description, indent=2))
     share = options.partial.get(key, options.diverged.get(key, 1.0))
     end = math.floor(share * experiment.recipe.iterations)
     rows = [row for row in _records(experiment, seed, options) if row.iteration <= end]
@@ -101,8 +103,10 @@ def write_run(results: Path, experiment: Experiment, seed: int, options: Options
     final = dataclasses.asdict(rows[-1]) if rows else {}
     seconds = sum(row.seconds for row in rows)
     diverged = key in options.diverged
-    status = "diverged" if diverged else "finished"
-    directory.write_summary(Summary(status, end + 1 if diverged else end, final, seconds))  # type: ignore[arg-type]
+    summary = Summary(
+        "diverged" if diverged else "finished", end + 1 if diverged else end, final, seconds
+    )
+    directory.summary_json.write_text(json.dumps(dataclasses.asdict(summary)))
 
 
 def edit_description(folder: Path, **identity: Any) -> None:
