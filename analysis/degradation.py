@@ -40,7 +40,9 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
         for axes in panels:
             _draw_diverged(axes, runs, axis)
         handles = _legend(runs, axis, with_paper=top is not None)
-        style.frame_panels(figure, handles, figure6.leavers(runs, top) + checks.notices(frame))
+        style.frame_panels(
+            figure, handles, figure6.leavers(runs, top, *PANELS) + checks.notices(frame)
+        )
     return figure
 
 

@@ -41,15 +41,17 @@ def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = No
     return figure
 
 
-def leavers(runs: pd.DataFrame, top: float | None) -> list[str]:
-    """The networks whose curves end above the axis (`top`, per cent): a sentence each."""
+def leavers(
+    runs: pd.DataFrame, top: float | None, train: str = "train_error", test: str = "test_error"
+) -> list[str]:
+    """The networks that end above the axis (`top`, per cent), by two errors: a sentence each."""
     if top is None:
         return []
-    errors = 100 * select.finished(runs).groupby("network", sort=False)[list(ERRORS)].mean()
+    errors = 100 * select.finished(runs).groupby("network", sort=False)[[train, test]].mean()
     return [
-        f"{network} ends above the axis: train {train:.1f}%, test {test:.1f}%."
-        for network, train, test in errors.itertuples()
-        if max(train, test) > top
+        f"{network} ends above the axis: train {at_training:.1f}%, test {at_test:.1f}%."
+        for network, at_training, at_test in errors.itertuples()
+        if max(at_training, at_test) > top
     ]
 
 
