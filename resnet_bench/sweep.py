@@ -231,10 +231,10 @@ class _Pool:
         total = sum(work(run) for group in self.groups for run in group)
         seconds = estimate.result() * total / len(self.devices)
         if seconds > HOUR:
+            device = self.devices[0].partition(":")[0]
             bar.write(
-                f"This sweep will take about {seconds / HOUR:.1f} hours on {len(self.devices)} "
-                f"{self.devices[0].partition(':')[0]} process(es). Ctrl-C stops it cleanly; "
-                "the same command goes on from there."
+                f"This sweep will take about {seconds / HOUR:.1f} hours ({device}, processes: "
+                f"{len(self.devices)}).\nCtrl-C stops it cleanly; the same command goes on."
             )
 
     def _bar(self) -> Any:
