@@ -13,7 +13,7 @@ ANALYSIS := $(VENV)/bin/python -m analysis
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run list status figures data test bench
+.PHONY: help setup sweep run list status figures verdict verify report reference data test bench
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,21 @@ status: $(VENV)/.ready  ## say how far a suite's runs are: SUITE=
 
 figures: $(VENV)/.ready  ## redraw a suite's figures and table from its CSVs: SUITE=
 	@$(ANALYSIS) "$(SUITE)" --results $(RESULTS)
+
+verdict: $(VENV)/.ready  ## say whether depth degrades, with intervals: SUITE=
+	@$(ANALYSIS).verdict "$(SUITE)" --results $(RESULTS)
+
+verify: $(VENV)/.ready  ## hold a suite's runs against the paper and its own file: SUITE=
+	@$(ANALYSIS).verify "$(SUITE)" --results $(RESULTS)
+
+report: $(VENV)/.ready  ## write one self-contained HTML page: SUITE=
+	@$(ANALYSIS).report "$(SUITE)" --results $(RESULTS)
+
+reference: $(VENV)/.ready  ## copy a suite's records to results/reference and draw them: SUITE=
+	@mkdir -p results/reference
+	@cd $(RESULTS) && find "$(SUITE)" \( -name run.json -o -name epochs.csv -o -name summary.json \) \
+	  | tar -cf - -T - | tar -xf - -C $(CURDIR)/results/reference
+	@$(ANALYSIS) "$(SUITE)" --results results/reference
 
 data: $(VENV)/.ready  ## fetch and verify a data set: DATASET=cifar10
 	@$(BENCH) data "$(DATASET)"

@@ -41,6 +41,7 @@ class EpochRecord:
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(EpochRecord))
+_TYPES = get_type_hints(EpochRecord)
 TIME_COLUMNS = ("seconds", "images_per_second")  # all others repeat bit for bit
 
 Status = Literal["missing", "partial", "finished", "diverged"]
@@ -164,7 +165,7 @@ def format_row(record: EpochRecord) -> list[str]:
 def parse_row(cells: dict[str, str]) -> EpochRecord:
     """The inverse of `format_row`; raises UserError for a cell that is not a number."""
     values: dict[str, Any] = {}
-    for name, hint in get_type_hints(EpochRecord).items():
+    for name, hint in _TYPES.items():
         text = cells[name]
         optional = type(None) in get_args(hint)
         kind = int if hint is int else float
