@@ -26,6 +26,7 @@ app = typer.Typer(
     help="Matched plain and residual networks, trained and compared (He et al. 2015).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # --help without rich, whose import takes a third of the time
     add_completion=True,
 )
 
