@@ -76,7 +76,7 @@ RESULTS = Path("results")
 def list_experiments(
     suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
 ) -> None:
-    """List the suites, or the experiments of one with their sizes."""
+    """List the suites, or the experiments of one."""
     if suite is None:
         for name in suite_names():
             typer.echo(f"{name:<16}{load_suite(name).question}")
@@ -123,7 +123,10 @@ def sweep(
     graphs: Graphs = None,
     lanes: Lanes = None,
 ) -> None:
-    """Train every experiment of a suite; what is finished is skipped, what is not is resumed."""
+    """Train every experiment of a suite.
+
+    What is finished is skipped, what is not is resumed.
+    """
     loaded = load_suite(suite or choose_suite(device))
     runs = [Run(experiment, seed) for seed in range(seeds) for experiment in loaded.experiments]
     machine = replace(_machine(results, device, data_dir, wandb), graphs=graphs, lanes=lanes)
@@ -132,7 +135,7 @@ def sweep(
 
 @app.command("default-suite")
 def default_suite(device: Device = None) -> None:
-    """Print the suite that a sweep takes when none is named."""
+    """Print the suite that a sweep takes by itself."""
     typer.echo(choose_suite(device))
 
 
@@ -179,7 +182,7 @@ def export(
     ] = None,
     results: Results = RESULTS,
 ) -> None:
-    """Write a run's weights as a plain state dict, for torch.load."""
+    """Write a run's weights as a state dict."""
     from resnet_bench.checkpoints import export_weights
 
     run = Run(find_experiment(experiment, tuple(settings or ())), seed)
