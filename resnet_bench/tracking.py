@@ -16,7 +16,7 @@ from resnet_bench.records import EpochRecord, RunDirectory, Summary
 from resnet_bench.sizes import network_size
 from resnet_bench.wandb_attempts import find_attempts, wandb_folder
 from resnet_bench.wandb_courier import Courier
-from resnet_bench.wandb_environment import Mode, choose_mode
+from resnet_bench.wandb_environment import PROJECT, Mode, choose_mode
 
 __all__ = ["METRICS", "Mode", "Tracker", "choose_mode", "new_run_id", "start_tracking"]
 
@@ -38,6 +38,9 @@ METRICS = {
     "seconds": "seconds",
     "images_per_second": "images_per_second",
 }
+
+# Figures of single layers, where a suite asks for them: layers/<figure>/<layer>.
+LAYERS = "layers/"
 
 STOPPED_EXIT_CODE = 75  # a run that is to be resumed
 
@@ -128,7 +131,7 @@ def start_tracking(
     if os.getpid() not in _couriers:
         _couriers[os.getpid()] = Courier()
     arguments = _unless_in_environment(
-        WANDB_PROJECT=("project", "resnet_bench"),
+        WANDB_PROJECT=("project", PROJECT),
         WANDB_DIR=("dir", str(folder)),
         WANDB_NAME=("name", short_name(run)),
         WANDB_RUN_GROUP=("group", run.experiment.network_name),

@@ -4,12 +4,9 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-GOING_SECONDS = 120.0  # W&B writes the machine's state every 15 seconds
 
 
 @dataclass(frozen=True)
@@ -32,8 +29,11 @@ class Attempt:
         """Whether the server has it all."""
         return self._synced_mark.exists()
 
-    def mark_synced(self) -> None:
-        self._synced_mark.touch()
+    def mark_synced(self, synced: bool = True) -> None:
+        if synced:
+            self._synced_mark.touch()
+        else:
+            self._synced_mark.unlink(missing_ok=True)
 
     def describe(self) -> dict[str, Any]:
         """State, summary and config, as W&B reads them from the log; empty if it cannot."""
@@ -49,12 +49,6 @@ class Attempt:
     def iteration(self) -> int:
         """The last iteration that was logged; 0 if none was."""
         return int(self.describe().get("summary", {}).get("iteration", 0))
-
-    def going(self) -> bool:
-        """Whether a process may still be writing to it."""
-        if time.time() - self.log.stat().st_mtime > GOING_SECONDS:
-            return False
-        return self.describe().get("exit_code") is None
 
 
 def wandb_folder(folder: Path) -> Path:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from resnet_bench.errors import UserError
 
+PROJECT = "resnet_bench"
 Mode = Literal["online", "offline", "disabled"]
 
 # W&B's values of WANDB_MODE, with those of its older versions.

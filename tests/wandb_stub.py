@@ -62,7 +62,7 @@ class Stub(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.runs: dict[str, StubRun] = {}
-        self.requests = 0
+        self.views: dict[str, dict[str, Any]] = {}  # saved workspaces, by name
         self.trouble: Trouble = "none"
         self.only: str | None = None  # trouble only where the request's path or query has this
         self.lock = threading.Lock()
@@ -129,6 +129,11 @@ class Stub(ThreadingHTTPServer):
             return {"model": self._resume_status(variables["name"])}
         if "createRunFiles(" in query:  # an empty answer to this one breaks wandb-core
             return {"createRunFiles": {"runID": "1", "uploadHeaders": [], "files": []}}
+        if "upsertView(" in query:
+            return {"upsertView": self._upsert_view(variables)}
+        if "allViews(" in query:
+            view = self.views.get(variables["viewName"])
+            return {"project": {"allViews": {"edges": [{"node": view}] if view else []}}}
         if "viewer" in query:
             return {"viewer": {"id": "1", "username": "tester", "entity": "tester", "flags": "{}"}}
         return {}
@@ -146,6 +151,17 @@ class Stub(ThreadingHTTPServer):
         bucket |= {"config": variables["config"], "project": project}
         bucket |= {"historyLineCount": len(run.files.get("wandb-history.jsonl", []))}
         return {"bucket": bucket, "inserted": inserted}
+
+    def _upsert_view(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """A view without an id is a new one, whatever its name."""
+        name = variables["name"]
+        inserted = "id" not in variables
+        view_id = f"view-{len(self.views)}" if inserted else variables["id"]
+        key = f"{name}, again" if inserted and name in self.views else name
+        self.views[key] = {"id": view_id, "name": name} | {
+            field: variables[field] for field in ("displayName", "spec")
+        }
+        return {"view": self.views[key], "inserted": inserted}
 
     def _resume_status(self, name: str) -> dict[str, Any]:
         project: dict[str, Any] = {"id": "1", "name": "resnet_bench"}
@@ -177,8 +193,6 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server
         concerned = server.only is None or server.only in self.path + body.get("query", "")
         trouble = server.trouble if concerned else "none"
-        with server.lock:
-            server.requests += 1
         if trouble == "hang":
             server.hang()
             self.close_connection = True
