@@ -23,6 +23,7 @@ from tqdm import tqdm
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run
 from resnet_bench.progress import Machine, Progress, finished, may_have_gpu, work
+from resnet_bench.sources import load_dataset
 from resnet_bench.workers import (
     environment_of_workers,
     seconds_per_work,
@@ -98,6 +99,7 @@ def sweep(
     """Train `runs`, skipping what is finished; `workers` processes, None for one a core or GPU.
 
     Stops at a safe point after `time_limit` seconds, or on Ctrl-C or SIGTERM; a second one kills.
+    Raises UserError if there is no such device, or no way to get a data set.
     """
     deadline = None if time_limit is None else time.monotonic() + time_limit
     outcome = Outcome()
@@ -113,6 +115,9 @@ def sweep(
         else:
             outcome.ended.append(done)
     if pending:
+        for dataset in {run.experiment.dataset for run in pending}:
+            # Fetched, or refused, once and before the bar; the workers find it in its place.
+            load_dataset(dataset, machine.data_folder)
         devices = find_devices(machine.device)
         groups = group_runs(pending, one_by_one=devices == ["cpu"])
         if devices == ["cpu"]:

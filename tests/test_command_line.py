@@ -141,3 +141,18 @@ def test_exit_codes_of_a_sweep() -> None:
     assert Outcome(out_of_time=True).exit_code() == 75
     assert Outcome(interrupted_by=signal.SIGTERM).exit_code() == 75
     assert Outcome(interrupted_by=signal.SIGINT, crashes=["y"]).exit_code() == 130
+
+
+def test_a_data_set_that_cannot_be_had_is_one_message_before_training(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged file, so that nothing is fetched; no run directory is made."""
+    data, results = tmp_path / "data", tmp_path / "results"
+    (data / "cifar-10-batches-py").mkdir(parents=True)
+    (data / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"\x80\x02cut short")
+    arguments = ["--device", "cpu", "--data-dir", str(data), "--results", str(results)]
+    answer = call("run", "cifar10/plain-20", "--wandb", "disabled", *arguments)
+    assert answer.code == 2
+    assert answer.errors.startswith("error: ")
+    assert "Traceback" not in answer.errors
+    assert not results.exists()
