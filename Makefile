@@ -6,6 +6,8 @@ SEEDS ?= 1
 SEED ?= 0
 RESULTS ?= results
 SWEEP_ARGS ?=
+PIECE ?= yardsticks
+BENCH_ARGS ?=
 
 VENV := .venv
 BENCH := $(VENV)/bin/python -m resnet_bench
@@ -13,7 +15,7 @@ ANALYSIS := $(VENV)/bin/python -m analysis
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run list status figures verdict verify report reference data test bench
+.PHONY: help setup sweep run list status figures verdict verify report reference data test bench bench-gpu
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +69,9 @@ test: $(VENV)/.ready-dev  ## ruff, mypy and pytest
 
 bench: $(VENV)/.ready  ## measure the speed of the sweep and of the training loop
 	$(VENV)/bin/python -m resnet_bench.bench
+
+bench-gpu: $(VENV)/.ready  ## measure the paper's sweep on a GPU: PIECE=floors, ... (BENCH_ARGS=--help)
+	$(VENV)/bin/python -m resnet_bench.bench_gpu --piece "$(PIECE)" $(BENCH_ARGS)
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

@@ -1,0 +1,82 @@
+"""The second clock of `make bench-gpu`: wall time of a whole sweep, with everything in it."""
+
+import csv
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+
+from resnet_bench import runner
+from resnet_bench.experiments import Run, load_suite
+from resnet_bench.interleaved import Cell, format_table, write_csv
+from resnet_bench.progress import Machine
+from resnet_bench.sources import Images
+
+HEADER = ("started", "pixels", "seconds", "exit code", "GPU GiB")
+RESUMABLE = 75
+
+
+@dataclass(frozen=True)
+class TimedSweep:
+    """One call's share of a sweep; the next call goes on, and the times add up."""
+
+    suite: str
+    output: Path
+    data_folder: Path | None  # of the real data set
+    synthetic: tuple[Images, Images] | None  # in its place, where it is not there
+    minutes: float  # then stop, with everything on disk
+
+    def run(self) -> None:
+        """Train, then print and write the wall times of all calls so far."""
+        started = time.perf_counter()
+        code, memory = self._real() if self.synthetic is None else self._synthetic(self.synthetic)
+        seconds = time.perf_counter() - started
+        pixels = "real" if self.synthetic is None else "synthetic"
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        rows = [*self._earlier(), [now, pixels, seconds, code, memory]]
+        write_csv(self._csv, HEADER, rows)
+        print("\n" + format_table(HEADER, rows))
+        same = [float(row[2] or 0) for row in rows if row[1] == pixels]
+        state = f"ended with code {code}"
+        if code == RESUMABLE:
+            state = "stopped in time; call again to go on"
+        print(f"{sum(same) / 60:.2f} minutes of wall time in {len(same)} calls; {state}")
+
+    @property
+    def _csv(self) -> Path:
+        return self.output / f"sweep-{self.suite}.csv"
+
+    def _earlier(self) -> list[list[Cell]]:
+        if not self._csv.exists():
+            return []
+        with self._csv.open(newline="", encoding="utf-8") as file:
+            rows: list[list[Cell]] = [list(row) for row in csv.reader(file)]
+        return rows[1:]
+
+    def _real(self) -> tuple[int, float | None]:
+        """The command that a user gives, in a process of its own; its exit code."""
+        options = ["--device", "cuda", "--wandb", "disabled"]
+        options += ["--time-limit", f"{60 * self.minutes:.0f}s"]
+        options += ["--results", str(self.output / "results")]
+        if self.data_folder is not None:
+            options += ["--data-dir", str(self.data_folder)]
+        command = [sys.executable, "-m", "resnet_bench", "sweep", self.suite, *options]
+        return subprocess.run(command).returncode, None
+
+    def _synthetic(self, images: tuple[Images, Images]) -> tuple[int, float | None]:
+        """The sweep's group in this process: all but the command line and its processes."""
+        deadline = time.monotonic() + 60 * self.minutes
+        runs = [Run(experiment, 0) for experiment in load_suite(self.suite).experiments]
+        # A folder that nobody takes for results.
+        machine = Machine(self.output / "trained-on-random-pixels", device="cuda")
+        with patch.object(runner, "load_dataset", lambda *_: images):
+            ended = runner.run_group(runs, machine, lambda _: time.monotonic() < deadline)
+        for progress in ended:
+            print(progress)
+        stopped = any(progress.status == "stopped" for progress in ended)
+        return RESUMABLE if stopped else 0, torch.cuda.max_memory_reserved() / 2**30

@@ -1,0 +1,109 @@
+"""The loop as peers write it, the yardstick B0: a DataLoader, one network at a time."""
+
+import os
+from collections.abc import Iterator
+from itertools import count
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from resnet_bench.batches import BatchStream
+from resnet_bench.networks import CifarNet
+from resnet_bench.precision import autocast, executed_precision, set_determinism, set_precision
+from resnet_bench.sources import Images
+from resnet_bench.specification import Precision
+from resnet_bench.yardsticks import Setting, Stopwatch
+
+PEER_WORKERS = 8
+
+
+class PeerImages(Dataset[tuple[Tensor, int]]):
+    """As peers write it: an image, a PIL object and its transforms at a time; our draws."""
+
+    def __init__(self, images: Images, padding: int) -> None:
+        self.pixels = images.pixels.transpose(0, 2, 3, 1)
+        self.labels = images.labels
+        self.padding = padding
+        self.side = images.pixels.shape[-1]
+        channels = images.pixels.mean(axis=(0, 2, 3)) / 255
+        self.mean = torch.from_numpy(channels).float()[:, None, None]
+
+    def __getitem__(self, draw: tuple[int, int, int, bool]) -> tuple[Tensor, int]:
+        from PIL import Image
+
+        from resnet_bench.vision import v2
+
+        index, top, left, flip = draw
+        image = v2.functional.pad(Image.fromarray(self.pixels[index]), [self.padding])
+        image = v2.functional.crop(image, top, left, self.side, self.side)
+        if flip:
+            image = v2.functional.horizontal_flip(image)
+        tensor = v2.functional.to_dtype(v2.functional.to_image(image), torch.float32, scale=True)
+        return tensor - self.mean, int(self.labels[index])
+
+
+def peer_draws(stream: BatchStream) -> Iterator[list[tuple[int, int, int, bool]]]:
+    """The batches of `stream` for ever, as a DataLoader's batch sampler gives them."""
+    for iteration in count():
+        draw = stream.draw(iteration)
+        tables = (draw.index, draw.top, draw.left, draw.flip)
+        yield list(zip(*(table.tolist() for table in tables), strict=True))
+
+
+class Peers:
+    """B0, as peers do it: DataLoader with workers, eager, NCHW, one network at a time."""
+
+    name = "B0 as peers do it"
+
+    def __init__(self, setting: Setting, workers: int | None = None) -> None:
+        if workers is None:
+            workers = min(PEER_WORKERS, len(os.sched_getaffinity(0)))
+        self.setting = setting
+        self.networks = [
+            CifarNet(experiment.network, experiment.dataset).to(setting.device).train()
+            for experiment in setting.experiments
+        ]
+        recipe = setting.experiments[0].recipe
+        self.optimizers = [
+            torch.optim.SGD(
+                network.parameters(),
+                recipe.learning_rate,
+                recipe.momentum,
+                weight_decay=recipe.weight_decay,
+            )
+            for network in self.networks
+        ]
+        self.share = 1 / len(self.networks)
+        loader = DataLoader(
+            PeerImages(setting.images[0], recipe.padding),
+            batch_sampler=peer_draws(setting.stream),
+            num_workers=workers,
+            pin_memory=setting.device.type == "cuda",
+            multiprocessing_context="fork" if workers else None,
+        )
+        self.batches = iter(loader)
+
+    def seconds_a_step(self, steps: int) -> float:
+        """The sum over the networks; `steps` for each."""
+        set_determinism(False, self.setting.device)
+        precision = executed_precision(self.setting.precision, self.setting.device)
+        set_precision(precision, self.setting.device)
+        pairs = zip(self.networks, self.optimizers, strict=True)
+        return sum(self._seconds(*pair, precision, steps) for pair in pairs) / steps
+
+    def _seconds(
+        self, network: nn.Module, optimizer: torch.optim.SGD, precision: Precision, steps: int
+    ) -> float:
+        criterion, running_loss = nn.CrossEntropyLoss(), 0.0
+        device = self.setting.device
+        with Stopwatch(device) as watch:
+            for _ in range(steps):
+                images, labels = (tensor.to(device) for tensor in next(self.batches))
+                with autocast(precision, device):
+                    loss = criterion(network(images), labels)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                running_loss += loss.item()
+        return watch.seconds
