@@ -174,8 +174,10 @@ class Lockstep:
 class OneByOne:
     """B1, the best simple loop: data on the GPU, NHWC, fused SGD, cuDNN's fastest; no graphs."""
 
+    name = "B1 simple loop, one network at a time"
+
     def __init__(self, setting: Setting) -> None:
-        self.name, self.setting = "B1 simple loop, one network at a time", setting
+        self.setting = setting
         self.members = setting.members()
         self.share = 1 / len(self.members)
 
