@@ -1,13 +1,18 @@
 """Steps in lanes: with a stand-in for the capture where there is no GPU, as graphs where one is."""
 
 import copy
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
-from resnet_bench import checkpoints
+from resnet_bench import __main__ as command_line
+from resnet_bench import checkpoints, runner
 from resnet_bench.batches import BatchStream
 from resnet_bench.captures import (
     RateOutside,
@@ -308,3 +313,97 @@ def test_the_suite_in_bfloat16_differs_in_precision_alone() -> None:
     tf32, bf16 = load_suite("cifar10"), load_suite("cifar10-bf16")
     assert bf16.recipe.model_copy(update={"precision": "tf32"}) == tf32.recipe
     assert [e.network for e in bf16.experiments] == [e.network for e in tf32.experiments]
+
+
+class FakeStream:
+    """Writes down what is asked of a CUDA stream, in order, into one log for all."""
+
+    def __init__(self, name: str, log: list[str]) -> None:
+        self.name, self.log = name, log
+
+    def record_event(self) -> str:
+        self.log.append(f"{self.name} records")
+        return self.name
+
+    def wait_event(self, event: str) -> None:
+        self.log.append(f"{self.name} waits for {event}")
+
+
+def test_lanes_fork_from_the_batch_and_join_after_all_were_launched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A lane that waited for the lanes launched before it would undo the lanes."""
+    step = in_lanes(members_of(*NAMES), lanes=2)
+    log: list[str] = []
+    main = FakeStream("main", log)
+    step.streams = [FakeStream(f"lane {index}", log) for index in range(2)]
+    step.device = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: main)
+
+    @contextmanager
+    def stream(lane: FakeStream) -> Iterator[None]:
+        log.append(f"on {lane.name}:")
+        yield
+
+    monkeypatch.setattr(torch.cuda, "stream", stream)
+    step._run(step.lanes, lambda slot: log.append(slot.member.run.experiment.network.name))
+    assert log == [
+        "main records",
+        *("lane 0 waits for main", "on lane 0:", "resnet-14-A", "lane 0 records"),
+        *("lane 1 waits for main", "on lane 1:", "resnet-8-B", "plain-8", "lane 1 records"),
+        *("main waits for lane 0", "main waits for lane 1"),
+    ]
+    log.clear()
+    standing = [[], step.lanes[1][:1]]
+    step._run(standing, lambda slot: log.append(slot.member.run.experiment.network.name))
+    assert not [line for line in log if "lane 0" in line]
+
+
+@pytest.mark.parametrize(
+    ("options", "graphs", "lanes"),
+    [({}, True, 2), ({"graphs": False}, False, 1), ({"graphs": True, "lanes": 1}, True, 1)],
+)
+def test_the_runner_takes_graphs_on_a_gpu(
+    options: dict[str, Any],
+    graphs: bool,
+    lanes: int,
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With members that say they are on a GPU, and streams that are not."""
+    monkeypatch.setattr(torch.cuda, "Stream", lambda _: None)
+    gpu = torch.device("cuda")
+    written: list[dict[str, Any]] = []
+    records: Any = [
+        SimpleNamespace(
+            member=SimpleNamespace(
+                device=gpu,
+                network=member.network,
+                optimizer=member.optimizer,
+                recipe=member.recipe,
+            ),
+            description={"attempts": [{"device": "cuda"}]},
+            directory=SimpleNamespace(write_description=written.append),
+        )
+        for member in members_of(NAMES[0], NAMES[0])
+    ]
+    monkeypatch.setattr(Slot, "of", lambda member: Slot(member, None, member))  # type: ignore[arg-type]
+    step = runner._choose_step(records, replace(machine, **options))
+    assert isinstance(step, LaneStep)
+    assert (step.graphs, len(step.lanes)) == (graphs, lanes)
+    (attempt,) = written[0]["attempts"]
+    assert (attempt["device"], attempt["graphs"], attempt["lanes"]) == ("cuda", graphs, lanes)
+    assert not attempt["deterministic"]  # what the process really is
+
+
+def test_the_command_line_passes_graphs_and_lanes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Machine] = []
+    monkeypatch.setattr(command_line, "_train", lambda runs, machine, *_: seen.append(machine))
+    for command in (["run", "smoke/plain-8"], ["sweep", "smoke"]):
+        for extra in ([], ["--no-graphs"], ["--graphs", "--lanes", "3"]):
+            arguments = ["resnet_bench", *command, "--wandb", "disabled", *extra]
+            monkeypatch.setattr(sys, "argv", arguments)
+            with pytest.raises(SystemExit):
+                command_line.main()
+    expected = [(None, None), (False, None), (True, 3)]
+    assert [(machine.graphs, machine.lanes) for machine in seen] == expected * 2
