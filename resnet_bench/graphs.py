@@ -23,7 +23,7 @@ class LaneStep:
     """A `Step`: the standing members' captured steps, lanes side by side, without waiting.
 
     Batches of another size than the recipe's (the "short" policy) and `graphs=False` run eagerly
-    in the same lanes. Members share the batch size; a stream's lane is fixed for the group.
+    in the same lanes. Members share the batch size; each keeps its lane for the group's life.
     """
 
     def __init__(
