@@ -18,6 +18,7 @@ from resnet_bench.captures import (
     RateOutside,
     Slot,
     Stream,
+    capture_graph,
     counted_together,
     forward_passes,
     make_momentum,
@@ -407,3 +408,44 @@ def test_the_command_line_passes_graphs_and_lanes_on(monkeypatch: pytest.MonkeyP
                 command_line.main()
     expected = [(None, None), (False, None), (True, 3)]
     assert [(machine.graphs, machine.lanes) for machine in seen] == expected * 2
+
+
+def test_a_capture_warms_up_on_the_lanes_stream_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`capture_graph` itself, with a CUDA that only takes notes: a capture executes nothing."""
+    (member,), (reference,) = members_of(NAMES[2]), members_of(NAMES[2])
+    batch = data_of(member.run.experiment).batch(BatchStream(member.recipe, 1437, 0).draw(0))
+    make_momentum(member.optimizer)
+    make_momentum(reference.optimizer)
+    slot, log = Slot.of(member), []
+    slot.rate.set(member.recipe.learning_rate)
+    lane, main = (SimpleNamespace(name=name, device=CPU) for name in ("lane", "main"))
+    for own, other in ((lane, main), (main, lane)):
+        own.wait_stream = lambda _, own=own, other=other: log.append(
+            f"{own.name} waits for {other.name}"
+        )
+
+    @contextmanager
+    def stream(used: SimpleNamespace) -> Iterator[None]:
+        log.append(f"on {used.name}")
+        yield
+        log.append("off")
+
+    @contextmanager
+    def graph(made: object, *, stream: SimpleNamespace) -> Iterator[None]:
+        assert all(parameter.grad is None for parameter in member.network.parameters())
+        log.append(f"captured on {stream.name}")
+        with untouched(member):
+            yield
+
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: main)
+    monkeypatch.setattr(torch.cuda, "stream", stream)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    capture_graph(slot, batch, lane)
+    assert log == [
+        *("lane waits for main", "on lane", "off"),
+        *("captured on lane", "main waits for lane"),
+    ]
+    assert_equal([member], [reference])
