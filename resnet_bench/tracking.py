@@ -15,10 +15,19 @@ from resnet_bench.experiments import Run
 from resnet_bench.records import EpochRecord, RunDirectory, Summary
 from resnet_bench.sizes import network_size
 from resnet_bench.wandb_attempts import find_attempts, wandb_folder
-from resnet_bench.wandb_courier import Courier
+from resnet_bench.wandb_courier import Courier, announce_with
 from resnet_bench.wandb_environment import PROJECT, Mode, choose_mode
 
-__all__ = ["METRICS", "Mode", "Tracker", "choose_mode", "new_run_id", "start_tracking"]
+__all__ = [
+    "LAYERS",
+    "METRICS",
+    "Mode",
+    "Tracker",
+    "announce_with",
+    "choose_mode",
+    "new_run_id",
+    "start_tracking",
+]
 
 # EpochRecord's field -> the name in W&B; dashboards name nothing else. The part before a slash
 # is the panel's section in W&B's own workspace.

@@ -20,6 +20,24 @@ from resnet_bench.wandb_environment import Mode, settings_for
 WAIT_SECONDS = 60.0  # at most, for all that has been sent
 
 
+def _to_terminal(line: str) -> None:
+    from tqdm import tqdm  # knows how to write above a progress bar
+
+    tqdm.write(line, file=sys.stderr)
+
+
+_announce: Callable[[str], object] = _to_terminal
+
+
+def announce_with(announce: Callable[[str], object]) -> None:
+    """Have `announce` called with the process's one warning, from the courier's thread.
+
+    A sweep's workers hand it to their parent, which owns the terminal and says it once.
+    """
+    global _announce
+    _announce = announce
+
+
 class Courier(threading.Thread):
     """Carries out calls one after the other, in the order sent."""
 
@@ -91,12 +109,10 @@ class Courier(threading.Thread):
         self.warn(f"{reason}; what the server has not got is on disk, for a later sync")
 
     def warn(self, message: str) -> None:
-        """Say `message` on the terminal, unless something has been said before."""
+        """Announce `message`, unless something has been announced before."""
         if not self._warned:
             self._warned = True
-            from tqdm import tqdm  # knows how to write above a progress bar
-
-            tqdm.write(f"warning: W&B: {message} (training and CSVs go on)", file=sys.stderr)
+            _announce(f"warning: W&B: {message} (training and CSVs go on)")
 
     def _init(self, arguments: dict[str, Any], mode: Mode) -> Any:
         import wandb
@@ -147,4 +163,6 @@ def _check_folder(folder: Path) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    """The first line: W&B's others are advice on calling it. A refused key has no message."""
+    message = str(error).strip().partition("\n")[0].replace("<no message>", "refused")
+    return f"{type(error).__name__}: {message}"

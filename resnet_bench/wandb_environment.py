@@ -34,7 +34,7 @@ SETTINGS: dict[str, Any] = {
     "console": "off",  # the terminal is the sweep's; W&B would capture its progress bar
     "disable_git": True,  # run.json has the commit
     "save_code": False,
-    "init_timeout": 20.0,  # seconds; W&B's default is 90
+    "init_timeout": 10.0,  # seconds; W&B's default is 90
     "finish_timeout": 10.0,  # seconds; W&B's default is to wait without limit
     "finish_timeout_raises": True,
     # What a killed process has not flushed is lost to W&B; its default is 15 seconds.

@@ -11,10 +11,12 @@ from wandb_runs import ending, inspect, of_type, record, rows, run_of, start, su
 from wandb_runs import wandb_environment as wandb_environment  # a fixture
 from wandb_stub import KEY
 
+from resnet_bench import wandb_courier
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run, find_experiment
 from resnet_bench.records import COLUMNS
-from resnet_bench.tracking import METRICS, choose_mode, new_run_id
+from resnet_bench.tracking import METRICS, announce_with, choose_mode, new_run_id
+from resnet_bench.wandb_environment import settings_for
 
 pytestmark = pytest.mark.usefixtures("wandb_environment")
 
@@ -140,6 +142,33 @@ def test_a_folder_that_cannot_be_written_costs_one_warning(
     assert output == ""
     assert errors.count("\n") == errors.count("warning: W&B: ") == 1
     assert str(tmp_path / "smoke") in errors
+
+
+def test_a_listener_hears_the_warning_instead_of_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(wandb_courier, "_announce", None)
+    lines: list[str] = []
+    announce_with(lines.append)
+    (tmp_path / "smoke").write_text("not a folder")
+    start(run_of("plain-8"), tmp_path / "smoke", "an-id").finish(summary())
+    assert [line[:14] for line in lines] == ["warning: W&B: "]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_settings_are_ours_where_no_variable_sets_them_and_this_wandb_knows_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = {"console", "init_timeout", "x_save_requirements"}
+    assert settings_for("offline", known) == {
+        "mode": "offline",
+        "console": "off",
+        "init_timeout": 10.0,
+        "x_save_requirements": False,
+    }
+    monkeypatch.setenv("WANDB_CONSOLE", "wrap")
+    monkeypatch.setenv("WANDB__SAVE_REQUIREMENTS", "true")
+    assert set(settings_for("offline", known)) == {"mode", "init_timeout"}
 
 
 def test_the_mode_is_asked_for_or_set_or_follows_from_a_login(
