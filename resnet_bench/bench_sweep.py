@@ -38,7 +38,7 @@ class TimedSweep:
         seconds = time.perf_counter() - started
         pixels = "real" if self.synthetic is None else "synthetic"
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        rows = [*self._earlier(), [now, pixels, seconds, code, memory]]
+        rows = [*self._earlier(), [now, pixels, round(seconds, 2), code, memory]]
         write_csv(self._csv, HEADER, rows)
         print("\n" + format_table(HEADER, rows))
         same = [float(row[2] or 0) for row in rows if row[1] == pixels]
