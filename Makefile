@@ -68,10 +68,10 @@ test: $(VENV)/.ready-dev  ## ruff, mypy and pytest
 	$(VENV)/bin/python -m pytest -n 2
 
 bench: $(VENV)/.ready  ## measure the speed of the sweep and of the training loop
-	$(VENV)/bin/python -m resnet_bench.bench
+	$(VENV)/bin/python -m resnet_bench.benchmarks.cpu
 
 bench-gpu: $(VENV)/.ready  ## measure the paper's sweep on a GPU: PIECE=floors, ... (BENCH_ARGS=--help)
-	$(VENV)/bin/python -m resnet_bench.bench_gpu --piece "$(PIECE)" $(BENCH_ARGS)
+	$(VENV)/bin/python -m resnet_bench.benchmarks.gpu --piece "$(PIECE)" $(BENCH_ARGS)
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

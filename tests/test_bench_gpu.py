@@ -11,13 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from resnet_bench import bench_gpu, bench_sweep
-from resnet_bench.bench_gpu import AGAIN, OURS, PREDICTED
-from resnet_bench.bench_sweep import TimedSweep
-from resnet_bench.datasets import DATASETS
-from resnet_bench.experiments import Experiment, load_suite
-from resnet_bench.floors import Ceilings, floor_seconds, network_work, work_of
-from resnet_bench.interleaved import (
+from resnet_bench.benchmarks import gpu as bench_gpu
+from resnet_bench.benchmarks import whole_sweep
+from resnet_bench.benchmarks.floors import Ceilings, floor_seconds, network_work, work_of
+from resnet_bench.benchmarks.gpu import AGAIN, OURS, PREDICTED
+from resnet_bench.benchmarks.interleaved import (
     CONTEST_HEADER,
     Contest,
     Timed,
@@ -25,10 +23,19 @@ from resnet_bench.interleaved import (
     format_table,
     write_csv,
 )
-from resnet_bench.peers import PeerImages, Peers, peer_draws
+from resnet_bench.benchmarks.peers import PeerImages, Peers, peer_draws
+from resnet_bench.benchmarks.whole_sweep import TimedSweep
+from resnet_bench.benchmarks.yardsticks import (
+    Lockstep,
+    NativeBatchNorm,
+    OneByOne,
+    Setting,
+    synthetic_images,
+)
+from resnet_bench.datasets import DATASETS
+from resnet_bench.experiments import Experiment, load_suite
 from resnet_bench.specification import Network, Recipe, Shortcut
 from resnet_bench.training import new_member
-from resnet_bench.yardsticks import Lockstep, NativeBatchNorm, OneByOne, Setting, synthetic_images
 
 ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")
@@ -207,7 +214,7 @@ def test_a_whole_sweep_adds_up_over_its_calls(
     timed.run()
     assert "wall time in 2 calls; ended with code 0" in capsys.readouterr().out
     rows = (tmp_path / "sweep-cifar10.csv").read_text().splitlines()
-    assert rows[0] == ",".join(bench_sweep.HEADER)
+    assert rows[0] == ",".join(whole_sweep.HEADER)
     assert [row.split(",")[3] for row in rows[1:]] == ["75", "0"]
 
 
@@ -217,7 +224,7 @@ def test_a_whole_sweep_adds_up_over_its_calls(
     [([], "needs a CUDA GPU"), (["--piece", "cake"], "--piece is one of floors, yardsticks")],
 )
 def test_without_a_gpu_it_says_so_in_one_line(arguments: list[str], message: str) -> None:
-    command = [sys.executable, "-m", "resnet_bench.bench_gpu", *arguments]
+    command = [sys.executable, "-m", "resnet_bench.benchmarks.gpu", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert message in done.stderr

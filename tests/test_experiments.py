@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+from conftest import SMALL_SUITE
 
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run, find_experiment, load_suite, suite_names
 from resnet_bench.schedule import learning_rate_at
-from conftest import SMALL_SUITE
 
 
 def test_the_suites_that_ship() -> None:

@@ -9,11 +9,11 @@ ROOT = Path(__file__).parent.parent
 
 # Each module may import those in earlier rows, and none of its own row or later.
 ROWS = (
-    ("resnet_bench", "errors", "datasets", "vision"),
+    ("", "benchmarks", "errors", "datasets", "vision"),
     ("specification",),
     ("experiments",),
     ("sizes", "schedule", "records", "precision", "initialization", "layouts"),
-    ("wandb_environment", "wandb_attempts", "downloads", "batches", "networks", "floors"),
+    ("wandb_environment", "wandb_attempts", "downloads", "batches", "networks"),
     ("sources", "wandb_courier"),
     ("tracking",),
     ("data", "progress", "provenance", "workspaces", "sync"),
@@ -21,14 +21,14 @@ ROWS = (
     ("training",),
     ("checkpoints", "captures"),
     ("graphs",),
-    ("ceilings", "yardsticks"),
-    ("peers", "interleaved"),
     ("runner",),
     ("workers",),
     ("sweep",),
-    ("contenders",),
-    ("bench", "bench_sweep"),
-    ("bench_gpu",),
+    ("benchmarks.floors", "benchmarks.contenders"),
+    ("benchmarks.ceilings", "benchmarks.yardsticks"),
+    ("benchmarks.peers", "benchmarks.interleaved"),
+    ("benchmarks.cpu", "benchmarks.whole_sweep"),
+    ("benchmarks.gpu",),
     ("__main__",),
 )
 ANALYSIS_MAY_IMPORT = {
@@ -54,20 +54,26 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-MODULES = sorted(ROOT.glob("resnet_bench/*.py"))
+PACKAGE = ROOT / "resnet_bench"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_imports_point_down(path: Path) -> None:
-    level = {name: index for index, row in enumerate(ROWS) for name in row}
-    own = level["resnet_bench" if path.stem == "__init__" else path.stem]
-    known = {module.stem for module in MODULES}
-    for name in imports(path):
-        assert not name.startswith("analysis"), f"{path.stem} imports {name}"
-        package, _, module = name.partition(".")
-        module = module.partition(".")[0]
-        if package == "resnet_bench" and module in known and path.stem != module:
-            assert level[module] < own, f"{path.stem} imports {module}"
+def name_of(path: Path) -> str:
+    """The module's name inside the package: `benchmarks.floors`, or "" for the package."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_down(name: str) -> None:
+    level = {module: index for index, row in enumerate(ROWS) for module in row}
+    for imported in imports(MODULES[name]):
+        assert not imported.startswith("analysis"), f"{name} imports {imported}"
+        module = imported.removeprefix("resnet_bench.")
+        if imported.startswith("resnet_bench.") and module in MODULES and module != name:
+            assert level[module] < level[name], f"{name} imports {module}"
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("analysis/*.py")), ids=lambda path: path.stem)
@@ -81,6 +87,8 @@ def test_the_analysis_reads_results_only(path: Path) -> None:
 
 def test_torchvision_is_imported_through_one_module() -> None:
     users = {
-        path.stem for path in MODULES if any(n.startswith("torchvision") for n in imports(path))
+        name
+        for name, path in MODULES.items()
+        if any(imported.startswith("torchvision") for imported in imports(path))
     }
     assert users <= {"vision"}

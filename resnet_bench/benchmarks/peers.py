@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from resnet_bench.batches import BatchStream
+from resnet_bench.benchmarks.yardsticks import Setting, Stopwatch
 from resnet_bench.networks import CifarNet
 from resnet_bench.precision import autocast, executed_precision, set_determinism, set_precision
 from resnet_bench.sources import Images
 from resnet_bench.specification import Precision
-from resnet_bench.yardsticks import Setting, Stopwatch
 
 PEER_WORKERS = 8
 

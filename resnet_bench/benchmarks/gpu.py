@@ -14,12 +14,9 @@ from typing import Annotated
 import torch
 import typer
 
-from resnet_bench.bench_sweep import TimedSweep
-from resnet_bench.ceilings import PRECISIONS, measure_ceilings
-from resnet_bench.errors import UserError
-from resnet_bench.experiments import load_suite
-from resnet_bench.floors import FORMULA, Ceilings, Work, floor_seconds, work_of
-from resnet_bench.interleaved import (
+from resnet_bench.benchmarks.ceilings import PRECISIONS, measure_ceilings
+from resnet_bench.benchmarks.floors import FORMULA, Ceilings, Work, floor_seconds, work_of
+from resnet_bench.benchmarks.interleaved import (
     CONTEST_HEADER,
     Cell,
     Contest,
@@ -28,10 +25,19 @@ from resnet_bench.interleaved import (
     format_table,
     write_csv,
 )
-from resnet_bench.peers import Peers
+from resnet_bench.benchmarks.peers import Peers
+from resnet_bench.benchmarks.whole_sweep import TimedSweep
+from resnet_bench.benchmarks.yardsticks import (
+    Contender,
+    Lockstep,
+    OneByOne,
+    Setting,
+    synthetic_images,
+)
+from resnet_bench.errors import UserError
+from resnet_bench.experiments import load_suite
 from resnet_bench.sources import Images, load_dataset
 from resnet_bench.workers import environment_of_workers
-from resnet_bench.yardsticks import Contender, Lockstep, OneByOne, Setting, synthetic_images
 
 SUITES = {"tf32": "cifar10", "bf16": "cifar10-bf16"}
 PIECES = ("floors", "yardsticks", "ablation", "lanes", "sweep")

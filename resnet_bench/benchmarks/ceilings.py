@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
-from resnet_bench.floors import Ceilings
+from resnet_bench.benchmarks.floors import Ceilings
 from resnet_bench.precision import set_determinism, set_precision
 from resnet_bench.specification import Precision
 

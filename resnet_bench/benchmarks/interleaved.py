@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from resnet_bench.yardsticks import Contender
+from resnet_bench.benchmarks.yardsticks import Contender
 
 Cell = str | float | int | None
 

@@ -12,8 +12,8 @@ from unittest.mock import patch
 import torch
 
 from resnet_bench import runner
+from resnet_bench.benchmarks.interleaved import Cell, format_table, write_csv
 from resnet_bench.experiments import Run, load_suite
-from resnet_bench.interleaved import Cell, format_table, write_csv
 from resnet_bench.progress import Machine
 from resnet_bench.sources import Images
 

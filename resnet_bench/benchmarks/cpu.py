@@ -19,7 +19,7 @@ import typer
 
 from resnet_bench import checkpoints, tracking
 from resnet_bench.batches import BatchStream
-from resnet_bench.contenders import Contender, Peers, Sweepers
+from resnet_bench.benchmarks.contenders import Contender, Peers, Sweepers
 from resnet_bench.data import TrainingData
 from resnet_bench.evaluation import evaluate
 from resnet_bench.experiments import Run, find_experiment
