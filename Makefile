@@ -15,7 +15,7 @@ ANALYSIS := $(VENV)/bin/python -m analysis
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run list status figures verdict verify report reference data test bench bench-gpu
+.PHONY: help setup sweep run list status figures verdict verify report reference dashboard sync data test bench bench-gpu
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,12 @@ reference: $(VENV)/.ready  ## copy a suite's records to results/reference and dr
 	  | tar -cf - -T - | tar -xf - -C $(CURDIR)/results/reference
 	@$(ANALYSIS) "$(SUITE)" --results results/reference
 
+dashboard: $(VENV)/.ready-dashboards  ## look at a suite's runs in W&B: SUITE=, DRY_RUN=1
+	@$(BENCH) dashboard "$(SUITE)" --results $(RESULTS) $(if $(DRY_RUN),--dry-run)
+
+sync: $(VENV)/.ready  ## upload a suite's offline runs to W&B: SUITE=, YES=1
+	@$(BENCH) sync "$(SUITE)" --results $(RESULTS) $(if $(YES),--yes)
+
 data: $(VENV)/.ready  ## fetch and verify a data set: DATASET=cifar10
 	@$(BENCH) data "$(DATASET)"
 
@@ -78,6 +84,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (once; a minute or more) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.ready-dashboards: $(VENV)/.ready
+	@$(INSTALL) -e '.[dashboards]'
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready

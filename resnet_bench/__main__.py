@@ -15,7 +15,13 @@ import typer
 
 from resnet_bench.datasets import DATASETS
 from resnet_bench.errors import UserError, did_you_mean
-from resnet_bench.experiments import Run, find_experiment, load_suite, suite_names
+from resnet_bench.experiments import (
+    SUITES_FOLDER,
+    Run,
+    find_experiment,
+    load_suite,
+    suite_names,
+)
 from resnet_bench.records import RunDirectory
 from resnet_bench.sizes import network_size
 
@@ -192,6 +198,35 @@ def export(
     typer.echo(str(target))
 
 
+@app.command()
+def dashboard(
+    suite: SuiteName,
+    results: Results = RESULTS,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the workspaces")] = False,
+) -> None:
+    """Look at a suite's runs in W&B.
+
+    Saves workspaces where there is an account, else opens W&B's terminal dashboard.
+    """
+    from resnet_bench.dashboards import dashboard as show
+
+    _load_environment_file()
+    show(load_suite(suite), results, dry_run)
+
+
+@app.command()
+def sync(
+    suite: SuiteName,
+    results: Results = RESULTS,
+    yes: Annotated[bool, typer.Option("--yes", help="upload; else a dry run")] = False,
+) -> None:
+    """Upload a suite's offline runs to W&B."""
+    from resnet_bench.sync import sync as upload
+
+    _load_environment_file()
+    upload(load_suite(suite), results, yes)
+
+
 def choose_suite(device: str | None) -> str:
     """The paper's suite where there is a GPU, the embedded one elsewhere; says which and why."""
     from resnet_bench.sweep import find_devices
@@ -217,12 +252,20 @@ def parse_duration(text: str) -> float:
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
+def _load_environment_file() -> None:
+    """Add what .env says about W&B to the environment, which wins over it."""
+    from dotenv import load_dotenv
+
+    load_dotenv(SUITES_FOLDER.parent / ".env")
+
+
 def _machine(
     results: Path, device: str | None, data_dir: Path | None, wandb: str | None
 ) -> "Machine":
     from resnet_bench.progress import Machine
     from resnet_bench.tracking import choose_mode
 
+    _load_environment_file()
     if wandb not in (None, "online", "offline", "disabled"):
         raise UserError(f"--wandb {wandb!r}: use online, offline or disabled")
     return Machine(results, device, data_dir, choose_mode(wandb))  # type: ignore[arg-type]

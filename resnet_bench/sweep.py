@@ -164,8 +164,8 @@ class _Pool:
         for device in devices:
             self.free_devices.put(device)
         self.context = context
-        self.iterations = {run: 0 for group in groups for run in group}
-        self.started_at: dict[Run, int] = {}
+        self.iterations: dict[Run, int] = {}  # of the runs that have begun, as last reported
+        self.warned = False
 
     def run(self) -> None:
         arguments = (self.machine, self.free_devices, self.stop, self.reports, os.getpid())
@@ -199,22 +199,29 @@ class _Pool:
     def _hear(self, bar: Any, wait: float = 0.2) -> bool:
         """Show one report of a worker, if there is one within `wait` seconds."""
         try:
-            progress: Progress = self.reports.get(timeout=wait)
+            report: Progress | str = self.reports.get(timeout=wait)
         except queue.Empty:
             return False
+        if isinstance(report, Progress):
+            self._show(report, bar)
+        elif not self.warned:  # of W&B; the other workers have nothing new to say
+            self.warned = True
+            bar.write(report)
+        return True
+
+    def _show(self, progress: Progress, bar: Any) -> None:
         run = progress.run
-        share = work(run) / run.experiment.recipe.iterations
-        if run not in self.started_at:
-            self.started_at[run] = progress.iteration
+        iterations = run.experiment.recipe.iterations
+        share = work(run) / iterations
+        if run not in self.iterations:
             bar.total -= share * progress.iteration  # done by an earlier attempt
-        elif progress.status != "diverged":
+        elif progress.status == "diverged":
+            bar.total -= share * (iterations - self.iterations[run])  # will not be done
+        else:
             bar.update(share * (progress.iteration - self.iterations[run]))
         self.iterations[run] = progress.iteration
         if progress.status in ("finished", "diverged"):
-            if progress.status == "diverged":
-                bar.total -= share * (run.experiment.recipe.iterations - self.iterations[run])
             bar.write(str(progress))
-        return True
 
     def _collect(self, future: Future[Any], group: list[Run]) -> None:
         names = ", ".join(run.name for run in group)
@@ -243,7 +250,7 @@ class _Pool:
             )
 
     def _bar(self) -> Any:
-        total = sum(work(run) for run in self.iterations)
+        total = sum(work(run) for group in self.groups for run in group)
         form = "{percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
         return tqdm(total=total, bar_format=form, disable=None, smoothing=0.05, file=sys.stderr)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from resnet_bench.experiments import Run
 from resnet_bench.progress import Machine, Progress
+from resnet_bench.tracking import announce_with
 
 # glibc gives freed memory back to the system and faults it in again at every step; keeping it, in
 # huge pages, saves about a tenth of the training time on a CPU.
@@ -68,6 +69,7 @@ def start_worker(machine: Machine, free_devices: Any, stop: Any, reports: Any, p
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _worker = Worker(replace(machine, device=free_devices.get()), stop, reports, parent)
     threading.Thread(target=_worker.watch, daemon=True).start()
+    announce_with(reports.put)  # the terminal is the parent's
 
 
 def train_group(group: list[Run]) -> list[Progress]:
