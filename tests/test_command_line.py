@@ -156,3 +156,19 @@ def test_a_data_set_that_cannot_be_had_is_one_message_before_training(
     assert answer.errors.startswith("error: ")
     assert "Traceback" not in answer.errors
     assert not results.exists()
+
+
+def test_wandb_variables_are_read_from_a_file_and_the_environment_wins(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("WANDB_MODE=nonsense\n")
+    monkeypatch.setattr(command_line, "SUITES_FOLDER", tmp_path / "experiments")
+    monkeypatch.setenv("WANDB_MODE", "")
+    monkeypatch.delenv("WANDB_MODE")
+    arguments = ["run", "smoke/plain-8", "--lanes", "2", "--device", "cpu"]
+    answer = call(*arguments, "--results", str(tmp_path / "results"))
+    assert answer.code == 2
+    assert "WANDB_MODE is 'nonsense'" in answer.errors
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    answer = call(*arguments, "--results", str(tmp_path / "results"))
+    assert "--graphs and --lanes need a CUDA device" in answer.errors
