@@ -5,7 +5,6 @@ answer at once.
 """
 
 import os
-import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,20 @@ from resnet_bench.experiments import (
     load_suite,
     suite_names,
 )
+from resnet_bench.options import (
+    RESULTS,
+    DataFolder,
+    Device,
+    ExperimentName,
+    Graphs,
+    Lanes,
+    Results,
+    Settings,
+    SuiteName,
+    TimeLimit,
+    Wandb,
+    parse_duration,
+)
 from resnet_bench.records import RunDirectory
 from resnet_bench.sizes import network_size
 
@@ -35,47 +48,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # --help without rich, whose import takes a third of the time
     add_completion=True,
 )
-
-SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a suite in experiments/")]
-ExperimentName = Annotated[
-    str, typer.Argument(metavar="EXPERIMENT", help="suite/network, such as digits/plain-56")
-]
-Results = Annotated[
-    Path, typer.Option("--results", envvar="RESNET_BENCH_RESULTS", help="folder of the results")
-]
-DataFolder = Annotated[
-    Path | None,
-    typer.Option("--data-dir", envvar="RESNET_BENCH_DATA", help="folder of the data sets"),
-]
-Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda or cuda:N; a GPU is used where there is one")
-]
-Wandb = Annotated[
-    str | None,
-    typer.Option(
-        "--wandb", help="online, offline or disabled; online where the environment has a key"
-    ),
-]
-TimeLimit = Annotated[
-    str | None,
-    typer.Option(help="stop in time with everything on disk, exit code 75; 9m, 90s, 1.5h"),
-]
-Graphs = Annotated[
-    bool | None,
-    typer.Option(
-        "--graphs/--no-graphs",
-        help="steps as CUDA graphs or one operation after another; graphs on a GPU",
-        show_default=False,
-    ),
-]
-Lanes = Annotated[
-    int | None, typer.Option(min=1, help="networks that step at the same time on a GPU")
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="recipe.key=value: another experiment, with another name"),
-]
-RESULTS = Path("results")
 
 
 @app.command("list")
@@ -242,14 +214,6 @@ def choose_suite(device: str | None) -> str:
         err=True,
     )
     return "digits"
-
-
-def parse_duration(text: str) -> float:
-    """Seconds in "90s", "9m", "1.5h" or "540"; raises UserError for anything else."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if not match:
-        raise UserError(f"time limit {text!r} is not a duration; write 90s, 9m or 1.5h")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def _load_environment_file() -> None:

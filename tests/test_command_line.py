@@ -9,6 +9,7 @@ import pytest
 
 from resnet_bench import __main__ as command_line
 from resnet_bench.errors import UserError
+from resnet_bench.options import parse_duration
 
 ROOT = Path(__file__).parent.parent
 
@@ -119,9 +120,9 @@ def test_the_default_suite_says_why(call: Call) -> None:
     ("text", "seconds"), [("90s", 90), ("9m", 540), ("1.5h", 5400), ("540", 540)]
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert command_line.parse_duration(text) == seconds
+    assert parse_duration(text) == seconds
     with pytest.raises(UserError):
-        command_line.parse_duration(f"-{text}")
+        parse_duration(f"-{text}")
 
 
 def test_exit_codes_of_a_sweep() -> None:

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 # Each module may import those in earlier rows, and none of its own row or later.
 ROWS = (
     ("", "benchmarks", "errors", "datasets", "vision"),
-    ("specification",),
+    ("specification", "options"),
     ("experiments",),
     ("sizes", "schedule", "records", "precision", "initialization", "layouts"),
     ("wandb_environment", "wandb_attempts", "downloads", "batches", "networks"),
@@ -20,7 +20,7 @@ ROWS = (
     ("evaluation", "dashboards"),
     ("training",),
     ("checkpoints", "captures"),
-    ("graphs",),
+    ("graphs", "run_records"),
     ("runner",),
     ("workers",),
     ("sweep",),

@@ -11,7 +11,7 @@ from wandb_stub import KEY, Stub
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import load_suite
 from resnet_bench.records import RunDirectory
-from resnet_bench.runner import _locked
+from resnet_bench.run_records import locked
 from resnet_bench.sync import sync
 
 pytestmark = pytest.mark.usefixtures("wandb_environment")
@@ -50,7 +50,7 @@ def test_what_was_logged_offline_is_uploaded_once_and_in_order(
     run = run_of("plain-8", 1)
     directory = RunDirectory(run.directory(results))
     directory.write_description({"wandb_id": "id-1"})
-    with _locked(directory):
+    with locked(directory):
         sync(SUITE, results, yes=True)
     assert {run_id: there.epochs for run_id, there in stub.runs.items()} == {"id-0": [1, 2, 3]}
     assert (stub.runs["id-0"].mistakes, stub.runs["id-0"].exit_code) == ([], 0)
