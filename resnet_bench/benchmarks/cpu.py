@@ -38,13 +38,13 @@ def bench(
     steps: Annotated[int, typer.Option(min=1, help="steps of ResNet-20 in a block")] = 12,
 ) -> None:
     """Measure the digits sweep, the training loop and what the records cost."""
+    if part in ("all", "sweep"):
+        bench_sweep()  # first: its memory is the largest of all processes so far
     if part in ("all", "train"):
         bench_training("cifar10/resnet-20-A", blocks, steps)
         bench_training("cifar10/resnet-56-A", blocks, max(1, steps // 3))
     if part in ("all", "records"):
         bench_records("cifar10-short/resnet-20-A")
-    if part in ("all", "sweep"):
-        bench_sweep()
 
 
 def bench_sweep() -> None:
