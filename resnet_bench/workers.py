@@ -17,7 +17,7 @@ from resnet_bench.progress import Machine, Progress
 from resnet_bench.tracking import announce_with
 
 # glibc gives freed memory back to the system and faults it in again at every step; keeping it, in
-# huge pages, saves about a tenth of the training time on a CPU.
+# huge pages, saves about a twentieth of the training time on a CPU.
 KEEP_MEMORY = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
