@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 from resnet_bench.errors import UserError
+from resnet_bench.specification import Network, Recipe, with_later_fields
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,16 @@ class RunDirectory:
         _write_json(self.summary_json, dataclasses.asdict(summary))
 
     def description(self) -> dict[str, Any] | None:
-        """run.json: `identity`, `attempts` (one entry of provenance each); None if new."""
-        return _read_json(self.run_json)
+        """run.json: `identity`, `attempts` (one entry of provenance each); None if new.
+
+        Where an earlier version wrote it, with the fields of network and recipe that came since.
+        """
+        contents = _read_json(self.run_json)
+        identity = contents.get("identity") if isinstance(contents, dict) else None
+        for part, schema in (("network", Network), ("recipe", Recipe)):
+            if isinstance(identity, dict) and isinstance(identity.get(part), dict):
+                identity[part] = with_later_fields(schema, identity[part])
+        return contents
 
     def create(self) -> None:
         """Make the directory if it is not there; raises UserError if nothing can be written."""

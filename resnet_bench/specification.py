@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import to_jsonable_python
 
 from resnet_bench.errors import UserError
 
@@ -112,6 +113,20 @@ def validate(schema: type[S], contents: dict[str, Any], where: str) -> S:
         return schema.model_validate(_as_tuples(contents))
     except ValidationError as error:
         raise UserError(f"{where}: {one_line(error)}") from error
+
+
+def with_later_fields(schema: type[S], contents: dict[str, Any]) -> dict[str, Any]:
+    """`contents`, as an earlier version wrote it, with the fields that came since.
+
+    A field that is added gets as its default what was done before it was there, so that the
+    results of earlier versions stay what they are.
+    """
+    later = {
+        name: to_jsonable_python(field.get_default())
+        for name, field in schema.model_fields.items()
+        if not field.is_required()
+    }
+    return {**later, **contents}
 
 
 def _as_tuples(value: Any) -> Any:

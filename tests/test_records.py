@@ -7,6 +7,7 @@ import pytest
 
 from resnet_bench.errors import UserError
 from resnet_bench.records import COLUMNS, EpochRecord, RunDirectory, Summary
+from resnet_bench.specification import Network, Recipe
 
 
 def record(epoch: int, **changes: Any) -> EpochRecord:
@@ -66,15 +67,31 @@ def test_status_goes_from_missing_to_finished(tmp_path: Path) -> None:
 
 
 def test_another_identity_is_named_key_by_key(directory: RunDirectory) -> None:
-    identity = {"seed": 0, "recipe": {"learning_rate": 0.1, "flip": True}, "threads": 1}
+    recipe = Recipe(iterations=9).model_dump(mode="json")
+    identity = {"seed": 0, "recipe": recipe, "threads": 1}
     directory.write_description({"identity": identity})
     directory.check_identity(identity)
     directory.check_identity({"seed": 0})  # a part of it
-    other = {"seed": 0, "recipe": {"learning_rate": 0.2, "flip": True}, "threads": 1}
+    other = {"seed": 0, "recipe": {**recipe, "learning_rate": 0.2}, "threads": 1}
     with pytest.raises(UserError, match=r"recipe.learning_rate is 0.1 there, 0.2 now"):
         directory.check_identity(other)
-    with pytest.raises(UserError, match=r"recipe.momentum is None there, 0.9 now"):
-        directory.check_identity({"recipe": {**identity["recipe"], "momentum": 0.9}})  # type: ignore[dict-item]
+    with pytest.raises(UserError, match=r"recipe.unheard_of is None there, 9 now"):
+        directory.check_identity({"recipe": {**recipe, "unheard_of": 9}})
+
+
+def test_fields_that_came_later_have_their_defaults(directory: RunDirectory) -> None:
+    earlier = {"network": {"depth": 8, "shortcut": "A"}, "recipe": {"iterations": 9, "drops": [4]}}
+    directory.write_description({"identity": earlier})
+    now = {
+        "network": Network(depth=8, shortcut="A").model_dump(mode="json"),
+        "recipe": Recipe(iterations=9, drops=(4,)).model_dump(mode="json"),
+    }
+    description = directory.description()
+    assert description is not None
+    assert description["identity"] == now
+    directory.check_identity(now)
+    with pytest.raises(UserError, match=r"recipe.flip is True there, False now"):
+        directory.check_identity({**now, "recipe": {**now["recipe"], "flip": False}})
 
 
 def test_files_that_are_damaged(directory: RunDirectory) -> None:
