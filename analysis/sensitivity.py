@@ -18,6 +18,7 @@ OF_THE_BUDGET = (
     "recipe.drops",
     "recipe.clean_every",
     "recipe.precise_batches",
+    "recipe.layers_at",
 )
 
 

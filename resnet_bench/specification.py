@@ -86,6 +86,8 @@ class Recipe(Specification):
     # What is measured besides the running training error; it does not touch the training.
     clean_every: Positive = 10  # epochs between clean and precise training errors
     precise_batches: Positive = 100  # training batches for the precise BN statistics
+    layers_at: tuple[Annotated[int, Field(ge=0)], ...] = ()  # iterations at which layers are
+    # measured (layers.csv); 0 is before the first, the last one is after all
 
     @model_validator(mode="after")
     def check_agreement(self) -> Self:
@@ -94,6 +96,13 @@ class Recipe(Specification):
         if self.drops and self.drops[-1] >= self.iterations:
             raise ValueError(
                 f"the drop at {self.drops[-1]} comes after the last of {self.iterations} iterations"
+            )
+        if list(self.layers_at) != sorted(set(self.layers_at)):
+            raise ValueError(f"layers_at {list(self.layers_at)} are not in increasing order")
+        if self.layers_at and self.layers_at[-1] > self.iterations:
+            raise ValueError(
+                f"layers_at {self.layers_at[-1]} comes after the last of {self.iterations}"
+                " iterations"
             )
         if self.warmup_iterations >= self.iterations:
             raise ValueError(
