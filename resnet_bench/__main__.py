@@ -63,7 +63,7 @@ def list_experiments(
     typer.echo(loaded.description + "\n")
     typer.echo(f"{'experiment':<32}{'parameters':>12}{'multiply-adds':>16}")
     for experiment in loaded.experiments:
-        size = network_size(experiment.network, experiment.dataset)
+        size = network_size(experiment.network, experiment.images)
         typer.echo(f"{experiment.name:<32}{size.parameters:>12,}{size.multiply_adds:>16,}")
 
 

@@ -65,10 +65,14 @@ class BatchStream:
         return whole + (1 if rest and self.recipe.last_batch == "short" else 0)
 
     def epoch_end(self, epoch: int) -> int:
-        """The iteration after which record `epoch` (1 is the first) is due."""
+        """The iteration after which `epoch` (1 is the first) is over."""
+        return self.record_end(epoch, 1)
+
+    def record_end(self, record: int, records_per_epoch: int) -> int:
+        """The iteration after which `record` (1 is the first) is due."""
         if self.recipe.last_batch == "run-on":
-            return -(-epoch * self.images // self.recipe.batch_size)  # rounded up
-        return epoch * self.iterations_per_epoch()
+            return -(-record * self.images // (self.recipe.batch_size * records_per_epoch))
+        return -(-record * self.iterations_per_epoch() // records_per_epoch)  # rounded up
 
     def digest(self) -> str:
         """SHA-256 over the tables of all epochs that the recipe's iterations touch."""

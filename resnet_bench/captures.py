@@ -34,7 +34,7 @@ class RateOutside:
 
     param_groups = ()
 
-    def __init__(self, optimizer: torch.optim.SGD, device: torch.device) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
         self.optimizer = optimizer
         self.rate = torch.zeros((), device=device)  # float32 is what the fused kernel reads
         self.number: float | None = None
@@ -74,7 +74,7 @@ class Slot:
     @classmethod
     def of(cls, member: Member) -> "Slot":
         rate = RateOutside(member.optimizer, member.device)
-        stand_in = replace(member, optimizer=cast(torch.optim.SGD, rate))
+        stand_in = replace(member, optimizer=cast(torch.optim.Optimizer, rate))
         return cls(member, rate, stand_in)
 
     def needs_capture(self) -> bool:
@@ -114,17 +114,23 @@ def forward_passes(member: Member) -> int:
     return recipe.batch_size // recipe.batch_norm_images
 
 
-def make_momentum(optimizer: torch.optim.SGD) -> None:
-    """Zero momentum buffers where there are none yet.
+def make_state(optimizer: torch.optim.Optimizer) -> None:
+    """The optimizer's buffers, zero, where there are none yet.
 
-    Without them the first step is another code path, which a capture would repeat for ever; with
-    zeros and no dampening the ordinary one computes the same.
+    Without them the first step is another code path, which a capture would repeat for ever; from
+    zeros the ordinary one computes the same (SGD has no dampening).
     """
+    if isinstance(optimizer, torch.optim.Adam):
+        names = ["step", "exp_avg", "exp_avg_sq"]
+    else:
+        names = ["momentum_buffer"] if optimizer.defaults["momentum"] else []
     for group in optimizer.param_groups:
-        for parameter in group["params"] if group["momentum"] else []:
-            state = optimizer.state[parameter]
-            if state.get("momentum_buffer") is None:
-                state["momentum_buffer"] = torch.zeros_like(parameter)
+        for parameter in group["params"]:
+            state = optimizer.state[parameter] if names else {}
+            for name in names:
+                if state.get(name) is None:
+                    like = parameter.new_zeros(()) if name == "step" else parameter
+                    state[name] = torch.zeros_like(like)
 
 
 @contextmanager

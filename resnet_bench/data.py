@@ -6,9 +6,11 @@ pad 4 zero pixels on each side, crop at random, flip at random; test images as t
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -47,18 +49,21 @@ class TrainingData:
         self.device = device
         self.padding = recipe.padding
         self.pad_before_mean = recipe.pad == "before-mean"
+        self.side = self.dataset.side + 2 * recipe.border
+        self.resized = None if recipe.resize == "none" else recipe.resize
         # Held-out images are the last ones; CIFAR-10 and the digits come in random order.
-        self.train = _part(train, slice(0, count), device)
-        self.validation = _part(train, slice(count, None), device)
-        self.test = _part(test, slice(None), device)
+        self.train = _part(train, slice(0, count), recipe.border, device)
+        self.validation = _part(train, slice(count, None), recipe.border, device)
+        self.test = _part(test, slice(None), recipe.border, device)
         mean = train.pixels[:count].mean(axis=0, dtype=np.float64) / self.dataset.largest_pixel
+        mean = _framed(mean if recipe.subtract_mean else np.zeros_like(mean), recipe.border)
         self.mean = torch.from_numpy(mean).float().permute(1, 2, 0).contiguous().to(device)
         # Zeros after the mean was subtracted are pixels equal to a mean of zero: with both padded
         # by zeros, padding before and after subtraction are the same gather.
         border = (0, 0, self.padding, self.padding, self.padding, self.padding)
         self.padded_pixels = F.pad(self.train.pixels, border)
         self.padded_mean = F.pad(self.mean, border)
-        self.steps = torch.arange(self.dataset.side, device=device)  # along a row or a column
+        self.steps = torch.arange(self.side, device=device)  # along a row or a column
 
     def batch(self, draw: Draw) -> tuple[Tensor, Tensor]:
         """A training batch: images float32 (B, C, H, W), channels_last; labels int64 (B,)."""
@@ -84,12 +89,27 @@ class TrainingData:
             yield self._normalized(pixels, self.mean), part.labels[start : start + size]
 
     def _normalized(self, pixels: Tensor, mean: Tensor) -> Tensor:
-        """Pixels (B, H, W, C) less their mean, on a scale where the largest pixel is 1."""
+        """Pixels (B, H, W, C) less their mean, on a scale where the largest pixel is 1.
+
+        (B, C, H, W), or with the recipe's other side.
+        """
         images = pixels.float().div_(self.dataset.largest_pixel).sub_(mean)
-        return images.permute(0, 3, 1, 2)  # a view, in channels_last order
+        images = images.permute(0, 3, 1, 2)  # a view, in channels_last order
+        if self.resized is None:
+            return images
+        # Smoothed where it shrinks, as PIL and torchvision's Resize do.
+        return F.interpolate(
+            images, (self.resized, self.resized), mode="bilinear", antialias=True
+        ).contiguous(memory_format=torch.channels_last)
 
 
-def _part(images: Images, part: slice, device: torch.device) -> Part:
-    pixels = np.ascontiguousarray(images.pixels[part].transpose(0, 2, 3, 1))
+def _part(images: Images, part: slice, border: int, device: torch.device) -> Part:
+    pixels = np.ascontiguousarray(_framed(images.pixels[part], border).transpose(0, 2, 3, 1))
     labels = images.labels[part].astype(np.int64)
     return Part(torch.from_numpy(pixels).to(device), torch.from_numpy(labels).to(device))
+
+
+def _framed(pixels: NDArray[Any], border: int) -> NDArray[Any]:
+    """Images (..., H, W) in a frame of `border` zeros."""
+    sides = [(0, 0)] * (pixels.ndim - 2) + [(border, border)] * 2
+    return np.pad(pixels, sides) if border else pixels

@@ -4,7 +4,16 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Dataset:
+class InputShape:
+    """What a network sees of a data set."""
+
+    channels: int
+    side: int  # height and width, in pixels
+    classes: int
+
+
+@dataclass(frozen=True)
+class Dataset(InputShape):
     """One data set, as facts; where its bytes come from is the business of `sources`.
 
     A digest is the SHA-256 of the bytes of a uint8 array in C order: pixels as
@@ -13,9 +22,6 @@ class Dataset:
     """
 
     name: str
-    channels: int
-    side: int  # height and width, in pixels
-    classes: int
     train_images: int
     test_images: int
     largest_pixel: int  # the pixel value that preprocessing maps to 1

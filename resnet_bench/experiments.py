@@ -5,15 +5,14 @@ Nothing here imports torch, so that listing and checking experiments is instant.
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field, ValidationError
-
-from resnet_bench.datasets import DATASETS, Dataset
+from resnet_bench.datasets import DATASETS, Dataset, InputShape
 from resnet_bench.errors import UserError, did_you_mean
-from resnet_bench.specification import Network, Recipe, Shortcut, Specification, one_line, validate
+from resnet_bench.specification import Network, Recipe, validate
+from resnet_bench.suite_files import NAME, NamedExperiment, SuiteFile
 
 SUITES_FOLDER = Path(__file__).resolve().parent.parent / "experiments"
 
@@ -23,7 +22,7 @@ class Experiment:
     """One network under one recipe; launched by its name, `suite/network`."""
 
     suite: str
-    network_name: str  # the network's, plus `+key=value` for each changed setting
+    network_name: str  # the network's or its own, plus `+key=value` for each changed setting
     dataset: Dataset
     network: Network
     recipe: Recipe
@@ -38,6 +37,17 @@ class Experiment:
         wanted = self.recipe.train_images
         return self.dataset.train_images if wanted == "all" else wanted
 
+    @property
+    def images(self) -> InputShape:
+        """What its network sees of an image."""
+        return input_shape(self.dataset, self.recipe)
+
+    def preprocessing(self) -> tuple[Any, ...]:
+        """What decides the preprocessed images: equal for experiments that can share them."""
+        recipe = self.recipe
+        fields = ("train_images", "padding", "pad", "subtract_mean", "border", "resize")
+        return (self.dataset.name, *(getattr(recipe, field) for field in fields))
+
     def identity(self) -> dict[str, Any]:
         """Everything that decides the result, as plain data: what run.json keeps."""
         return {
@@ -47,6 +57,14 @@ class Experiment:
             "network": self.network.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json"),
         }
+
+
+def input_shape(dataset: Dataset, recipe: Recipe) -> InputShape:
+    """The images of `dataset` as `recipe` frames and resizes them."""
+    side = dataset.side + 2 * recipe.border
+    if recipe.resize != "none":
+        side = recipe.resize
+    return InputShape(dataset.channels, side, dataset.classes)
 
 
 @dataclass(frozen=True)
@@ -62,29 +80,6 @@ class Run:
 
     def directory(self, results: Path) -> Path:
         return results / self.experiment.suite / self.experiment.network_name / f"seed-{self.seed}"
-
-
-class NetworkGrid(Specification):
-    """The [networks] table of a suite file: every depth with every shortcut."""
-
-    depths: Annotated[tuple[int, ...], Field(min_length=1)]
-    shortcuts: Annotated[tuple[Shortcut, ...], Field(min_length=1)]
-    zero_channels: Literal["end", "both"] = "end"
-
-    def networks(self) -> list[Network]:
-        return [
-            Network(depth=depth, shortcut=shortcut, zero_channels=self.zero_channels)
-            for shortcut in self.shortcuts
-            for depth in self.depths
-        ]
-
-
-class SuiteFile(Specification):
-    """The schema of a file in experiments/."""
-
-    dataset: str
-    recipe: Recipe
-    networks: NetworkGrid
 
 
 @dataclass(frozen=True)
@@ -112,7 +107,7 @@ def load_suite(name: str, folder: Path = SUITES_FOLDER) -> Suite:
     Raises UserError, in one line that names file, key and value, for whatever is wrong with it.
     """
     path = folder / f"{name}.toml"
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or not path.is_file():
+    if not re.fullmatch(NAME, name) or not path.is_file():
         raise UserError(f"unknown suite {name!r}{did_you_mean(name, suite_names(folder))}")
     text = _read(path)
     try:
@@ -120,25 +115,69 @@ def load_suite(name: str, folder: Path = SUITES_FOLDER) -> Suite:
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path.name}: not valid TOML: {error}") from error
     file = validate(SuiteFile, contents, path.name)
-    if file.dataset not in DATASETS:
-        raise UserError(
-            f"{path.name}: dataset: unknown {file.dataset!r}{did_you_mean(file.dataset, DATASETS)}"
-        )
-    dataset = DATASETS[file.dataset]
-    try:
-        networks = file.networks.networks()
-    except ValidationError as error:
-        raise UserError(f"{path.name}: networks: {one_line(error)}") from error
-    _check_fit(file.recipe, dataset, path.name)
+    dataset = _dataset(file.dataset, path.name)
     return Suite(
         name=name,
         description=_opening_comment(text),
         dataset=dataset,
         recipe=file.recipe,
-        experiments=tuple(
-            Experiment(name, network.name, dataset, network, file.recipe) for network in networks
-        ),
+        experiments=_experiments(name, file, dataset),
     )
+
+
+def _experiments(suite: str, file: SuiteFile, dataset: Dataset) -> tuple[Experiment, ...]:
+    """The grid's experiments, those with names of their own, then all again at varied values."""
+    where = f"{suite}.toml"
+    found: dict[str, Experiment] = {}
+    for network in file.networks.networks(f"{where}: networks") if file.networks else []:
+        found[network.name] = Experiment(suite, network.name, dataset, network, file.recipe)
+        _check_fit(found[network.name], where)
+    for name, table in file.experiments.items():
+        if name in found or not re.fullmatch(NAME, name):
+            raise UserError(f"{where}: experiments.{name}: not a name, or one that is taken")
+        found[name] = _named(suite, name, table, file, found)
+    if not found:
+        raise UserError(f"{where}: neither networks nor experiments")
+    varied = [
+        (experiment, _changed(experiment, [f"{key}={_in_a_name(value)}"]))
+        for experiment in found.values()
+        for key, values in file.vary.items()
+        for value in values
+    ]
+    return (
+        *found.values(),
+        *(changed for base, changed in varied if changed.recipe != base.recipe),
+    )
+
+
+def _named(
+    suite: str, name: str, table: NamedExperiment, file: SuiteFile, found: dict[str, Experiment]
+) -> Experiment:
+    """The experiment of one [experiments.<name>] table; `found` are those it can be like."""
+    where = f"{suite}.toml: experiments.{name}"
+    if table.like is not None and table.like not in found:
+        raise UserError(
+            f"{where}: like: none above is {table.like!r}{did_you_mean(table.like, found)}"
+        )
+    like = found[table.like] if table.like is not None else None
+    network = like.network.model_dump() if like else {}
+    recipe = like.recipe if like else file.recipe
+    dataset = table.dataset or (like.dataset.name if like else file.dataset)
+    experiment = Experiment(
+        suite,
+        name,
+        _dataset(dataset, where),
+        validate(Network, {**network, **table.network}, f"{where}: network"),
+        validate(Recipe, {**recipe.model_dump(), **table.recipe}, f"{where}: recipe"),
+    )
+    _check_fit(experiment, where)
+    return experiment
+
+
+def _dataset(name: str, where: str) -> Dataset:
+    if name not in DATASETS:
+        raise UserError(f"{where}: dataset: unknown {name!r}{did_you_mean(name, DATASETS)}")
+    return DATASETS[name]
 
 
 def find_experiment(
@@ -184,16 +223,11 @@ def _changed(experiment: Experiment, changes: list[str]) -> Experiment:
             values[key] = value  # a bare word, such as tf32
     where = f"{experiment.name} with {', '.join(changes)}"
     recipe = validate(Recipe, {**experiment.recipe.model_dump(), **values}, where)
-    _check_fit(recipe, experiment.dataset, where)
     # The name is made of the validated values, in the order of their keys: one name a recipe.
     suffix = "".join(f"+{key}={_in_a_name(getattr(recipe, key))}" for key in sorted(values))
-    return Experiment(
-        experiment.suite,
-        experiment.network_name + suffix,
-        experiment.dataset,
-        experiment.network,
-        recipe,
-    )
+    changed = replace(experiment, network_name=experiment.network_name + suffix, recipe=recipe)
+    _check_fit(changed, where)
+    return changed
 
 
 def _in_a_name(value: Any) -> str:
@@ -203,17 +237,20 @@ def _in_a_name(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _check_fit(recipe: Recipe, dataset: Dataset, where: str) -> None:
-    """Raise UserError where the recipe asks for more than the data set has."""
-    images = dataset.train_images if recipe.train_images == "all" else recipe.train_images
+def _check_fit(experiment: Experiment, where: str) -> None:
+    """Raise UserError where recipe, data set and network do not go together."""
+    recipe, dataset, images = experiment.recipe, experiment.dataset, experiment.train_images
     if images > dataset.train_images:
-        raise UserError(
-            f"{where}: recipe.train_images: {images}, but {dataset.name} has {dataset.train_images}"
-        )
-    if recipe.batch_size > images:
-        raise UserError(
-            f"{where}: recipe.batch_size: {recipe.batch_size} of {images} training images"
-        )
+        problem = f"train_images: {images}, but {dataset.name} has {dataset.train_images}"
+    elif recipe.batch_size > images:
+        problem = f"batch_size: {recipe.batch_size} of {images} training images"
+    elif recipe.batch_size * recipe.records_per_epoch > images:
+        problem = f"records_per_epoch: {recipe.records_per_epoch} are more than batches"
+    elif recipe.last_scale == "zero" and not experiment.network.can_begin_as_identity:
+        problem = "last_scale: zero leaves nothing of a block without shortcut or last norm"
+    else:
+        return
+    raise UserError(f"{where}: recipe.{problem}")
 
 
 def _read(path: Path) -> str:

@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from resnet_bench.captures import Replayable, Slot, Stream, capture_graph, make_momentum
+from resnet_bench.captures import Replayable, Slot, Stream, capture_graph, make_state
 from resnet_bench.schedule import learning_rate_at
 from resnet_bench.training import Batch, Member
 
@@ -70,7 +70,7 @@ class LaneStep:
             shared.copy_(values)
 
     def _capture(self, slot: Slot, stream: Stream) -> None:
-        make_momentum(slot.member.optimizer)
+        make_state(slot.member.optimizer)
         if slot.captured is not None:
             slot.outdated.append(slot.captured)
         slot.captured = self.capture(slot, cast(Batch, self.batch), stream)

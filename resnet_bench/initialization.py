@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from resnet_bench.networks import Block
 from resnet_bench.specification import Recipe
 
 
@@ -19,26 +20,51 @@ from resnet_bench.specification import Recipe
 def initialize(network: nn.Module, seed: int, recipe: Recipe) -> None:
     """Set all parameters and batch norm statistics of `network` in place.
 
-    Convolutions: normal, deviation sqrt(2 / fan), He et al. 2015b (section 3.4 cites it). Linear
-    layer: PyTorch's uniform, +-1/sqrt(fan_in), weight and bias, or He's. Batch norm: 1 and 0.
+    Convolutions, as the recipe says: normal with deviation sqrt(2 / fan), He et al. 2015b (which
+    section 3.4 cites), biases zero; Xavier's uniform, +-sqrt(6 / (fan_in + fan_out)); PyTorch's
+    uniform, +-1/sqrt(fan_in), which is that of biases beside Xavier, too. The linear layer
+    likewise. Batch norm: 1 and 0; with `last_scale` "zero" each block's last scale is 0, so that
+    the block begins as its shortcut (Goyal et al. 2017, section 5.1).
     """
     for name, module in network.named_modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
         elif isinstance(module, nn.Conv2d):
-            area = module.kernel_size[0] * module.kernel_size[1]
-            fan_in = recipe.initialization == "he-fan-in"
-            fan = area * (module.in_channels if fan_in else module.out_channels)
-            _fill_normal(module.weight, math.sqrt(2 / fan), seed, f"{name}.weight")
+            _initialize_weight(module.weight, recipe.initialization, seed, f"{name}.weight")
+            if module.bias is not None:
+                he = recipe.initialization.startswith("he")
+                _initialize_bias(module, "zero" if he else "pytorch", seed, f"{name}.bias")
         elif isinstance(module, nn.Linear):
-            bound = 1 / math.sqrt(module.in_features)
-            if recipe.linear_initialization == "he":
-                deviation = math.sqrt(2 / module.in_features)
-                _fill_normal(module.weight, deviation, seed, f"{name}.weight")
-                module.bias.zero_()
-            else:
-                _fill_uniform(module.weight, bound, seed, f"{name}.weight")
-                _fill_uniform(module.bias, bound, seed, f"{name}.bias")
+            how = recipe.linear_initialization
+            _initialize_weight(
+                module.weight, "he-fan-in" if how == "he" else how, seed, f"{name}.weight"
+            )
+            _initialize_bias(module, "zero" if how == "he" else "pytorch", seed, f"{name}.bias")
+    if recipe.last_scale == "zero":
+        for module in network.modules():
+            if isinstance(module, Block):
+                module.last_norm.weight.zero_()
+
+
+def _initialize_weight(weight: Tensor, how: str, seed: int, name: str) -> None:
+    """`weight` is (outputs, inputs, ...): a kernel's area belongs to both fans."""
+    area = math.prod(weight.shape[2:])
+    fan_out, fan_in = weight.shape[0] * area, weight.shape[1] * area
+    if how == "xavier":
+        _fill_uniform(weight, math.sqrt(6 / (fan_in + fan_out)), seed, name)
+    elif how == "pytorch":
+        _fill_uniform(weight, 1 / math.sqrt(fan_in), seed, name)
+    else:
+        fan = fan_out if how == "he-fan-out" else fan_in
+        _fill_normal(weight, math.sqrt(2 / fan), seed, name)
+
+
+def _initialize_bias(layer: nn.Conv2d | nn.Linear, how: str, seed: int, name: str) -> None:
+    assert layer.bias is not None
+    if how == "zero":
+        layer.bias.zero_()
+    else:
+        _fill_uniform(layer.bias, 1 / math.sqrt(layer.weight[0].numel()), seed, name)
 
 
 def digest(network: nn.Module, *, shared_only: bool = False) -> str:

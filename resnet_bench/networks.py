@@ -14,12 +14,13 @@ activation (section 3.4). On 3x32x32 images with 10 classes (tests pin the numbe
     1202    200    19,421,274                  19,424,026   20,538,714
 """
 
+from typing import cast
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_bench.datasets import Dataset
+from resnet_bench.datasets import InputShape
 from resnet_bench.errors import UserError
-from resnet_bench.sizes import STAGE_WIDTHS
 from resnet_bench.specification import Network
 
 
@@ -27,36 +28,43 @@ class Block(nn.Module):
     """Two weighted layers F and the shortcut around them: y = F(x) + x, equations 1 and 2.
 
     A plain network is made of the same blocks with shortcut "none". Maps x of shape
-    (N, inputs, H, W) to (N, channels, H / stride, W / stride).
+    (N, inputs, H, W) to (N, width, H / stride, W / stride).
     """
 
-    def __init__(
-        self, inputs: int, channels: int, stride: int, shortcut: str, zero_channels: str = "end"
-    ) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, network: Network) -> None:
         super().__init__()
-        self.conv1 = convolution(inputs, channels, 3, stride)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = convolution(channels, channels, 3)
-        self.bn2 = nn.BatchNorm2d(channels)
+        self.conv1 = convolution(inputs, width, 3, stride, network)
+        self.bn1 = norm(width, network)
+        self.conv2 = convolution(width, width, 3, 1, network)
+        self.bn2 = norm(width, network)
+        self.add_shortcut(inputs, width, stride, network)
+
+    def add_shortcut(self, inputs: int, channels: int, stride: int, network: Network) -> None:
+        """The identity with zero padding, or a projection, or nothing."""
         self.stride = stride
-        self.padding_channels = zero_padding(inputs, channels, zero_channels)
-        changes_shape = stride != 1 or inputs != channels
-        self.has_shortcut = shortcut != "none"
+        self.padding_channels = zero_padding(inputs, channels, network.zero_channels)
+        self.has_shortcut = network.shortcut != "none"
         self.projection: nn.Module | None = None
-        if shortcut == "C" or (shortcut == "B" and changes_shape):
-            self.projection = nn.Sequential(
-                convolution(inputs, channels, 1, stride), nn.BatchNorm2d(channels)
-            )
+        if network.projects(changes_shape=stride != 1 or inputs != channels):
+            kernel = 3 if network.shortcut == "3x3" else 1
+            project = convolution(inputs, channels, kernel, stride, network)
+            layers = [project, norm(channels, network)] if network.projection_norm else [project]
+            self.projection = nn.Sequential(*layers)
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """The one that stands before the addition."""
+        return cast(nn.BatchNorm2d, self.bn2)
 
     def residual(self, x: Tensor) -> Tensor:
         """F(x) = W2 relu(W1 x), each W a convolution and its batch norm."""
         y = F.relu(self.bn1(self.conv1(x)))
-        return self.bn2(self.conv2(y))
+        return cast(Tensor, self.bn2(self.conv2(y)))
 
     def shortcut(self, x: Tensor) -> Tensor:
         """x itself, or W_s x where a projection was asked for."""
         if self.projection is not None:
-            return self.projection(x)
+            return cast(Tensor, self.projection(x))
         return identity(x, self.stride, self.padding_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,41 +77,61 @@ class Block(nn.Module):
 class CifarNet(nn.Module):
     """A network of 6n+2 layers; maps images (N, C, H, W) to logits (N, classes).
 
-    Raises UserError for images that the stages cannot halve twice.
+    `block` is what the stages are made of; variants.py has others. Raises UserError for images
+    that the stages cannot halve twice.
     """
 
-    def __init__(self, network: Network, dataset: Dataset) -> None:
+    def __init__(self, network: Network, images: InputShape, block: type[Block] = Block) -> None:
         super().__init__()
-        if dataset.side % 4:
+        if images.side % 4:
             raise UserError(
-                f"{network.name}: images of {dataset.side} pixels a side cannot be halved twice"
+                f"{network.name}: images of {images.side} pixels a side cannot be halved twice"
             )
-        self.conv = convolution(dataset.channels, STAGE_WIDTHS[0], 3)
-        self.bn = nn.BatchNorm2d(STAGE_WIDTHS[0])
-        inputs = STAGE_WIDTHS[0]
-        stages = []
-        for index, channels in enumerate(STAGE_WIDTHS):
-            blocks = []
-            for number in range(network.blocks_per_stage):
-                # "Down-sampling is performed by convolutions with stride 2": the first of a stage.
-                stride = 2 if index > 0 and number == 0 else 1
-                blocks.append(
-                    Block(inputs, channels, stride, network.shortcut, network.zero_channels)
-                )
-                inputs = channels
-            stages.append(nn.Sequential(*blocks))
-        self.stages = nn.Sequential(*stages)
-        self.linear = nn.Linear(inputs, dataset.classes)
+        channels = network.stage_widths[0]
+        self.conv = convolution(images.channels, channels, 3, 1, network)
+        self.bn = norm(channels, network)
+        self.stages = make_stages(network, block)
+        channels = network.stage_widths[-1] * network.expansion
+        self.pooling = network.pooling
+        self.linear = nn.Linear(channels, images.classes)
 
     def forward(self, images: Tensor) -> Tensor:
         x = F.relu(self.bn(self.conv(images)))
         x = self.stages(x)
-        return self.linear(x.mean(dim=(2, 3)))
+        return cast(Tensor, self.linear(pool(x, self.pooling)))
 
 
-def convolution(inputs: int, channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution without bias (batch norm's shift takes its place) that keeps the side."""
-    return nn.Conv2d(inputs, channels, kernel, stride, padding=kernel // 2, bias=False)
+def make_stages(network: Network, block: type[Block]) -> nn.Sequential:
+    """The stages, one after another, each a sequence of blocks."""
+    inputs = network.stage_widths[0]
+    stages: list[nn.Sequential] = []
+    for blocks, width in zip(network.stage_blocks, network.stage_widths, strict=True):
+        stage = nn.Sequential()
+        for _ in range(blocks):
+            # "Down-sampling is performed by convolutions with stride 2": the first of a stage.
+            stride = 2 if stages and not len(stage) else 1
+            stage.append(block(inputs, width, stride, network))
+            inputs = width * network.expansion
+        stages.append(stage)
+    return nn.Sequential(*stages)
+
+
+def convolution(
+    inputs: int, channels: int, kernel: int, stride: int, network: Network
+) -> nn.Conv2d:
+    """A convolution that keeps the side, without bias: batch norm's shift takes its place."""
+    return nn.Conv2d(inputs, channels, kernel, stride, padding=kernel // 2, bias=network.has_bias)
+
+
+def norm(channels: int, network: Network) -> nn.Module:
+    """Batch norm, or nothing in the variant without."""
+    return nn.BatchNorm2d(channels) if network.normalization == "batch" else nn.Identity()
+
+
+def pool(x: Tensor, how: str) -> Tensor:
+    """Global pooling: (N, C, H, W) to (N, C)."""
+    # Where maxima tie, amax shares the gradient; after a ReLU they tie at zero, where it has none.
+    return x.amax(dim=(2, 3)) if how == "max" else x.mean(dim=(2, 3))
 
 
 def identity(x: Tensor, stride: int, padding_channels: tuple[int, int]) -> Tensor:

@@ -59,7 +59,7 @@ def finished(run: Run, machine: Machine) -> Progress | None:
 def work(run: Run) -> float:
     """Multiply-adds of the whole training, one pass forward: what progress is measured in."""
     recipe = run.experiment.recipe
-    size = network_size(run.experiment.network, run.experiment.dataset)
+    size = network_size(run.experiment.network, run.experiment.images)
     return float(size.multiply_adds) * recipe.batch_size * recipe.iterations
 
 

@@ -160,8 +160,7 @@ def training_data(
     experiment: Experiment, folder: Path | None, device: torch.device
 ) -> TrainingData:
     """The tensors of the last group again, where the next one wants the same."""
-    recipe = experiment.recipe
-    key = (experiment.dataset, folder, device, recipe.train_images, recipe.padding, recipe.pad)
+    key = (folder, device, *experiment.preprocessing())
     if key not in _last_data:
         _last_data.clear()
         train_images, test_images = load_dataset(experiment.dataset, folder)

@@ -1,15 +1,14 @@
 """Parameters and multiply-adds of a network, counted from its specification alone.
 
-Counting rules, as in section 4.2: convolutions without bias, batch norm's scale and shift
-counted, the linear layer with bias; multiply-adds of convolutions and of the linear layer.
+Counting rules, as in section 4.2: convolutions without bias where batch norm follows, batch
+norm's scale and shift counted, the linear layer with bias; multiply-adds of convolutions and of
+the linear layer.
 """
 
 from dataclasses import dataclass
 
-from resnet_bench.datasets import Dataset
+from resnet_bench.datasets import InputShape
 from resnet_bench.specification import Network
-
-STAGE_WIDTHS = (16, 32, 64)  # channels of the three stages, section 4.2
 
 
 @dataclass(frozen=True)
@@ -23,25 +22,52 @@ class Size:
         return Size(self.parameters + other.parameters, self.multiply_adds + other.multiply_adds)
 
 
-def network_size(network: Network, dataset: Dataset) -> Size:
-    """The size of `network` on images of `dataset`."""
-    side = dataset.side
-    size = _conv_and_norm(3, dataset.channels, STAGE_WIDTHS[0], side)
-    channels = STAGE_WIDTHS[0]
-    for stage, width in enumerate(STAGE_WIDTHS):
-        for block in range(network.blocks_per_stage):
+def network_size(network: Network, images: InputShape) -> Size:
+    """The size of `network` on `images`. Pre-activation moves norms about and adds none."""
+    side, channels = images.side, network.stage_widths[0]
+    kernel = 3
+    if network.architecture == "imagenet":
+        kernel, side = 7, halved(side)
+    size = _layer(network, kernel, images.channels, channels, side)
+    if network.architecture == "imagenet":
+        side = halved(side)  # the max-pool
+    stages = zip(network.stage_blocks, network.stage_widths, strict=True)
+    for stage, (blocks, width) in enumerate(stages):
+        for block in range(blocks):
             halves = stage > 0 and block == 0
-            side = side // 2 if halves else side
-            size += _conv_and_norm(3, channels, width, side)
-            size += _conv_and_norm(3, width, width, side)
-            if network.shortcut == "C" or (network.shortcut == "B" and halves):
-                size += _conv_and_norm(1, channels, width, side)
-            channels = width
-    classifier = Size(channels * dataset.classes + dataset.classes, channels * dataset.classes)
+            size += _block(network, channels, width, side, halves)
+            side = halved(side) if halves else side
+            channels = width * network.expansion
+    classifier = Size(channels * images.classes + images.classes, channels * images.classes)
     return size + classifier
 
 
-def _conv_and_norm(kernel: int, inputs: int, outputs: int, side: int) -> Size:
-    """A convolution to a `side` x `side` map, and its batch norm."""
+def halved(side: int) -> int:
+    """The side of a map after a stride of 2, with padding on both sides."""
+    return (side + 1) // 2
+
+
+def _block(network: Network, inputs: int, width: int, side: int, halves: bool) -> Size:
+    """Both branches of a block that sees `inputs` channels of `side` x `side`."""
+    after = halved(side) if halves else side
+    outputs = width * network.expansion
+    if network.block == "bottleneck":
+        size = _layer(network, 1, inputs, width, side) + _layer(network, 3, width, width, after)
+        size += _layer(network, 1, width, outputs, after)
+    else:
+        size = _layer(network, 3, inputs, width, after) + _layer(network, 3, width, width, after)
+    if network.projects(halves or inputs != outputs):
+        kernel = 3 if network.shortcut == "3x3" else 1
+        size += _layer(network, kernel, inputs, outputs, after, network.projection_norm)
+    return size
+
+
+def _layer(
+    network: Network, kernel: int, inputs: int, outputs: int, side: int, norm: bool = True
+) -> Size:
+    """A convolution to a `side` x `side` map, with its bias and batch norm where it has them."""
     weights = kernel * kernel * inputs * outputs
-    return Size(weights + 2 * outputs, weights * side * side)
+    parameters = weights + (outputs if network.has_bias else 0)
+    if norm and network.normalization == "batch":
+        parameters += 2 * outputs
+    return Size(parameters, weights * side * side)

@@ -7,7 +7,7 @@ from pydantic_core import to_jsonable_python
 
 from resnet_bench.errors import UserError
 
-Shortcut = Literal["none", "A", "B", "C"]
+Shortcut = Literal["none", "A", "B", "C", "3x3"]
 Precision = Literal["ieee", "tf32", "bf16"]
 Positive = Annotated[int, Field(gt=0)]
 
@@ -21,21 +21,64 @@ class Specification(BaseModel):
 S = TypeVar("S", bound=Specification)
 
 
-class Network(Specification):
-    """What is trained. Section 4.2: 6n+2 weighted layers, three stages, one shortcut a pair."""
+STAGE_WIDTHS = {"cifar": (16, 32, 64), "imagenet": (64, 128, 256, 512)}  # table 1, section 4.2
+IMAGENET_BLOCKS = {  # depth: blocks of each stage (table 1); from 50 layers on bottlenecks
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
 
-    architecture: Literal["cifar"] = "cifar"
+
+class Network(Specification):
+    """What is trained: 6n+2 layers in three stages (section 4.2), or table 1's in four.
+
+    The fields from `block` on make variants, which no default network is.
+    """
+
+    architecture: Literal["cifar", "imagenet"] = "cifar"
     depth: Annotated[int, Field(ge=8)]
-    shortcut: Shortcut  # none = plain; A = identity, zero padding; B, C = 1x1 projections
+    shortcut: Shortcut  # none = plain; A = identity, zero padding; B, C = 1x1 projections;
+    # 3x3 = like B, with a 3x3 convolution
     zero_channels: Literal["end", "both"] = "end"  # option A: where the new channels go
+
+    block: Literal["basic", "bottleneck"] = "basic"  # figure 5: 3x3, 3x3; or 1x1, 3x3, 1x1
+    activation: Literal["post", "pre"] = "post"  # pre: He et al. 2016b, figure 1b
+    normalization: Literal["batch", "none"] = "batch"  # none: convolutions with bias instead
+    conv_bias: bool = False  # a bias although batch norm follows
+    projection_norm: bool = True  # batch norm after the shortcuts' projections
+    pooling: Literal["average", "max"] = "average"  # the global one, before the linear layer
+
+    @model_validator(mode="before")
+    @classmethod
+    def choose_block(cls, values: Any) -> Any:
+        """Table 1 leaves no choice of block."""
+        if isinstance(values, dict) and values.get("architecture") == "imagenet":
+            deep = isinstance(values.get("depth"), int) and values["depth"] >= 50
+            return {"block": "bottleneck" if deep else "basic"} | values
+        return values
 
     @model_validator(mode="after")
     def check_depth(self) -> Self:
-        if (self.depth - 2) % 6:
-            below = self.depth - (self.depth - 2) % 6
+        if self.architecture == "imagenet":
+            if self.depth not in IMAGENET_BLOCKS:
+                raise ValueError(f"depth {self.depth} is none of {list(IMAGENET_BLOCKS)}")
+            if (self.depth >= 50) != (self.block == "bottleneck"):
+                raise ValueError(f"block {self.block!r} is not that of {self.depth} layers")
+        elif rest := (self.depth - 2) % self.layers_per_n:
+            below = self.depth - rest
             raise ValueError(
-                f"depth {self.depth} is not 6n+2; the nearest are {below} and {below + 6}"
+                f"depth {self.depth} is not {self.layers_per_n}n+2; the nearest are {below} and"
+                f" {below + self.layers_per_n}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def check_activation(self) -> Self:
+        basic = self.architecture == "cifar" and self.block == "basic"
+        if self.activation == "pre" and not (basic and self.shortcut in ("none", "A")):
+            raise ValueError("activation 'pre' is for basic cifar blocks, plain or with option A")
         return self
 
     @property
@@ -43,9 +86,42 @@ class Network(Specification):
         return "plain" if self.shortcut == "none" else "resnet"
 
     @property
-    def blocks_per_stage(self) -> int:
-        """The paper's n, in 6n+2."""
-        return (self.depth - 2) // 6
+    def layers_per_n(self) -> int:
+        """Weighted layers in one block of each of the three stages: 6, with bottlenecks 9."""
+        return 9 if self.block == "bottleneck" else 6
+
+    @property
+    def stage_blocks(self) -> tuple[int, ...]:
+        """Blocks of each stage; for the three of section 4.2 the paper's n."""
+        if self.architecture == "imagenet":
+            return IMAGENET_BLOCKS[self.depth]
+        return ((self.depth - 2) // self.layers_per_n,) * 3
+
+    @property
+    def stage_widths(self) -> tuple[int, ...]:
+        """Channels of each stage's 3x3 convolutions."""
+        return STAGE_WIDTHS[self.architecture]
+
+    @property
+    def expansion(self) -> int:
+        """Channels that leave a block, over its width."""
+        return 4 if self.block == "bottleneck" else 1
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether convolutions have a bias."""
+        return self.conv_bias or self.normalization == "none"
+
+    def projects(self, changes_shape: bool) -> bool:
+        """Whether a block's shortcut is a projection."""
+        where_needed = self.shortcut in ("B", "3x3") and changes_shape
+        return self.shortcut == "C" or where_needed
+
+    @property
+    def can_begin_as_identity(self) -> bool:
+        """Whether a block is its shortcut when the scale of its last norm is zero."""
+        has_last_norm = self.normalization == "batch" and self.activation == "post"
+        return self.family == "resnet" and has_last_norm
 
     @property
     def name(self) -> str:
@@ -70,20 +146,26 @@ class Recipe(Specification):
     divide_by: Annotated[float, Field(gt=1)] = 10.0
     warmup_iterations: Annotated[int, Field(ge=0)] = 0  # the paper, depth 110: about 400
     warmup_learning_rate: Annotated[float, Field(gt=0)] = 0.01
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # of Adam the first moment's
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4  # on all parameters
     padding: Annotated[int, Field(ge=0)] = 4  # pixels on each side, then a random crop
     flip: bool = True  # random horizontal flip
+    subtract_mean: bool = True  # the per-pixel mean of the training images
+    border: Annotated[int, Field(ge=0)] = 0  # zero pixels that frame every image, test's too
+    resize: Positive | Literal["none"] = "none"  # to this side, bilinear, after the crop
     precision: Precision = "tf32"  # of convolutions and products; on a CPU tf32 runs as ieee
 
     train_images: Positive | Literal["all"] = "all"  # fewer: the rest is a validation set
     pad: Literal["after-mean", "before-mean"] = "after-mean"  # after: the border is the mean
-    initialization: Literal["he-fan-in", "he-fan-out"] = "he-fan-in"  # convs, normal
-    linear_initialization: Literal["pytorch", "he"] = "pytorch"
+    initialization: Literal["he-fan-in", "he-fan-out", "xavier", "pytorch"] = "he-fan-in"  # convs
+    linear_initialization: Literal["pytorch", "he", "xavier"] = "pytorch"
+    last_scale: Literal["one", "zero"] = "one"  # initial, of each block's last batch norm
     batch_norm_images: Positive | Literal["batch"] = "batch"  # statistics over so many images
     last_batch: Literal["run-on", "short", "drop"] = "run-on"  # at the end of an epoch
 
     # What is measured besides the running training error; it does not touch the training.
+    records_per_epoch: Positive = 1
     clean_every: Positive = 10  # epochs between clean and precise training errors
     precise_batches: Positive = 100  # training batches for the precise BN statistics
     layers_at: tuple[Annotated[int, Field(ge=0)], ...] = ()  # iterations at which layers are

@@ -84,9 +84,9 @@ def group_runs(runs: Sequence[Run], *, one_by_one: bool) -> list[list[Run]]:
 
 def _batches(run: Run) -> tuple[Any, ...]:
     """What decides a run's batches and precision: equal for runs that can share a group."""
-    recipe = run.experiment.recipe
-    data = (run.experiment.dataset.name, recipe.train_images, recipe.pad, recipe.precision)
-    return (*data, run.seed, recipe.batch_size, recipe.padding, recipe.flip, recipe.last_batch)
+    experiment, recipe = run.experiment, run.experiment.recipe
+    batches = (run.seed, recipe.batch_size, recipe.flip, recipe.last_batch)
+    return (*experiment.preprocessing(), *batches, recipe.precision)
 
 
 def sweep(

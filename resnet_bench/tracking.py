@@ -187,7 +187,7 @@ def config_of(run: Run, identity: dict[str, Any]) -> dict[str, Any]:
         "shortcut": experiment.network.shortcut,
         "dataset": experiment.dataset.name,
         "seed": run.seed,
-        "parameters": network_size(experiment.network, experiment.dataset).parameters,
+        "parameters": network_size(experiment.network, experiment.images).parameters,
     }
 
 

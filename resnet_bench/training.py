@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resnet_bench.architectures import build_network
 from resnet_bench.batches import BatchStream
 from resnet_bench.data import TrainingData
 from resnet_bench.evaluation import evaluate, precise_batch_norm
 from resnet_bench.experiments import Run
 from resnet_bench.initialization import initialize
-from resnet_bench.networks import CifarNet
 from resnet_bench.precision import autocast, executed_precision
 from resnet_bench.records import EpochRecord
 from resnet_bench.schedule import learning_rate_at
@@ -59,7 +59,7 @@ class Member:
 
     run: Run
     network: nn.Module
-    optimizer: torch.optim.SGD
+    optimizer: torch.optim.Optimizer
     totals: Totals
     device: torch.device
     iteration: int = 0  # iterations done
@@ -75,7 +75,8 @@ class Member:
 
     def next_record(self, stream: BatchStream) -> int:
         """The iteration after which the next record is due."""
-        return min(stream.epoch_end(self.records + 1), self.recipe.iterations)
+        due = stream.record_end(self.records + 1, self.recipe.records_per_epoch)
+        return min(due, self.recipe.iterations)
 
     @property
     def finished(self) -> bool:
@@ -93,18 +94,24 @@ Step = Callable[[Sequence[Member], Batch], None]
 def new_member(run: Run, device: torch.device) -> Member:
     """A member at iteration 0, with the initial weights of its seed."""
     experiment = run.experiment
-    network = CifarNet(experiment.network, experiment.dataset)
+    network = build_network(experiment.network, experiment.images)
     initialize(network, run.seed, experiment.recipe)
     # channels_last is what both oneDNN and cuDNN convolve fastest.
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=experiment.recipe.learning_rate,
-        momentum=experiment.recipe.momentum,
-        weight_decay=experiment.recipe.weight_decay,
-        fused=True,
-    )
+    optimizer = new_optimizer(network, experiment.recipe)
     return Member(run, network.train(), optimizer, Totals.zeros(device), device)
+
+
+def new_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """SGD with momentum (section 3.4), or Adam (Kingma and Ba 2015) with PyTorch's constants."""
+    parameters, rate, decay = network.parameters(), recipe.learning_rate, recipe.weight_decay
+    if recipe.optimizer == "adam":
+        betas = (recipe.momentum, 0.999)
+        capturable = next(network.parameters()).is_cuda  # its step can be a CUDA graph
+        return torch.optim.Adam(
+            parameters, rate, betas, weight_decay=decay, fused=True, capturable=capturable
+        )
+    return torch.optim.SGD(parameters, rate, recipe.momentum, weight_decay=decay, fused=True)
 
 
 def eager_step(members: Sequence[Member], batch: Batch) -> None:
@@ -175,14 +182,16 @@ def make_record(member: Member, data: TrainingData) -> EpochRecord | None:
         return None
     recipe = member.recipe
     precision = executed_precision(recipe.precision, member.device)
-    epoch = member.records + 1
+    number = member.records + 1
+    epoch = -(-number // recipe.records_per_epoch)
     images = int(member.totals.images.item())
     test = evaluate(member.network, data, data.test, precision)
     held_out = None
     if len(data.validation):
         held_out = evaluate(member.network, data, data.validation, precision)
     clean = precise = precise_test = None
-    if epoch % recipe.clean_every == 0 or member.iteration == recipe.iterations:
+    clean_due = number % (recipe.clean_every * recipe.records_per_epoch) == 0
+    if clean_due or member.iteration == recipe.iterations:
         clean = evaluate(member.network, data, data.train, precision).error
         with precise_batch_norm(member.network, data, recipe, precision):
             precise = evaluate(member.network, data, data.train, precision).error
@@ -204,6 +213,6 @@ def make_record(member: Member, data: TrainingData) -> EpochRecord | None:
         images_per_second=images / member.interval_seconds,
     )
     member.totals.clear()
-    member.records, member.interval_seconds = epoch, 0.0
+    member.records, member.interval_seconds = number, 0.0
     member.last_record = record
     return record

@@ -21,7 +21,7 @@ from resnet_bench.captures import (
     capture_graph,
     counted_together,
     forward_passes,
-    make_momentum,
+    make_state,
     untouched,
 )
 from resnet_bench.data import TrainingData
@@ -222,7 +222,7 @@ def test_a_warm_up_leaves_no_trace_and_no_new_addresses() -> None:
     batch = data.batch(BatchStream(member.recipe, 1437, 0).draw(0))
     slot = Slot.of(member)
     slot.rate.set(0.5)
-    make_momentum(member.optimizer)
+    make_state(member.optimizer)
     before = copy.deepcopy(member)
 
     def addresses() -> list[int]:
@@ -240,12 +240,12 @@ def test_a_warm_up_leaves_no_trace_and_no_new_addresses() -> None:
 
 def test_zero_momentum_buffers_change_nothing() -> None:
     (ours,), (reference,) = members_of(NAMES[0]), members_of(NAMES[0])
-    make_momentum(ours.optimizer)
+    make_state(ours.optimizer)
     run_all([ours], None)
     run_all([reference], None)
     assert_equal([ours], [reference])
     (still,) = members_of(f"{NAMES[0]}+momentum=0.0")
-    make_momentum(still.optimizer)
+    make_state(still.optimizer)
     assert not still.optimizer.state
 
 
@@ -416,8 +416,8 @@ def test_a_capture_warms_up_on_the_lanes_stream_and_changes_nothing(
     """`capture_graph` itself, with a CUDA that only takes notes: a capture executes nothing."""
     (member,), (reference,) = members_of(NAMES[2]), members_of(NAMES[2])
     batch = data_of(member.run.experiment).batch(BatchStream(member.recipe, 1437, 0).draw(0))
-    make_momentum(member.optimizer)
-    make_momentum(reference.optimizer)
+    make_state(member.optimizer)
+    make_state(reference.optimizer)
     slot, log = Slot.of(member), []
     slot.rate.set(member.recipe.learning_rate)
     lane, main = (SimpleNamespace(name=name, device=CPU) for name in ("lane", "main"))

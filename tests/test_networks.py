@@ -108,7 +108,8 @@ def test_he_initialization_has_its_deviation() -> None:
 def test_residual_block_is_the_equation() -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 16, 8, 8)
-    plain, residual = Block(16, 16, 1, "none").eval(), Block(16, 16, 1, "A").eval()
+    plain = Block(16, 16, 1, Network(depth=8, shortcut="none")).eval()
+    residual = Block(16, 16, 1, Network(depth=8, shortcut="A")).eval()
     residual.load_state_dict(plain.state_dict())
     torch.testing.assert_close(plain(x), F.relu(plain.residual(x)), rtol=0, atol=0)
     torch.testing.assert_close(residual(x), F.relu(plain.residual(x) + x), rtol=0, atol=0)

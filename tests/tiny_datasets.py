@@ -53,7 +53,7 @@ def tiny(name: str, channels: int, side: int = 8, train: int = 15, test: int = 4
         for half in halves
         for array in (half.pixels, half.labels)
     ]
-    return Tiny(Dataset(name, channels, side, 10, train, test, 255, *digests), *halves)
+    return Tiny(Dataset(channels, side, 10, name, train, test, 255, *digests), *halves)
 
 
 def _batches(data: Tiny) -> list[tuple[str, np.ndarray, np.ndarray]]:

@@ -128,7 +128,7 @@ class PeerDataset(Dataset[tuple[Tensor, int]]):
 def _train_as_peers(experiment: Experiment, seed: int, pipe: Any) -> None:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     recipe = experiment.recipe
-    network = CifarNet(experiment.network, experiment.dataset).train()
+    network = CifarNet(experiment.network, experiment.images).train()
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(
         network.parameters(),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from resnet_bench.datasets import Dataset
 from resnet_bench.experiments import Experiment
-from resnet_bench.sizes import STAGE_WIDTHS, network_size
+from resnet_bench.sizes import network_size
 from resnet_bench.specification import Network, Precision
 
 # Passes over the output of a convolution with batch norm and ReLU. One operation at a time,
@@ -66,7 +66,7 @@ def work_of(experiments: Sequence[Experiment]) -> Work:
 
 def network_work(network: Network, dataset: Dataset) -> Work:
     size = network_size(network, dataset)
-    first = 9 * dataset.channels * STAGE_WIDTHS[0] * dataset.side**2
+    first = 9 * dataset.channels * network.stage_widths[0] * dataset.side**2
     with_relu, projections, additions = _map_numbers(network, dataset)
     return Work(
         multiply_adds=3 * size.multiply_adds - first,
@@ -79,11 +79,11 @@ def network_work(network: Network, dataset: Dataset) -> Work:
 
 def _map_numbers(network: Network, dataset: Dataset) -> tuple[int, int, int]:
     """Numbers an image in the outputs of 3x3 convolutions, projections and residual blocks."""
-    convolutions = STAGE_WIDTHS[0] * dataset.side**2
+    convolutions = network.stage_widths[0] * dataset.side**2
     projections = additions = 0
-    for stage, width in enumerate(STAGE_WIDTHS):
+    for stage, width in enumerate(network.stage_widths):
         numbers = width * (dataset.side >> stage) ** 2
-        blocks = network.blocks_per_stage
+        blocks = network.stage_blocks[stage]
         convolutions += 2 * blocks * numbers
         if network.shortcut != "none":
             additions += blocks * numbers

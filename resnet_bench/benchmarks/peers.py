@@ -61,7 +61,7 @@ class Peers:
             workers = min(PEER_WORKERS, len(os.sched_getaffinity(0)))
         self.setting = setting
         self.networks = [
-            CifarNet(experiment.network, experiment.dataset).to(setting.device).train()
+            CifarNet(experiment.network, experiment.images).to(setting.device).train()
             for experiment in setting.experiments
         ]
         recipe = setting.experiments[0].recipe
