@@ -29,6 +29,8 @@ def main() -> int:
         print(command.wrapped(notice))
     for path in paths:
         print(path)
+    for sentence in runs.sentences():
+        print(command.wrapped(sentence))
     print(finding.sentence(runs.frame))
     return 0
 

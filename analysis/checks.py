@@ -20,7 +20,7 @@ ALIKE = {
 }
 NOTED = [
     *ALIKE, "network", "seed", "status", "problem", "changed", "ended_at", "iteration",
-    "recipe.iterations", "dirty", "batch_stream",
+    "dirty", "batch_stream",
 ]  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def notices(frame: pd.DataFrame) -> list[str]:
     `frame` as from `load.runs`: refused runs, diverged, partial and missing ones, and differences
     of commit, device, precision among the runs that are averaged.
     """
-    one_each = select.finals(frame)[NOTED]
+    one_each = select.finals(frame)[[*NOTED, *select.recipe_columns(frame)]]
     found = [
         f"Refused, in no figure or table: {run['network']} seed {run['seed']}: {run['problem']}."
         for run in one_each[one_each["problem"] != ""].to_dict("records")
@@ -104,9 +104,8 @@ def _differences(runs: pd.DataFrame) -> list[str]:
             found.append(f"Different {words}: {_counted(counts.items())}.")
     if dirty := int((runs["dirty"] == True).sum()):  # noqa: E712 - may hold None
         found.append(f"Uncommitted changes in the code of {dirty} of {len(runs)} runs.")
-    for seed, of_seed in runs.groupby("seed"):
-        if of_seed.loc[of_seed["changed"] == "", "batch_stream"].nunique() > 1:
-            found.append(f"Not matched: networks saw different batches at seed {seed}.")
+    for seed in select.unmatched_seeds(runs):
+        found.append(f"Not matched: networks saw different batches at seed {seed}.")
     return found
 
 

@@ -41,23 +41,31 @@ class Contrast:
         return any(reason.endswith("diverged") for reason in self.lost)
 
 
-def depth_pair(frame: pd.DataFrame) -> tuple[int, int]:
-    """(shallow, deep): 20 and 56 as the protocol has it, else the suite's extremes."""
-    depths = select.depths(select.own(frame))
+def depth_pair(runs: pd.DataFrame) -> tuple[int, int] | None:
+    """(shallow, deep): 20 and 56 as the protocol has it, else the extremes; None for one depth."""
+    depths = select.depths(runs)
+    if len(depths) < 2:
+        return None
     return (20, 56) if {20, 56} <= set(depths) else (depths[0], depths[-1])
 
 
 def primary(frame: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
+    """The primary contrasts of a suite's own networks; `frame` as from `load.runs`."""
+    return primary_of(select.own(frame), alpha)
+
+
+def primary_of(runs: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
     """The three primary contrasts: deep - shallow for plain, for option A, and their difference.
 
-    Intervals are paired-t ones at the levels of Holm's procedure over the three. `frame` as from
-    `load.runs`. Where a run of a contrast diverged it stays undecided: the seeds that are left
-    are the lucky ones. Empty for a suite of one depth.
+    `runs`: rows of `load.runs` with one experiment for each depth and shortcut. Intervals are
+    paired-t ones at the levels of Holm's procedure over the three. Where a run of a contrast
+    diverged it stays undecided: the seeds that are left are the lucky ones. Empty for one depth.
     """
-    shallow, deep = depth_pair(frame)
-    if shallow == deep:
+    pair = depth_pair(runs)
+    if pair is None:
         return []
-    errors, fates = _errors(frame, ENDPOINT)
+    shallow, deep = pair
+    errors, fates = _errors(runs, ENDPOINT)
     span = f"{deep} - {shallow}"
     terms = {
         f"plain: {span}": {("none", deep): 1, ("none", shallow): -1},
@@ -83,12 +91,16 @@ def secondary(frame: pd.DataFrame) -> list[Contrast]:
 
     Unadjusted 95% intervals and no verdicts: for looking, not for deciding.
     """
-    shallow, deep = depth_pair(frame)
+    runs = select.own(frame)
+    pair = depth_pair(runs)
+    if pair is None:
+        return []
+    shallow, deep = pair
     found = []
     for endpoint in (ENDPOINT, "test_error"):
-        errors, fates = _errors(frame, endpoint)
-        for shortcut in select.shortcuts(select.own(frame)):
-            for depth in select.depths(select.own(frame)):
+        errors, fates = _errors(runs, endpoint)
+        for shortcut in select.shortcuts(runs):
+            for depth in select.depths(runs):
                 is_primary = endpoint == ENDPOINT and shortcut in ("none", "A") and depth == deep
                 if depth <= shallow or is_primary:
                     continue
@@ -104,10 +116,10 @@ Errors = dict[tuple[str, int], dict[int, float]]  # (shortcut, depth) -> seed ->
 Fates = dict[tuple[str, int], dict[int, str]]  # the same -> "plain-56 seed 1 diverged"
 
 
-def _errors(frame: pd.DataFrame, endpoint: str) -> tuple[Errors, Fates]:
+def _errors(runs: pd.DataFrame, endpoint: str) -> tuple[Errors, Fates]:
     errors: Errors = {}
     fates: Fates = {}
-    for run in select.finals(select.own(frame)).to_dict("records"):
+    for run in select.finals(runs).to_dict("records"):
         key = (run["shortcut"], run["depth"])
         if run["status"] == "finished" and not pd.isna(run[endpoint]):
             errors.setdefault(key, {})[run["seed"]] = run[endpoint]

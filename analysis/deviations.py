@@ -12,10 +12,11 @@ from analysis import paper, select
 
 def from_paper(frame: pd.DataFrame) -> list[str]:
     """Everything that differs from section 4.2, a sentence each; `frame` as from `load.runs`."""
-    runs = select.own(frame)
+    runs = select.subject(frame)
     found = []
-    if runs["dataset"].iloc[0] != paper.DATASET:
-        found.append(f"data set: {runs['dataset'].iloc[0]}, the paper's is {paper.DATASET}")
+    for dataset in _values(runs, "dataset"):
+        if dataset != paper.DATASET:
+            found.append(f"data set: {dataset}, the paper's is {paper.DATASET}")
     for key, wanted in paper.RECIPE.items():
         found += [
             f"{key}: {_words(value)}, the paper's is {_words(wanted)}"
@@ -25,16 +26,16 @@ def from_paper(frame: pd.DataFrame) -> list[str]:
     for precision in _values(runs, "precision"):
         if precision != "ieee":
             found.append(f"precision: {precision}; the paper's time knew float32 alone")
-    return found + _warm_up(runs) + _networks(runs)
+    return found + _warm_up(runs) + _networks(runs) + _variants(frame)
 
 
 def open_points(frame: pd.DataFrame) -> list[str]:
     """What the paper leaves open and how the recipe settles it, a sentence each."""
-    runs = select.own(frame)
+    runs = select.subject(frame)
     return [
         f"{question}: {column} = {' or '.join(map(_words, _values(runs, column)))}"
         for column, question in paper.OPEN.items()
-        if column != "zero_channels" or "A" in set(runs["shortcut"])
+        if column != "network.zero_channels" or "A" in set(runs["shortcut"])
     ]
 
 
@@ -61,10 +62,16 @@ def _networks(runs: pd.DataFrame) -> list[str]:
     found = [
         f"networks with option {option}: the paper has option A alone on {paper.DATASET}"
         for option in select.shortcuts(runs)
-        if option in ("B", "C")
+        if option not in ("none", "A")
     ]
     others = [str(depth) for depth in select.depths(runs) if depth not in paper.DEPTHS]
     return found + ([f"depths the paper has not: {', '.join(others)}"] if others else [])
+
+
+def _variants(frame: pd.DataFrame) -> list[str]:
+    names = dict.fromkeys(select.declared(frame)["variant"])
+    names.pop("", None)
+    return [f"experiments that are not the paper's: {', '.join(names)}"] if names else []
 
 
 def _values(runs: pd.DataFrame, column: str) -> list[Any]:

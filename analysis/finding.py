@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from analysis import contrasts, select
+from analysis import contrasts, named, select
 from analysis.contrasts import Contrast
 
 PLAIN, RESIDUAL = "plain networks", "residual networks (option A)"
@@ -10,32 +10,40 @@ PLAIN, RESIDUAL = "plain networks", "residual networks (option A)"
 
 def sentence(frame: pd.DataFrame) -> str:
     """What the runs of a suite show, in a sentence; `frame` as from `load.runs`."""
-    start = f"After {budget(frame)}, "
-    found = contrasts.primary(frame)
+    if not select.has_own(frame):
+        return named.sentence(frame)
+    return f"After {budget(frame)}, {of_contrasts(contrasts.primary(frame))}"
+
+
+def of_contrasts(found: list[Contrast]) -> str:
+    """What the three primary contrasts show: the sentence's end, after its budget."""
     if not found:
-        return f"{start}nothing can be said: the suite has only one depth."
+        return "nothing can be said: the suite has only one depth."
     plain, residual, difference = found
     if not plain.values or not residual.values:
         lost = sorted({*plain.lost, *residual.lost})
-        return f"{start}nothing can be said yet: {', '.join(lost) or 'a family is not there'}."
+        return f"nothing can be said yet: {', '.join(lost) or 'a family is not there'}."
     if plain.interval is None or residual.interval is None:
         return (
-            f"{start}going from {_span(plain)} changes the training error by {_change(plain)} for"
+            f"going from {_span(plain)} changes the training error by {_change(plain)} for"
             f" {PLAIN} and by {_change(residual)} for {RESIDUAL}: a single pair of runs carries no"
             " verdict."
         )
     return (
-        f"{start}going from {_span(plain)}, {_clause(PLAIN, plain)}, and"
+        f"going from {_span(plain)}, {_clause(PLAIN, plain)}, and"
         f" {_clause(RESIDUAL, residual)}; {_relation(difference)}."
     )
 
 
 def budget(frame: pd.DataFrame) -> str:
     """ "64,000 iterations on cifar10" """
-    runs = select.own(frame)
-    budgets = sorted(runs["recipe.iterations"].unique())
-    count = " or ".join(f"{iterations:,}" for iterations in budgets)
-    return f"{count} iterations on {runs['dataset'].iloc[0]}"
+    runs = select.subject(frame)
+    parts = []
+    for dataset, of_dataset in runs.groupby("dataset", sort=False):
+        budgets = sorted(of_dataset["recipe.iterations"].unique())
+        count = " or ".join(f"{iterations:,}" for iterations in budgets)
+        parts.append(f"{count} iterations on {dataset}")
+    return " and ".join(parts)
 
 
 def points(difference: float) -> str:

@@ -67,10 +67,14 @@ RECIPE: dict[str, Any] = {
     "learning_rate": 0.1,
     "drops": (32_000, 48_000),
     "divide_by": 10.0,
+    "optimizer": "sgd",
     "momentum": 0.9,
     "weight_decay": 1e-4,
     "padding": 4,
     "flip": True,
+    "subtract_mean": True,
+    "border": 0,
+    "resize": "none",
 }
 
 
@@ -82,7 +86,7 @@ OPEN = {
     "recipe.linear_initialization": "initialization of the linear layer",
     "recipe.batch_norm_images": "over how many images batch norm takes its statistics",
     "recipe.last_batch": "the last, partial batch of an epoch",
-    "zero_channels": "where the zero channels of option A go",
+    "network.zero_channels": "where the zero channels of option A go",
 }
 WARMUP_DEPTH = 110  # from here on: 0.01 until the training error is below 80%, about 400 iterations
 DEPTHS = (20, 32, 44, 56, 110, 1202)

@@ -3,11 +3,21 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import convergence, degradation, figure6, load, sensitivity, shortcuts
+from analysis import (
+    convergence,
+    degradation,
+    figure6,
+    load,
+    named,
+    select,
+    sensitivity,
+    shortcuts,
+)
 from resnet_bench.experiments import SUITES_FOLDER, Suite, load_suite, suite_names
 
 
@@ -18,9 +28,10 @@ class Plate:
     name: str  # the file's, without suffix
     title: str
     caption: str
-    draw: Callable[..., Figure]  # (frame, columns=None)
-    applies: Callable[[pd.DataFrame], bool] = lambda frame: True
-    of_siblings: bool = False  # wants the suites that differ in budget alone, too
+    draw: Callable[..., Figure]  # (data, columns=None)
+    applies: Callable[[Any], bool] = select.has_own
+    of: Literal["frame", "wider"] = "frame"  # the part of `Runs` that it is drawn from
+    says: Callable[[Any], list[str]] = lambda data: []  # what it shows, a sentence each
 
 
 PLATES = (
@@ -38,6 +49,15 @@ PLATES = (
         "At the last iteration, never the best. Dots are seeds, markers their means with"
         " Student's 95% interval.",
         degradation.draw,
+    ),
+    Plate(
+        "curves",
+        "Curves and losses",
+        "Left: running training error (dashed) and test error (solid); right: running training"
+        " loss. Lines are means over finished seeds; thin lines are runs that are partial or"
+        " diverged (a cross marks where).",
+        named.draw,
+        named.applies,
     ),
     Plate(
         "shortcuts",
@@ -61,7 +81,7 @@ PLATES = (
         " means over seeds.",
         sensitivity.draw_budgets,
         sensitivity.has_budgets,
-        of_siblings=True,
+        of="wider",
     ),
     Plate(
         "learning-rates",
@@ -93,18 +113,27 @@ class Runs:
         """The figures that apply; `every_seed` is for figure 6."""
         extra = {figure6.draw: {"every_seed": every_seed}}
         return [
-            (plate, plate.draw(frame, **extra.get(plate.draw, {}))) for plate, frame in self._own()
+            (plate, plate.draw(data, **extra.get(plate.draw, {}))) for plate, data in self._own()
         ]
 
     def draw_narrow(self) -> list[Figure]:
         """The same with their panels below each other, for a phone."""
-        return [plate.draw(frame, columns=1) for plate, frame in self._own()]
+        return [plate.draw(data, columns=1) for plate, data in self._own()]
 
-    def _own(self) -> Iterator[tuple[Plate, pd.DataFrame]]:
+    def sentences(self) -> list[str]:
+        """What the figures that apply say beside the finding."""
+        return [sentence for plate, data in self._own() for sentence in plate.says(data)]
+
+    def data_of(self, plate: Plate) -> Any:
+        """What a figure is drawn from."""
+        return getattr(self, plate.of)
+
+    def _own(self) -> Iterator[tuple[Plate, Any]]:
+        """The figures that apply, each with its data."""
         for plate in PLATES:
-            frame = self.wider if plate.of_siblings else self.frame
-            if plate.applies(frame):
-                yield plate, frame
+            data = self.data_of(plate)
+            if plate.applies(data):
+                yield plate, data
 
 
 def sibling_folders(results: Path, name: str, suites: Path = SUITES_FOLDER) -> list[Path]:
@@ -119,6 +148,10 @@ def sibling_folders(results: Path, name: str, suites: Path = SUITES_FOLDER) -> l
     ]
 
 
-def _apart_from_budget(suite: Suite) -> tuple[str, dict[str, object]]:
+def _apart_from_budget(suite: Suite) -> set[str]:
+    """The data sets and recipes of a suite's experiments, without what makes up a budget."""
     budget = {column.removeprefix("recipe.") for column in sensitivity.OF_THE_BUDGET}
-    return suite.dataset.name, suite.recipe.model_dump(exclude=budget)
+    return {
+        f"{experiment.dataset.name} {experiment.recipe.model_dump(exclude=budget)}"
+        for experiment in suite.experiments
+    }

@@ -35,7 +35,7 @@ def build(runs: plates.Runs, figures: list[tuple[plates.Plate, Figure]]) -> str:
     `figures` as from `runs.draw`: drawn once for PNG and page.
     """
     frame = runs.frame
-    suite = load_suite(select.own(frame)["suite"].iloc[0])
+    suite = load_suite(select.declared(frame)["suite"].iloc[0])
     body = [
         _opening(suite, frame),
         _section("Verdict", _verdict(frame)),
@@ -84,6 +84,8 @@ def _opening(suite: Suite, frame: pd.DataFrame) -> str:
 
 def _verdict(frame: pd.DataFrame) -> str:
     primary, secondary = contrasts.primary(frame), contrasts.secondary(frame)
+    if not primary:
+        return "<p>No two depths are compared here, so there is no verdict.</p>"
     return "\n".join(
         [
             f"<p>{html.escape(verdict.METHOD)}</p>",
@@ -101,12 +103,13 @@ def _figures(runs: plates.Runs, figures: list[tuple[plates.Plate, Figure]]) -> l
     """Every figure twice, side by side for wide pages and stacked for phones; one is shown."""
     parts = []
     for (plate, figure), stacked in zip(figures, runs.draw_narrow(), strict=True):
+        said = [f"<p>{html.escape(words)}</p>" for words in plate.says(runs.data_of(plate))]
         wide = svg.inline(figure, f"{plate.name}-wide", plate.title)
         narrow = svg.inline(stacked, f"{plate.name}-narrow", plate.title)
         parts += [
             f"<figure id='{plate.name}'><h3>{html.escape(plate.title)}</h3>",
             f"<div class='wide'>{wide}</div><div class='narrow'>{narrow}</div>",
-            f"<figcaption>{html.escape(plate.caption)}</figcaption></figure>",
+            f"<figcaption>{html.escape(plate.caption)}</figcaption>{''.join(said)}</figure>",
         ]
     return parts
 
@@ -154,7 +157,7 @@ def _runs(frame: pd.DataFrame) -> str:
 
 
 def _reproduce(suite: Suite, frame: pd.DataFrame) -> str:
-    there = select.own(frame).query("status != 'missing'")
+    there = select.declared(frame).query("status != 'missing'")
     commits = [commit for commit in there["commit"].unique() if commit != "unknown"]
     seeds = int(there["seed"].max()) + 1
     lines = [f"git checkout {commits[0]}"] if len(commits) == 1 else []

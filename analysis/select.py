@@ -1,23 +1,48 @@
 """Which rows of a frame from `load.runs` a figure or table is about."""
 
+from typing import get_args
+
 import pandas as pd
 
 from resnet_bench.errors import UserError
+from resnet_bench.specification import Shortcut
 
 KEYS = ["suite", "network", "seed"]  # what names a run
 
 
-def own(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the suite's own experiments, of every status.
+def declared(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a suite's experiments, variants among them, of every status.
 
     Without runs that differ from their suite file, and without those of a changed setting
-    (`plain-56+learning_rate=0.05`), which are other experiments. Raises UserError if none is left.
+    (`plain-56+learning_rate=0.05`), which are compared among themselves. Raises UserError if none
+    is left.
     """
     kept = frame[(frame["problem"] == "") & (frame["changed"] == "")]
     if kept.empty:
         problems = ", ".join(sorted(set(frame["problem"]) - {""}))
         raise UserError(f"no run of the suite itself to show ({problems or 'only changed ones'})")
     return kept
+
+
+def own(frame: pd.DataFrame) -> pd.DataFrame:
+    """Those of `declared` that depth and shortcut name: plain-56, resnet-56-A.
+
+    Variants (`resnet-56-A-preactivation`) are left out, so that no figure pools them with the
+    network they are a variant of. Empty for a suite of named experiments alone.
+    """
+    kept = declared(frame)
+    return kept[kept["variant"] == ""]
+
+
+def subject(frame: pd.DataFrame) -> pd.DataFrame:
+    """What a suite is about: its own networks, or its variants where it has no others."""
+    networks = own(frame)
+    return declared(frame) if networks.empty else networks
+
+
+def has_own(frame: pd.DataFrame) -> bool:
+    """Whether there is any run, begun or missing, that depth and shortcut name."""
+    return not own(frame).empty
 
 
 def curves(frame: pd.DataFrame) -> pd.DataFrame:
@@ -43,4 +68,26 @@ def depths(frame: pd.DataFrame) -> list[int]:
 def shortcuts(frame: pd.DataFrame) -> list[str]:
     """Those in the frame, in the order of every figure and table."""
     there = set(frame["shortcut"])
-    return [shortcut for shortcut in ("none", "A", "B", "C") if shortcut in there]
+    return [shortcut for shortcut in get_args(Shortcut) if shortcut in there]
+
+
+def recipe_columns(frame: pd.DataFrame) -> list[str]:
+    """The columns that say on what data, and how, a network was trained."""
+    return ["dataset", *(column for column in frame.columns if column.startswith("recipe."))]
+
+
+def twin_columns(frame: pd.DataFrame) -> list[str]:
+    """The columns in which networks agree that differ in their shortcuts alone."""
+    of_shortcuts = ("shortcut", "zero_channels", "projection_norm")
+    return [
+        column
+        for column in frame.columns
+        if column.startswith("network.") and column.partition(".")[2] not in of_shortcuts
+    ]
+
+
+def unmatched_seeds(frame: pd.DataFrame) -> list[int]:
+    """The seeds at which runs of one recipe saw different batches; there should be none."""
+    keys = [*recipe_columns(frame), "seed"]
+    streams = frame.groupby(keys, dropna=False, sort=False)["batch_stream"].nunique()
+    return sorted(set(streams[streams > 1].index.get_level_values("seed")))

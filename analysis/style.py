@@ -33,14 +33,15 @@ DEPTH_COLOURS = {
     1202: "#7a7ad6",
 }
 # Where depth is an axis, marker and line tell the shortcuts apart.
-MARKERS = {"none": "o", "A": "s", "B": "^", "C": "D"}
+MARKERS = {"none": "o", "A": "s", "B": "^", "C": "D", "3x3": "P"}
 NAMES = {
     "none": "plain",
     "A": "residual, option A",
     "B": "residual, option B",
     "C": "residual, option C",
+    "3x3": "residual, 3x3 projections",
 }
-SHORTCUT_GREYS = {"none": INK, "A": MUTED, "B": "#98989d", "C": "#98989d"}
+SHORTCUT_GREYS = {"none": INK, "A": MUTED, "B": "#98989d", "C": "#98989d", "3x3": "#98989d"}
 
 # Inches around a panel, at the sizes of type below: tick labels and the axis' name to the left,
 # the title above, tick labels and the axis' name below.

@@ -18,7 +18,7 @@ def final_errors(frame: pd.DataFrame) -> pd.DataFrame:
     the finished seeds. Where the suite is the paper's, its error and the acceptance band stand
     beside. `remark` names the runs that are not finished.
     """
-    runs = select.own(frame)
+    runs = select.declared(frame)
     last = select.finals(runs)
     rows = []
     for network, of_network in last.groupby("network", sort=False):
@@ -44,7 +44,8 @@ def final_errors(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _reference(run: pd.Series, test_error: float) -> dict[str, Any]:
     reference = None
-    if paper.is_reproduced_by(run["dataset"], run["recipe.iterations"]):
+    of_paper = paper.is_reproduced_by(run["dataset"], run["recipe.iterations"])
+    if of_paper and not run["variant"]:
         reference = paper.REFERENCES.get((run["shortcut"], run["depth"]))
     low, high = reference.band if reference else (float("nan"), float("nan"))
     compared = reference is not None and not pd.isna(test_error)
@@ -60,8 +61,10 @@ def _reference(run: pd.Series, test_error: float) -> dict[str, Any]:
 
 def _remark(of_network: pd.DataFrame) -> str:
     counts = of_network["status"].value_counts()
+    at = of_network.loc[of_network["status"] == "diverged", "ended_at"]
+    places = {"diverged": f" (at {', '.join(f'{iteration:,}' for iteration in at)})"}
     words = [
-        f"{counts[status]} {status}"
+        f"{counts[status]} {status}{places.get(status, '')}"
         for status in ("diverged", "partial", "missing")
         if status in counts
     ]

@@ -29,7 +29,7 @@ def holds(primary: list[Contrast]) -> bool:
 
 def as_data(frame: pd.DataFrame) -> dict[str, Any]:
     """The verdict for machines: errors and differences as fractions."""
-    runs = select.own(frame)
+    runs = select.declared(frame)
     primary = contrasts.primary(frame, ALPHA)
     return {
         "suite": runs["suite"].iloc[0],
@@ -119,13 +119,17 @@ def as_text(frame: pd.DataFrame) -> str:
     """The verdict for a terminal."""
     primary, secondary = contrasts.primary(frame, ALPHA), contrasts.secondary(frame)
     lost = sorted({reason for contrast in primary for reason in contrast.lost})
-    parts = [
-        f"Verdict of {select.own(frame)['suite'].iloc[0]}, after {finding.budget(frame)}",
-        command.wrapped(METHOD),
-        tables.as_text(primary_cells(primary)),
-        tables.as_text(by_seed_cells(primary)),
-        *map(command.wrapped, limits(primary)),
-    ]
+    suite = select.declared(frame)["suite"].iloc[0]
+    parts = [f"Verdict of {suite}, after {finding.budget(frame)}"]
+    if primary:
+        parts += [
+            command.wrapped(METHOD),
+            tables.as_text(primary_cells(primary)),
+            tables.as_text(by_seed_cells(primary)),
+            *map(command.wrapped, limits(primary)),
+        ]
+    else:
+        parts.append("No two depths are compared here, so there is no verdict.")
     if lost:
         parts.append(command.wrapped(f"Not in the primary contrasts: {', '.join(lost)}."))
     if secondary:

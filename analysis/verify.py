@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
 from analysis import checks, command, deviations, paper, select, tables
-from resnet_bench.experiments import SUITES_FOLDER, Suite, load_suite
+from resnet_bench.experiments import SUITES_FOLDER, Experiment, Suite, load_suite
 from resnet_bench.schedule import learning_rate_at
 from resnet_bench.specification import Recipe
 
@@ -27,14 +28,14 @@ class Check:
 
 def all_checks(frame: pd.DataFrame, suites: Path = SUITES_FOLDER) -> list[Check]:
     """Every check of a suite's runs; `frame` as from `load.runs`."""
-    runs = select.own(frame)
+    runs = select.declared(frame)
     suite = load_suite(runs["suite"].iloc[0], suites)
     return [
         _as_declared(frame),
         _sizes(runs),
         _twins(runs),
-        _learning_rates(runs, suite),
-        _iterations(runs, suite),
+        _learning_rates(frame[frame["problem"] == ""], suite),  # of changed settings, too
+        _iterations(frame[frame["problem"] == ""], suite),
         _batches(runs),
         _weights(runs),
         _results(runs),
@@ -58,10 +59,11 @@ def _as_declared(frame: pd.DataFrame) -> Check:
 def _sizes(runs: pd.DataFrame) -> Check:
     """Parameters and multiply-adds against those counted by hand from section 4.2."""
     what = "parameters and multiply-adds"
-    if (runs["dataset"] != paper.DATASET).all():
-        return Check("not compared", what, "the paper's are for 32x32 colour images")
+    own = runs[(runs["variant"] == "") & (runs["dataset"] == paper.DATASET)]
+    if own.empty:
+        return Check("not compared", what, "the paper's are of its networks on 32x32 colour images")
     wrong, compared = [], 0
-    for network, run in _one_each(runs):
+    for network, run in _one_each(own):
         known = paper.SIZES.get((run["shortcut"], run["depth"]))
         ours = (run["parameters"], run["multiply_adds"])
         compared += known is not None
@@ -76,7 +78,7 @@ def _twins(runs: pd.DataFrame) -> Check:
     """Section 4.2: with option A a residual network is as large as its plain counterpart."""
     sizes = {
         (run["shortcut"], run["depth"]): (run["parameters"], run["multiply_adds"])
-        for _, run in _one_each(runs)
+        for _, run in _one_each(runs[runs["variant"] == ""])
     }
     pairs = [depth for kind, depth in sizes if kind == "none" and ("A", depth) in sizes]
     wrong = [
@@ -104,16 +106,16 @@ def _learning_rates(runs: pd.DataFrame, suite: Suite) -> Check:
 
 
 def _iterations(runs: pd.DataFrame, suite: Suite) -> Check:
-    """Record e after iteration ceil(e*N/B), the last at the last iteration."""
+    """The k-th record where the k-th end of an epoch is, the last at the last iteration."""
     wrong = []
     for (network, seed), of_run in select.curves(runs).groupby(["network", "seed"], sort=False):
         experiment = checks.declared_experiment(suite, str(network))
-        assert experiment is not None  # `select.own` keeps declared ones only
-        batch, end = experiment.recipe.batch_size, experiment.recipe.iterations
-        for epoch, iteration in zip(of_run["epoch"], of_run["iteration"], strict=True):
-            due = min(-(-epoch * experiment.train_images // batch), end)
+        assert experiment is not None  # others are refused
+        end = experiment.recipe.iterations
+        for number, iteration in enumerate(of_run["iteration"], start=1):
+            due = min(_due(number, experiment), end)
             if iteration != due:
-                wrong.append(f"{network} seed {seed}: record {epoch} at {iteration}, not {due}")
+                wrong.append(f"{network} seed {seed}: record {number} at {iteration}, not {due}")
                 break
         if of_run["iteration"].duplicated().any():
             wrong.append(f"{network} seed {seed}: two records at one iteration")
@@ -123,22 +125,35 @@ def _iterations(runs: pd.DataFrame, suite: Suite) -> Check:
     return _check("records at the ends of epochs", wrong, "every record where it is due")
 
 
+def _due(number: int, experiment: Experiment) -> int:
+    """The iteration after which a run's record of this `number` (1 is the first) is due."""
+    recipe = experiment.recipe
+    per_epoch = Fraction(experiment.train_images, recipe.batch_size)
+    if recipe.last_batch != "run-on":
+        per_epoch = Fraction(
+            math.ceil(per_epoch) if recipe.last_batch == "short" else math.floor(per_epoch)
+        )
+    return math.ceil(number * per_epoch / recipe.records_per_epoch)
+
+
 def _batches(runs: pd.DataFrame) -> Check:
     """The same images in the same order for every network of a seed, and others for other seeds."""
     there = select.finals(runs[runs["status"] != "missing"])
-    streams = there.groupby("seed")["batch_stream"].unique()
-    wrong = [f"networks of seed {seed} differ" for seed, found in streams.items() if len(found) > 1]
-    if not wrong and len({found[0] for found in streams}) < len(streams):
+    wrong = [f"networks of seed {seed} differ" for seed in select.unmatched_seeds(there)]
+    if not wrong and (there.groupby("batch_stream")["seed"].nunique() > 1).any():
         wrong = ["two seeds share one"]
-    return _check("batch stream", wrong, f"one for all networks, at seeds {_list(streams.index)}")
+    seeds = _list(sorted(there["seed"].unique()))
+    return _check("batch stream", wrong, f"one for all networks of a recipe, at seeds {seeds}")
 
 
 def _weights(runs: pd.DataFrame) -> Check:
     """Equal initial weights of plain and option A, equal shared ones of all shortcuts."""
     there = select.finals(runs[runs["status"] != "missing"])
     wrong, groups = [], 0
-    for (depth, seed), same in there.groupby(["depth", "seed"]):
+    twins = select.recipe_columns(there) + select.twin_columns(there)
+    for _, same in there.groupby([*twins, "seed"], dropna=False, sort=False):
         groups += 1
+        depth, seed = same["depth"].iloc[0], same["seed"].iloc[0]
         if same["initial_shared_weights"].nunique() > 1:
             wrong.append(f"shared ones differ at {depth} layers, seed {seed}")
         if same[same["shortcut"].isin(["none", "A"])]["initial_weights"].nunique() > 1:
@@ -183,7 +198,7 @@ def _one_each(runs: pd.DataFrame) -> Iterable[tuple[str, pd.Series]]:
 
 def _recipe(suite: Suite, network: str) -> Recipe:
     experiment = checks.declared_experiment(suite, network)
-    assert experiment is not None  # `select.own` keeps declared ones only
+    assert experiment is not None  # others are refused
     return experiment.recipe
 
 
@@ -202,7 +217,7 @@ def cells(found: list[Check]) -> list[list[str]]:
 
 def as_text(frame: pd.DataFrame, found: list[Check]) -> str:
     """The fidelity report for a terminal."""
-    suite = select.own(frame)["suite"].iloc[0]
+    suite = select.declared(frame)["suite"].iloc[0]
     lines = [f"Fidelity of {suite}", ""]
     lines += [f"{check.state:>12}  {check.what}: {check.found}" for check in found]
     for title, sentences in (

@@ -14,7 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from resnet_bench.experiments import Experiment, find_experiment, load_suite
+from resnet_bench.experiments import (
+    SUITES_FOLDER,
+    Experiment,
+    find_experiment,
+    load_suite,
+)
 from resnet_bench.records import (
     COLUMNS,
     EpochRecord,
@@ -68,9 +73,11 @@ class Options:
 PLAIN_SWEEP = Options()  # one seed, nothing odd
 
 
-def write_suite(results: Path, suite: str, options: Options = PLAIN_SWEEP) -> Path:
-    """Write the runs of every network of a suite; returns the suite's folder."""
-    for experiment in load_suite(suite).experiments:
+def write_suite(
+    results: Path, suite: str, options: Options = PLAIN_SWEEP, suites: Path = SUITES_FOLDER
+) -> Path:
+    """Write the runs of every experiment of a suite; returns the suite's folder."""
+    for experiment in load_suite(suite, suites).experiments:
         for seed in options.seeds:
             write_run(results, experiment, seed, options)
     return results / suite
@@ -179,8 +186,10 @@ def _records(experiment: Experiment, seed: int, options: Options) -> list[EpochR
     records: list[EpochRecord] = []
     iteration = 0
     while iteration < recipe.iterations:
-        epoch = len(records) + 1
-        iteration = min(math.ceil(epoch * per_epoch), recipe.iterations)
+        number = len(records) + 1
+        epoch = math.ceil(number / recipe.records_per_epoch)
+        due = math.ceil(number * per_epoch / recipe.records_per_epoch)
+        iteration = min(due, recipe.iterations)
         progress = iteration / recipe.iterations
         drops = sum(iteration > drop for drop in recipe.drops)
         left = math.exp(-6 * progress) * 0.3**drops * (0.9 - train)

@@ -41,7 +41,7 @@ def test_bands_and_remarks(cifar10: pd.DataFrame) -> None:
     table = tables.final_errors(cifar10).set_index("network")
     assert table.loc["plain-56", "in_band"] == "no"
     assert table.loc["resnet-20-B", "in_band"] == ""  # the paper has none
-    assert table.loc["plain-44", "remark"] == "1 diverged, 1 missing"
+    assert table.loc["plain-44", "remark"] == "1 diverged (at 12,801), 1 missing"
     assert table.loc["plain-44", "n"] == 1
     assert math.isnan(float(str(table.loc["plain-44", "test_deviation"])))
 

@@ -1,0 +1,111 @@
+"""Experiments with names of their own: their curves, and where they end. No depths are compared.
+
+A suite may hold some beside its networks (`resnet-56-A-preactivation`), or nothing else
+(`tutorials`); `variants` compares those that are a network's variant with it.
+"""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis import checks, figure6, select, style
+
+# Okabe and Ito's colours again, here one an experiment.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a7ad6", "#8c6d1f")
+
+
+def applies(frame: pd.DataFrame) -> bool:
+    """Whether the suite is made of named experiments alone, and any has a record."""
+    return not select.has_own(frame) and not select.curves(select.declared(frame)).empty
+
+
+def groups(runs: pd.DataFrame) -> list[pd.DataFrame]:
+    """The experiments that were trained alike, each group's rows: one data set and recipe."""
+    keys = select.recipe_columns(runs)
+    return [of_recipe for _, of_recipe in runs.groupby(keys, sort=False, dropna=False)]
+
+
+def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
+    """Errors, and beside them the training loss, by iteration: two panels a data set and recipe.
+
+    `frame` as from `load.runs`. A colour is an experiment. Lines are means over finished seeds;
+    thin ones runs that are partial or diverged, a cross where one diverged.
+    """
+    runs = select.declared(frame)
+    alike = groups(runs)
+    networks = list(dict.fromkeys(runs["network"]))
+    with style.theme():
+        rows = [(group, losses) for group in alike for losses in (False, True)]
+        figure, panels = style.panels(len(rows), columns or min(len(rows), 4), 3.4, 3.2)
+        for axes, (group, losses) in zip(panels, rows, strict=True):
+            iterations = int(group["recipe.iterations"].iloc[0])
+            unit, label = style.iteration_unit(iterations)
+            for network, of_network in group.groupby("network", sort=False):
+                records = select.curves(of_network)
+                records = records.assign(x=records["iteration"] / unit)
+                _draw_lines(axes, records, _colour(str(network), networks), losses)
+            title = f"{group['dataset'].iloc[0]}, {iterations:,} iterations"
+            axes.set(title=title, xlabel=label, ylabel="training loss" if losses else "error")
+            axes.set_xlim(0, iterations / unit)
+        for axes in panels[::2]:
+            style.percent_axis([axes])
+        style.frame_panels(figure, _legend(networks), checks.notices(frame))
+    return figure
+
+
+def _colour(network: str, networks: list[str]) -> str:
+    return COLOURS[networks.index(network) % len(COLOURS)]
+
+
+def _draw_lines(axes: Axes, records: pd.DataFrame, colour: str, losses: bool) -> None:
+    """The mean of the finished seeds, and each other run, of one experiment."""
+    looks = {"train_loss": "-"} if losses else figure6.LINES
+    scale = 1 if losses else 100
+    finished = records[records["status"] == "finished"]
+    for column, look in looks.items():
+        means = scale * finished.groupby("x")[column].mean()
+        axes.plot(means.index, means, color=colour, linewidth=1.5, linestyle=look)
+    for _, of_run in records[records["status"] != "finished"].groupby("directory"):
+        for column, look in looks.items():
+            axes.plot(of_run["x"], scale * of_run[column], color=colour, lw=0.8, linestyle=look)
+        last = of_run.iloc[-1]
+        if last["status"] == "diverged":
+            column = next(iter(looks))
+            axes.plot(
+                last["x"], scale * last[column], "X", color=colour, markersize=8,
+                markeredgecolor=style.PAPER, zorder=5,
+            )  # fmt: skip
+
+
+def _legend(networks: list[str]) -> list[Line2D]:
+    handles = [
+        Line2D([], [], color=_colour(network, networks), linewidth=2.2, label=network)
+        for network in networks
+    ]
+    for error, label in figure6.ERRORS.items():
+        look = figure6.LINES[error]
+        handles.append(Line2D([], [], color=style.INK, lw=1.3, linestyle=look, label=label))
+    return handles
+
+
+def sentence(frame: pd.DataFrame) -> str:
+    """Where each experiment ends, by data set, in a sentence that compares no depths."""
+    runs = select.declared(frame)
+    parts = []
+    for dataset, of_dataset in select.finals(runs).groupby("dataset", sort=False):
+        ends = [_end(of) for _, of in of_dataset.groupby("network", sort=False)]
+        parts.append(f"on {dataset} {', '.join(ends)}")
+    return f"Final test errors, means over finished seeds: {'; '.join(parts)}."
+
+
+def _end(of_network: pd.DataFrame) -> str:
+    """ "d2l-resnet18 8.53%", or what became of it instead."""
+    name = of_network["network"].iloc[0]
+    errors = select.finished(of_network)["test_error"]
+    diverged = of_network.loc[of_network["status"] == "diverged", "ended_at"]
+    words = [f"{100 * errors.mean():.2f}%"] if len(errors) else []
+    if len(diverged):
+        at = " and ".join(f"{iteration:,}" for iteration in sorted(set(diverged)))
+        words.append(f"{'a seed ' if words else ''}diverged at iteration {at}")
+    return f"{name} {', '.join(words) or 'has not ended'}"

@@ -1,0 +1,151 @@
+"""Experiments with names of their own: never pooled with a network, and shown when alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from analysis_results import Options, write_suite
+
+from analysis import checks, contrasts, figure6, finding, load, named, plates, select, tables
+from resnet_bench.experiments import load_suite
+
+VARIANTS = """# Variants beside networks.
+dataset = "digits"
+recipe = { iterations = 40, batch_size = 64, precision = "ieee" }
+networks = { depths = [8, 14], shortcuts = ["none", "A"] }
+
+[experiments.resnet-8-A-preactivation]
+like = "resnet-8-A"
+network.activation = "pre"
+
+[experiments.resnet-8-A-zero-scale]
+like = "resnet-8-A"
+recipe.last_scale = "zero"
+"""
+ALONE = """# Nothing but named experiments, on two data sets.
+dataset = "digits"
+recipe = { iterations = 40, batch_size = 64, records_per_epoch = 2, precision = "ieee" }
+
+[experiments.twin-residual]
+network = { architecture = "imagenet", depth = 18, shortcut = "B" }
+
+[experiments.twin-plain]
+like = "twin-residual"
+network.shortcut = "none"
+
+[experiments.other]
+dataset = "fashion"
+network = { depth = 8, shortcut = "A" }
+recipe = { batch_size = 256, learning_rate = 0.3, iterations = 500 }
+"""
+
+
+@pytest.fixture(scope="module")
+def suites(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("experiments")
+    (folder / "variants.toml").write_text(VARIANTS)
+    (folder / "alone.toml").write_text(ALONE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def variants(tmp_path_factory: pytest.TempPathFactory, suites: Path) -> pd.DataFrame:
+    folder = tmp_path_factory.mktemp("results")
+    return load.runs(write_suite(folder, "variants", Options(seeds=(0, 1)), suites), suites=suites)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, suites: Path) -> pd.DataFrame:
+    """`twin-plain` diverges at 21 with seed 0; `other` at once, with both."""
+    odd = Options(seeds=(0, 1), diverged={"twin-plain/0": 0.5, "other/0": 0.0, "other/1": 0.0})
+    folder = write_suite(tmp_path_factory.mktemp("results"), "alone", odd, suites)
+    return load.runs(folder, suites=suites)
+
+
+def test_a_variant_is_named_and_kept_apart(variants: pd.DataFrame) -> None:
+    by_network = variants.groupby("network", sort=False)["variant"].first().to_dict()
+    assert by_network == {
+        "plain-8": "",
+        "plain-14": "",
+        "resnet-8-A": "",
+        "resnet-14-A": "",
+        "resnet-8-A-preactivation": "resnet-8-A-preactivation",
+        "resnet-8-A-zero-scale": "resnet-8-A-zero-scale",
+    }
+    assert (variants["problem"] == "").all()
+    assert not select.own(variants)["variant"].any()
+    first = variants[variants["variant"] == "resnet-8-A-preactivation"].iloc[0]
+    assert (first["depth"], first["shortcut"], first["network.activation"]) == (8, "A", "pre")
+
+
+def test_no_figure_pools_a_variant_with_its_network(variants: pd.DataFrame) -> None:
+    changed = variants.copy()
+    changed.loc[changed["variant"] != "", ["train_error", "precise_train_error"]] = 0.77
+    assert contrasts.primary(changed)[1].values == contrasts.primary(variants)[1].values
+    drawn = np.asarray(figure6.draw(changed).axes[1].get_lines()[0].get_ydata())
+    of_network = variants[variants["network"] == "resnet-8-A"]
+    np.testing.assert_allclose(drawn, 100 * of_network.groupby("iteration")["train_error"].mean())
+    assert finding.budget(changed) == "40 iterations on digits"
+    table = tables.final_errors(changed).set_index("network")
+    assert table.loc["resnet-8-A-zero-scale", "train_mean"] == pytest.approx(0.77)
+
+
+def test_networks_of_different_recipes_need_not_share_batches(variants: pd.DataFrame) -> None:
+    assert checks.notices(variants) == []
+    odd = variants.copy()
+    odd.loc[odd["network"] == "resnet-8-A-zero-scale", "batch_stream"] = "another recipe's"
+    assert checks.notices(odd) == []
+    odd.loc[odd["network"] == "resnet-8-A-preactivation", "batch_stream"] = "not its recipe's"
+    assert checks.notices(odd) == [
+        f"Not matched: networks saw different batches at seed {seed}." for seed in (0, 1)
+    ]
+
+
+def test_a_suite_of_named_experiments_alone(alone: pd.DataFrame) -> None:
+    assert not select.has_own(alone)
+    assert select.own(alone).empty
+    assert contrasts.primary(alone) == []
+    assert contrasts.secondary(alone) == []
+    ends = alone[alone["status"] == "finished"].groupby("network")["test_error"].last()
+    residual = 100 * select.finished(alone).query("network == 'twin-residual'")["test_error"].mean()
+    plain = 100 * ends["twin-plain"]
+    assert finding.sentence(alone) == (
+        f"Final test errors, means over finished seeds: on digits twin-residual {residual:.2f}%,"
+        f" twin-plain {plain:.2f}%, a seed diverged at iteration 21; on fashion other diverged at"
+        " iteration 1."
+    )
+    assert finding.budget(alone) == "40 iterations on digits and 500 iterations on fashion"
+    table = tables.final_errors(alone).set_index("network")
+    assert table.loc["other", "remark"] == "2 diverged (at 1, 1)"
+    assert table.loc["twin-residual", "parameters"] == 11_175_370
+
+
+def test_several_records_an_epoch_are_told_apart_by_iteration(alone: pd.DataFrame) -> None:
+    run = alone[(alone["network"] == "twin-residual") & (alone["seed"] == 0)]
+    assert run["epoch"].tolist() == [1, 1, 2, 2]
+    assert run["iteration"].tolist() == [12, 23, 34, 40]
+
+
+def test_their_curves_have_two_panels_a_recipe(alone: pd.DataFrame, suites: Path) -> None:
+    figure = named.draw(alone)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["digits, 40 iterations"] * 2 + ["fashion, 500 iterations"] * 2
+    errors, losses = figure.axes[:2]
+    residual = alone[alone["network"] == "twin-residual"]
+    drawn = losses.get_lines()[0]
+    np.testing.assert_allclose(
+        np.asarray(drawn.get_ydata()), residual.groupby("iteration")["train_loss"].mean()
+    )
+    crosses = [line for line in errors.get_lines() if line.get_marker() == "X"]
+    last = alone[alone["status"] == "diverged"].groupby("directory")["iteration"].max().dropna()
+    assert [line.get_xdata()[0] for line in crosses] == last.tolist()  # type: ignore[index]
+    assert [entry.get_text() for entry in figure.legends[0].get_texts()][:3] == [
+        experiment.network_name for experiment in load_suite("alone", suites).experiments
+    ]
+
+
+def test_only_what_fits_is_drawn(alone: pd.DataFrame, variants: pd.DataFrame) -> None:
+    drawn = {plate.name for plate in plates.PLATES if plate.of == "frame" and plate.applies(alone)}
+    assert drawn == {"curves"}
+    assert not named.applies(variants)
