@@ -61,10 +61,11 @@ def list_experiments(
         return
     loaded = load_suite(suite)
     typer.echo(loaded.description + "\n")
-    typer.echo(f"{'experiment':<32}{'parameters':>12}{'multiply-adds':>16}")
+    width = max(30, *(len(experiment.name) for experiment in loaded.experiments)) + 2
+    typer.echo(f"{'experiment':<{width}}{'parameters':>12}{'multiply-adds':>16}")
     for experiment in loaded.experiments:
         size = network_size(experiment.network, experiment.images)
-        typer.echo(f"{experiment.name:<32}{size.parameters:>12,}{size.multiply_adds:>16,}")
+        typer.echo(f"{experiment.name:<{width}}{size.parameters:>12,}{size.multiply_adds:>16,}")
 
 
 @app.command()
@@ -123,8 +124,8 @@ def status(suite: SuiteName, results: Results = RESULTS) -> None:
     loaded = load_suite(suite)
     folder = results / suite
     names = [experiment.network_name for experiment in loaded.experiments]
-    changed = (path.name for path in folder.glob("*+*") if path.is_dir())
-    for name in [*names, *sorted(changed)]:
+    changed = {path.name for path in folder.glob("*+*") if path.is_dir()}
+    for name in [*names, *sorted(changed - set(names))]:
         experiment = find_experiment(f"{suite}/{name}")
         directories = sorted(folder.glob(f"{name}/seed-*")) or [folder / name / "seed-0"]
         for directory in map(RunDirectory, directories):

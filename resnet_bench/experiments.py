@@ -138,6 +138,10 @@ def _experiments(suite: str, file: SuiteFile, dataset: Dataset) -> tuple[Experim
         found[name] = _named(suite, name, table, file, found)
     if not found:
         raise UserError(f"{where}: neither networks nor experiments")
+    for key in file.vary:
+        if key not in Recipe.model_fields:
+            hint = did_you_mean(key, Recipe.model_fields)
+            raise UserError(f"{where}: vary.{key}: no key of a recipe{hint}")
     varied = [
         (experiment, _changed(experiment, [f"{key}={_in_a_name(value)}"]))
         for experiment in found.values()
