@@ -130,11 +130,10 @@ def status(suite: SuiteName, results: Results = RESULTS) -> None:
         directories = sorted(folder.glob(f"{name}/seed-*")) or [folder / name / "seed-0"]
         for directory in map(RunDirectory, directories):
             rows = directory.rows()
-            iteration = rows[-1].iteration if rows else 0
-            epochs = f"{len(rows):>4} epochs, iteration {iteration} of "
+            epoch, iteration = (rows[-1].epoch, rows[-1].iteration) if rows else (0, 0)
             typer.echo(
                 f"{name:<24}{directory.path.name:<10}{directory.status():<10}"
-                f"{epochs}{experiment.recipe.iterations}"
+                f"epoch {epoch:>4}, iteration {iteration} of {experiment.recipe.iterations}"
             )
 
 

@@ -249,7 +249,8 @@ def _check_fit(experiment: Experiment, where: str) -> None:
     elif recipe.batch_size > images:
         problem = f"batch_size: {recipe.batch_size} of {images} training images"
     elif recipe.batch_size * recipe.records_per_epoch > images:
-        problem = f"records_per_epoch: {recipe.records_per_epoch} are more than batches"
+        most = images // recipe.batch_size
+        problem = f"records_per_epoch: {recipe.records_per_epoch} of {most} whole batches"
     elif recipe.last_scale == "zero" and not experiment.network.can_begin_as_identity:
         problem = "last_scale: zero leaves nothing of a block without shortcut or last norm"
     else:

@@ -52,6 +52,24 @@ def test_other_policies_for_the_last_batch(policy: str, sizes: list[int], end: i
     assert list(stream.draw(end).index) == list(stream.epoch(1).index[:4])
 
 
+@pytest.mark.parametrize(
+    ("policy", "ends"),
+    [
+        ("run-on", [2, 3, 4, 5, 7, 8]),  # ceil(r * 10 / (4 * 2))
+        ("short", [2, 3, 5, 6, 8, 9]),  # of 3 batches an epoch
+        ("drop", [1, 2, 3, 4, 5, 6]),  # of 2
+    ],
+)
+def test_several_records_an_epoch_are_as_far_apart_as_batches_allow(
+    policy: str, ends: list[int]
+) -> None:
+    recipe = Recipe(iterations=9, batch_size=4, last_batch=policy)  # type: ignore[arg-type]
+    stream = BatchStream(recipe, images=10, seed=0)
+    assert [stream.record_end(record, 2) for record in range(1, 7)] == ends
+    assert [stream.epoch_end(epoch) for epoch in (1, 2, 3)] == ends[1::2]
+    assert [stream.record_end(epoch, 1) for epoch in (1, 2, 3)] == ends[1::2]
+
+
 def test_a_batch_depends_on_seed_and_iteration_alone() -> None:
     recipe = Recipe(iterations=9, batch_size=4)
     forwards = [BatchStream(recipe, 10, 0).draw(i).index.tolist() for i in range(6)]

@@ -4,12 +4,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from resnet_bench import __main__ as command_line
 from resnet_bench.errors import UserError
 from resnet_bench.options import parse_duration
+from resnet_bench.records import COLUMNS, EpochRecord, RunDirectory
 
 ROOT = Path(__file__).parent.parent
 
@@ -107,6 +109,18 @@ def test_results_that_cannot_be_written(call: Call, tmp_path: Path) -> None:
 def test_status_of_what_is_not_there(call: Call, tmp_path: Path) -> None:
     answer = call("status", "smoke", "--results", str(tmp_path))
     assert answer.output.count("missing") == 6
+
+
+def test_status_counts_epochs_and_not_records(call: Call, tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "smoke" / "plain-8+records_per_epoch=3" / "seed-1")
+    directory.create()
+    for epoch, iteration in ((1, 8), (1, 15), (1, 23), (2, 30)):
+        record: dict[str, Any] = dict.fromkeys(COLUMNS, 0.5)
+        directory.append(EpochRecord(**record | {"epoch": epoch, "iteration": iteration}))
+    answer = call("status", "smoke", "--results", str(tmp_path))
+    (line,) = [line for line in answer.output.splitlines() if "records_per_epoch" in line]
+    assert "seed-1" in line
+    assert line.endswith("epoch    2, iteration 30 of 30")
 
 
 def test_the_default_suite_says_why(call: Call) -> None:

@@ -77,6 +77,7 @@ def test_a_run_lives_under_suite_network_and_seed() -> None:
         ("digits/plain-20+drops=[300,100]", "not in increasing order"),
         ("digits/plain-20+batch_size=5000", "batch_size: 5000 of 1437"),
         ("digits/plain-20+train_images=5000", "train_images: 5000, but digits has 1437"),
+        ("digits/plain-20+records_per_epoch=23", "records_per_epoch: 23 of 22 whole batches"),
     ],
 )
 def test_names_and_settings_that_are_not_there(name: str, message: str) -> None:

@@ -126,6 +126,21 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     assert [a["last_iteration"] for a in attempts] == [iteration, 50]
 
 
+def test_a_run_stopped_within_an_epoch_of_several_records_goes_on_to_the_same_bits(
+    suites: Path, machine: Machine
+) -> None:
+    settings = ("recipe.records_per_epoch=3", "recipe.iterations=25")
+    run = Run(find_experiment("small/plain-8", settings, suites), 0)
+    reference = replace(machine, results=machine.results.with_name("reference"))
+    run_group([run], reference)
+    for iteration in (8, 11, 24):  # at a record, between two, in the second epoch
+        run_group([run], machine, stop_at(iteration))
+    run_group([run], machine)
+    assert_same(run, machine, reference)
+    rows = RunDirectory(run.directory(machine.results)).rows()
+    assert [(row.epoch, row.iteration) for row in rows] == [(1, 8), (1, 15), (1, 23), (2, 25)]
+
+
 @pytest.mark.parametrize("when", ["before a checkpoint", "after a row", "after the last row"])
 def test_a_killed_run_goes_on_to_the_same_bits(
     runs: list[Run],

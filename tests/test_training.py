@@ -133,6 +133,36 @@ def test_running_errors_cover_the_iterations_since_the_last_record() -> None:
     assert rows[1]["train_error"] == pytest.approx(sum(wrong[23:]) / 7)
 
 
+@pytest.mark.parametrize(
+    ("policy", "iterations", "images"),
+    [
+        ("run-on", [8, 15, 23, 30], [8 * 64, 7 * 64, 8 * 64, 7 * 64]),  # ceil(r * 1437 / (64 * 3))
+        ("short", [8, 16, 23, 30], [8 * 64, 8 * 64, 6 * 64 + 29, 7 * 64]),  # 23 an epoch
+        ("drop", [8, 15, 22, 30], [8 * 64, 7 * 64, 7 * 64, 8 * 64]),  # 22 an epoch
+    ],
+)
+def test_three_records_an_epoch(policy: str, iterations: list[int], images: list[int]) -> None:
+    """Each covers the iterations since the one before; three are what is one for the epoch."""
+    names = [f"smoke/plain-8+last_batch={policy}+records_per_epoch={each}" for each in (3, 1)]
+    (member,), (whole,) = (members_of(name) for name in names)
+    experiment = member.run.experiment
+    stream = BatchStream(experiment.recipe, experiment.train_images, 0)
+    records = [record for _, record in train([member], stream, data_of(experiment))]
+    assert [record.iteration for record in records] == iterations
+    assert [record.epoch for record in records] == [1, 1, 1, 2]
+    measured = [record.clean_train_error is not None for record in records]
+    assert measured == [False, False, True, True]  # after each whole epoch, and at the end
+    covered = list(zip(records, images, strict=True))
+    for record, count in covered:
+        assert record.images_per_second * record.seconds == pytest.approx(count)
+
+    (epoch,) = run_all([whole], iterations[2])[names[1]]
+    assert epoch["iteration"] == iterations[2]
+    for figure in ("train_error", "train_loss"):
+        total = sum(getattr(record, figure) * count for record, count in covered[:3])
+        assert total / sum(images[:3]) == pytest.approx(epoch[figure])
+
+
 def test_a_diverged_member_is_named_by_its_iteration_and_the_others_go_on() -> None:
     names = ("smoke/plain-8+learning_rate=1e+30", "smoke/resnet-8-A")
     broken, sound = members_of(*names)
