@@ -1,6 +1,7 @@
 """layers.csv: what was measured of each layer at the iterations that a recipe names in `layers_at`.
 
-Nothing here imports torch. resnet_bench/signals.py measures; its docstring has the definitions.
+Nothing here imports torch. signals.py measures; its docstring has the definitions, with that of
+layers.py.
 """
 
 import csv
@@ -19,7 +20,7 @@ from resnet_bench.records import write_atomically
 INPUT, LINEAR = "input", "linear"  # the kinds of the first and the last row of an iteration
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerRecord:
     """One row of layers.csv: a layer at an iteration. None is an empty cell.
 
@@ -32,15 +33,15 @@ class LayerRecord:
     iteration: int  # iterations done; 0 is before the first
     layer: int
     name: str  # of the module: stages.0.1.conv2
-    stage: int | None  # 0 is the stem, 1 the first stage; the input and the linear layer have none
+    stage: int | None = None  # 0 is the stem; the input and the linear layer have none
     kind: str  # input, conv3x3, conv1x1, ..., linear
-    response_deviation: float | None  # after batch norm, before ReLU and addition: figure 7
+    response_deviation: float | None = None  # after batch norm, before ReLU and addition
     activation_deviation: float  # of what leaves the layer, after addition and ReLU
     activation_gradient_norm: float  # gradient of the mean loss at the response; 0: at the images
-    gradient_correlation: float | None  # cosine at neighbouring images; empty: gradients are zero
-    weight_norm: float | None
-    weight_gradient_norm: float | None  # of the mean loss, without weight decay
-    update_ratio: float | None  # the optimizer's next change of the weight, over weight_norm
+    gradient_correlation: float | None = None  # cosine at neighbouring images
+    weight_norm: float | None = None
+    weight_gradient_norm: float | None = None  # of the mean loss, without weight decay
+    update_ratio: float | None = None  # the optimizer's next change of the weight, over weight_norm
 
 
 LAYER_COLUMNS = tuple(field.name for field in fields(LayerRecord))

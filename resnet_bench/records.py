@@ -69,6 +69,7 @@ class RunDirectory:
         self.path = path
         self.run_json = path / "run.json"
         self.epochs_csv = path / "epochs.csv"
+        self.layers_csv = path / "layers.csv"  # where the recipe asks for it: layer_records.py
         self.checkpoint = path / "checkpoint.pt"
         self.summary_json = path / "summary.json"
 

@@ -1,6 +1,6 @@
 """A run in training and its place on disk: opened, checked, resumed, written.
 
-Row first, then the checkpoint, then the W&B mirror; the summary last.
+Rows first, then the checkpoint, then the W&B mirror; the summary last.
 """
 
 import fcntl
@@ -14,13 +14,16 @@ import torch
 
 from resnet_bench import checkpoints, tracking
 from resnet_bench.batches import BatchStream
+from resnet_bench.data import TrainingData
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Experiment, Run
 from resnet_bench.initialization import digest
+from resnet_bench.layer_records import LayerRecord, LayersFile
 from resnet_bench.precision import executed_precision
 from resnet_bench.progress import Machine, Progress
 from resnet_bench.provenance import new_attempt
 from resnet_bench.records import EpochRecord, RunDirectory, Summary
+from resnet_bench.signals import measure_layers
 from resnet_bench.training import Member, new_member
 
 
@@ -32,12 +35,25 @@ class RunRecord:
     directory: RunDirectory
     description: dict[str, Any]
     tracker: tracking.Tracker
-    unmirrored: list[EpochRecord] = field(default_factory=list)  # not yet under a checkpoint
+    measured: set[int]  # the iterations that are in layers.csv
+    # Rows that are not yet under a checkpoint: of an epoch, or of an iteration's layers.
+    unmirrored: list[EpochRecord | list[LayerRecord]] = field(default_factory=list)
     summary: Summary | None = None
 
     def write(self, record: EpochRecord) -> None:
         self.directory.append(record)
         self.unmirrored.append(record)
+
+    def measure_layers(self, data: TrainingData) -> None:
+        """Write the member's layers if its recipe wants them at this iteration."""
+        member = self.member
+        if member.iteration not in member.recipe.layers_at or member.iteration in self.measured:
+            return
+        self.measured.add(member.iteration)
+        if member.diverged_at is None and not member.totals.first_bad.item():
+            rows = measure_layers(member, data)
+            LayersFile(self.directory.layers_csv).append(rows)
+            self.unmirrored.append(rows)
 
     def save(self) -> None:
         """Checkpoint; then W&B may hear of the records that no resume will make again."""
@@ -46,8 +62,11 @@ class RunRecord:
         attempt["last_iteration"] = self.member.iteration
         attempt["seconds"] = self.member.seconds - attempt["seconds_before"]
         self.directory.write_description(self.description)
-        for record in self.unmirrored:
-            self.tracker.log(record)
+        for rows in self.unmirrored:
+            if isinstance(rows, EpochRecord):
+                self.tracker.log(rows)
+            else:
+                self.tracker.log_layers(rows)
         self.unmirrored.clear()
 
     def end(self) -> None:
@@ -99,6 +118,11 @@ def open_run(
     if len(rows) != member.records:
         raise UserError(f"{directory.epochs_csv}: rows from before its checkpoint are missing")
     member.last_record = rows[-1] if rows else None
+    layers = LayersFile(directory.layers_csv).truncate(member.iteration if resumed else -1)
+    measured = {row.iteration for row in layers}
+    missing = {i for i in member.recipe.layers_at if i < member.iteration} - measured
+    if missing and member.diverged_at is None:
+        raise UserError(f"{directory.layers_csv}: rows from before its checkpoint are missing")
     tracker = tracking.start_tracking(
         run,
         identity,
@@ -107,7 +131,7 @@ def open_run(
         mode=machine.wandb_mode,
         resumed=resumed,
     )
-    return RunRecord(member, directory, description, tracker)
+    return RunRecord(member, directory, description, tracker, measured)
 
 
 def _identity(member: Member) -> dict[str, Any]:

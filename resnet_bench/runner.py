@@ -1,7 +1,8 @@
 """A group of runs from whatever is on disk to finished: the one path of run, sweep and clusters.
 
 Finished runs are skipped, partial ones resumed. For each record the row is on disk first, then
-the checkpoint, then the W&B mirror hears of it.
+the checkpoint, then the W&B mirror hears of it. Layers are measured between two iterations, where
+the recipe asks for it.
 """
 
 import time
@@ -125,7 +126,9 @@ def _train(
     open_records = list(records)
     saved_at = time.monotonic()
 
-    def end_what_has_ended() -> None:
+    def measure_and_end() -> None:
+        for record in open_records:
+            record.measure_layers(data)
         for record in [record for record in open_records if not record.member.living]:
             record.save()
             record.end()
@@ -134,7 +137,7 @@ def _train(
 
     def safe_point() -> bool:
         nonlocal saved_at
-        end_what_has_ended()
+        measure_and_end()
         if time.monotonic() - saved_at >= machine.checkpoint_seconds:
             for record in open_records:
                 record.save()
@@ -144,7 +147,7 @@ def _train(
     members = [record.member for record in records]
     for member, row in train(members, stream, data, step=step, safe_point=safe_point):
         by_run[member.run].write(row)
-    end_what_has_ended()
+    measure_and_end()
     for record in open_records:  # stopped at a safe point
         record.save()
 

@@ -1,6 +1,6 @@
-"""The W&B mirror: every EpochRecord a second time, where people look at dashboards.
+"""The W&B mirror: what the CSVs hold a second time, where people look at dashboards.
 
-The CSV is the record; this is its mirror, and training never waits for it: what is done here is
+The CSVs are the record; this is their mirror, and training never waits for it: what is done here is
 done in the courier's thread, and wandb is imported there, so that a process that tracks nothing
 does not pay for it.
 """
@@ -12,15 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from resnet_bench.experiments import Run
+from resnet_bench.layer_records import LayerRecord, LayersFile, by_iteration
 from resnet_bench.records import EpochRecord, RunDirectory, Summary
 from resnet_bench.sizes import network_size
 from resnet_bench.wandb_attempts import find_attempts, wandb_folder
 from resnet_bench.wandb_courier import Courier, announce_with
 from resnet_bench.wandb_environment import PROJECT, Mode, choose_mode
+from resnet_bench.wandb_metrics import (
+    LAYER_METRICS,
+    LAYERS_ITERATION,
+    METRICS,
+    layer_metrics_of,
+    metrics_of,
+)
 
 __all__ = [
-    "LAYERS",
-    "METRICS",
     "Mode",
     "Tracker",
     "announce_with",
@@ -28,28 +34,6 @@ __all__ = [
     "new_run_id",
     "start_tracking",
 ]
-
-# EpochRecord's field -> the name in W&B; dashboards name nothing else. The part before a slash
-# is the panel's section in W&B's own workspace.
-METRICS = {
-    "epoch": "epoch",
-    "iteration": "iteration",
-    "learning_rate": "lr",
-    "train_loss": "train/loss",
-    "train_error": "train/error",
-    "clean_train_error": "train/clean_error",
-    "precise_train_error": "train/precise_error",
-    "test_loss": "test/loss",
-    "test_error": "test/error",
-    "precise_test_error": "test/precise_error",
-    "validation_loss": "validation/loss",
-    "validation_error": "validation/error",
-    "seconds": "seconds",
-    "images_per_second": "images_per_second",
-}
-
-# Figures of single layers, where a suite asks for them: layers/<figure>/<layer>.
-LAYERS = "layers/"
 
 STOPPED_EXIT_CODE = 75  # a run that is to be resumed
 
@@ -59,6 +43,9 @@ class Tracker:
 
     def log(self, record: EpochRecord) -> None:
         """Mirror a record that is already in epochs.csv, each exactly once and in order."""
+
+    def log_layers(self, rows: list[LayerRecord]) -> None:
+        """Mirror an iteration that is already in layers.csv, each exactly once and in order."""
 
     def finish(self, summary: Summary | None) -> None:
         """End the mirrored run; None: it was stopped and will be resumed under the same id."""
@@ -74,22 +61,33 @@ class WandbTracker(Tracker):
         online: bool,
         folder: Path,
         earlier: list[EpochRecord],
+        earlier_layers: list[list[LayerRecord]],
     ) -> None:
         self._courier = courier
-        self._run: Any = None  # this and the iteration are the courier thread's own
+        self._run: Any = None  # this and the iterations are the courier thread's own
         self._iteration = 0  # up to where W&B has the run's records
-        courier.send(lambda: self._open(arguments, online, folder, earlier))
+        self._layers_iteration = -1  # and its layers
+        courier.send(lambda: self._open(arguments, online, folder, earlier, earlier_layers))
 
     def log(self, record: EpochRecord) -> None:
         self._courier.send(lambda: self._log(record))
+
+    def log_layers(self, rows: list[LayerRecord]) -> None:
+        self._courier.send(lambda: self._log_layers(rows))
 
     def finish(self, summary: Summary | None) -> None:
         self._courier.wait_for(self._courier.send(lambda: self._finish(summary)))
 
     def _open(
-        self, arguments: dict[str, Any], online: bool, folder: Path, earlier: list[EpochRecord]
+        self,
+        arguments: dict[str, Any],
+        online: bool,
+        folder: Path,
+        earlier: list[EpochRecord],
+        earlier_layers: list[list[LayerRecord]],
     ) -> None:
-        before = find_attempts(folder, arguments["id"]) if earlier else []
+        resumed = earlier or earlier_layers
+        before = find_attempts(folder, arguments["id"]) if resumed else []
         run = self._courier.open_run(arguments, online, folder)
         run.define_metric("epoch", hidden=True)
         for name in METRICS.values():
@@ -97,18 +95,33 @@ class WandbTracker(Tracker):
                 run.define_metric(name, step_metric="epoch")
         self._run = run
         # A killed process takes with it what was not yet written or sent.
-        if earlier and run.offline:
-            self._iteration = max((attempt.iteration() for attempt in before), default=0)
-        elif earlier:
-            self._iteration = run.summary.get("iteration", 0)
+        if resumed:
+            there = [attempt.summary() for attempt in before] if run.offline else [run.summary]
+            for summary in there:
+                self._iteration = max(self._iteration, summary.get("iteration", 0))
+                latest = summary.get(LAYERS_ITERATION, -1)
+                self._layers_iteration = max(self._layers_iteration, latest)
         for record in earlier:
             self._log(record)
+        for rows in earlier_layers:
+            self._log_layers(rows)
 
     def _log(self, record: EpochRecord) -> None:
         if self._run is not None and record.iteration > self._iteration:
             self._iteration = record.iteration
             # Without step=: W&B drops rows whose step goes backwards.
             self._run.log(metrics_of(record))
+
+    def _log_layers(self, rows: list[LayerRecord]) -> None:
+        iteration = rows[0].iteration
+        if self._run is None or iteration <= self._layers_iteration:
+            return
+        if self._layers_iteration < 0:
+            self._run.define_metric(LAYERS_ITERATION, hidden=True)
+            for name in LAYER_METRICS:
+                self._run.define_metric(name, step_metric=LAYERS_ITERATION)
+        self._layers_iteration = iteration
+        self._run.log(layer_metrics_of(rows))
 
     def _finish(self, summary: Summary | None) -> None:
         run, self._run = self._run, None
@@ -136,7 +149,9 @@ def start_tracking(
     """
     if mode == "disabled":
         return Tracker()
-    earlier = RunDirectory(run.directory(folder.parent)).rows() if resumed else []
+    directory = RunDirectory(run.directory(folder.parent))
+    earlier = directory.rows() if resumed else []
+    layers = LayersFile(directory.layers_csv).rows() if resumed else []
     if os.getpid() not in _couriers:
         _couriers[os.getpid()] = Courier()
     arguments = _unless_in_environment(
@@ -150,7 +165,14 @@ def start_tracking(
     arguments |= {"id": run_id, "config": config_of(run, identity)}
     arguments["resume"] = "allow" if resumed else None
     online = mode == "online"
-    return WandbTracker(_couriers[os.getpid()], arguments, online, wandb_folder(folder), earlier)
+    return WandbTracker(
+        _couriers[os.getpid()],
+        arguments,
+        online,
+        wandb_folder(folder),
+        earlier,
+        list(by_iteration(layers)),
+    )
 
 
 def new_run_id(run: Run) -> str:
@@ -189,12 +211,6 @@ def config_of(run: Run, identity: dict[str, Any]) -> dict[str, Any]:
         "seed": run.seed,
         "parameters": network_size(experiment.network, experiment.images).parameters,
     }
-
-
-def metrics_of(record: EpochRecord) -> dict[str, float]:
-    """The row of W&B's history for `record`: what was not measured is left out."""
-    values = {name: getattr(record, field) for field, name in METRICS.items()}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def exit_code_of(summary: Summary | None) -> int:

@@ -46,9 +46,9 @@ class Attempt:
         )
         return json.loads(result.stdout) if result.returncode == 0 else {}
 
-    def iteration(self) -> int:
-        """The last iteration that was logged; 0 if none was."""
-        return int(self.describe().get("summary", {}).get("iteration", 0))
+    def summary(self) -> dict[str, Any]:
+        """The last value that was logged of each metric."""
+        return self.describe().get("summary", {})
 
 
 def wandb_folder(folder: Path) -> Path:

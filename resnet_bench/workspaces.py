@@ -7,6 +7,7 @@ network; every metric they name is one that `tracking` logs.
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,14 @@ from wandb_workspaces import expr
 from wandb_workspaces.reports.v2 import interface as wr
 
 from resnet_bench.experiments import Suite
-from resnet_bench.tracking import LAYERS, METRICS
 from resnet_bench.wandb_environment import PROJECT
+from resnet_bench.wandb_metrics import (
+    GRADIENT_CORRELATION,
+    GRADIENT_GROWTH,
+    LAYER_COLUMNS_BY_PLACE,
+    LAYERS_ITERATION,
+    METRICS,
+)
 
 # Okabe and Ito's colours, as in the figures: cool is shallow, warm is deep.
 COLOURS = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#56b4e9")
@@ -26,6 +33,7 @@ FAMILIES = {
     "A": "residual, option A",
     "B": "residual, option B",
     "C": "residual, option C",
+    "3x3": "residual, 3x3 projections",
 }
 
 
@@ -86,11 +94,18 @@ def _sections(layers: bool) -> list[ws.Section]:
         _curve("images_per_second", "Images per second"),
         _curve("seconds", "Seconds between records"),
     ]
-    by_layer = wr.LinePlot(title="By layer", x=METRICS["iteration"], metric_regex=f"^{LAYERS}.*")
+    by_place = LAYER_COLUMNS_BY_PLACE
+    by_layer: list[Any] = [
+        _layers([GRADIENT_GROWTH], "Growth of the gradient, a layer, towards the input"),
+        _layers([GRADIENT_CORRELATION], "Correlation of neighbours' gradients, at the input"),
+        _layers(by_place["response_deviation"], "Deviation of the response, three layers"),
+        _layers(by_place["activation_gradient_norm"], "Gradient at the response, three layers"),
+        _layers(by_place["update_ratio"], "Update over weight, three layers"),
+    ]
     sections = [
         ws.Section(name="Figure 6", panels=figure6, is_open=True),
         ws.Section(name="Degradation", panels=degradation, is_open=True),
-        ws.Section(name="Layers", panels=[by_layer], is_open=True),
+        ws.Section(name="Layers", panels=by_layer, is_open=True),
         ws.Section(name="Speed", panels=speed),
     ]
     return [section for section in sections if layers or section.name != "Layers"]
@@ -102,6 +117,20 @@ def _curve(field: str, title: str) -> wr.LinePlot:
         title=title,
         x=METRICS["iteration"],
         y=[METRICS[field]],
+        groupby=wr.Config("network"),
+        groupby_aggfunc="mean",
+        groupby_rangefunc="minmax",
+        smoothing_type="none",
+    )
+
+
+def _layers(metrics: Sequence[str], title: str) -> wr.LinePlot:
+    """`metrics` of layers.csv by iteration, a line a network and metric."""
+    return wr.LinePlot(
+        title=title,
+        x=LAYERS_ITERATION,
+        y=list(metrics),
+        log_y=len(metrics) > 1,  # three layers may be worlds apart
         groupby=wr.Config("network"),
         groupby_aggfunc="mean",
         groupby_rangefunc="minmax",

@@ -15,7 +15,8 @@ from wandb_stub import KEY, Stub
 from resnet_bench.dashboards import dashboard
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import load_suite
-from resnet_bench.tracking import METRICS, config_of
+from resnet_bench.tracking import config_of
+from resnet_bench.wandb_metrics import METRICS
 
 pytestmark = pytest.mark.usefixtures("wandb_environment")
 

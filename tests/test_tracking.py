@@ -15,8 +15,9 @@ from resnet_bench import wandb_courier
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run, find_experiment
 from resnet_bench.records import COLUMNS
-from resnet_bench.tracking import METRICS, announce_with, choose_mode, new_run_id
+from resnet_bench.tracking import announce_with, choose_mode, new_run_id
 from resnet_bench.wandb_environment import settings_for
+from resnet_bench.wandb_metrics import METRICS
 
 pytestmark = pytest.mark.usefixtures("wandb_environment")
 

@@ -14,8 +14,9 @@ from wandb_runs import wandb_environment as wandb_environment  # a fixture
 from wandb_stub import KEY, Stub, Trouble
 
 from resnet_bench.records import RunDirectory
-from resnet_bench.tracking import METRICS, metrics_of, new_run_id
+from resnet_bench.tracking import new_run_id
 from resnet_bench.wandb_attempts import find_attempts
+from resnet_bench.wandb_metrics import METRICS, metrics_of
 
 TROUBLES = ("away", "error", "refuse", "hang")
 
