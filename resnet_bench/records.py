@@ -20,13 +20,14 @@ from resnet_bench.specification import Network, Recipe, with_later_fields
 class EpochRecord:
     """One row of epochs.csv. Errors are fractions (0.1 is ten per cent); None is an empty cell.
 
-    The record of epoch e is written after iteration ceil(e*N/B), for N training images in
-    batches of B; the last one at the last iteration, wherever that falls. Running figures
-    (`train_*`) cover the iterations since the previous record.
+    Record r is written after iteration ceil(r*E/R), for E iterations an epoch and R records
+    (`records_per_epoch`, 1 if not set); the last one at the last iteration, wherever that falls.
+    E is N/B for N training images in batches of B, not rounded where batches run on. Running
+    figures (`train_*`) cover the iterations since the previous record.
     """
 
-    epoch: int  # 1 is the first
-    iteration: int  # iterations done
+    epoch: int  # ceil(r/R), the one it falls in or ends; 1 is the first
+    iteration: int  # iterations done; what tells records apart
     learning_rate: float  # the last one used
     train_loss: float  # running: train mode, augmented images; what the paper plots
     train_error: float

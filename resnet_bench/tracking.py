@@ -89,10 +89,11 @@ class WandbTracker(Tracker):
         resumed = earlier or earlier_layers
         before = find_attempts(folder, arguments["id"]) if resumed else []
         run = self._courier.open_run(arguments, online, folder)
-        run.define_metric("epoch", hidden=True)
+        axis = METRICS["iteration"]  # there may be several records in an epoch
+        run.define_metric(axis, hidden=True)
         for name in METRICS.values():
-            if name != "epoch":
-                run.define_metric(name, step_metric="epoch")
+            if name != axis:
+                run.define_metric(name, step_metric=axis)
         self._run = run
         # A killed process takes with it what was not yet written or sent.
         if resumed:

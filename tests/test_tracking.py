@@ -14,7 +14,7 @@ from wandb_stub import KEY
 from resnet_bench import wandb_courier
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run, find_experiment
-from resnet_bench.records import COLUMNS
+from resnet_bench.records import COLUMNS, RunDirectory
 from resnet_bench.tracking import announce_with, choose_mode, new_run_id
 from resnet_bench.wandb_environment import settings_for
 from resnet_bench.wandb_metrics import METRICS
@@ -60,23 +60,32 @@ def test_an_offline_run_holds_every_field_and_leaves_out_what_was_not_measured(
     assert config["learning_rate"] == run.experiment.recipe.learning_rate
     assert config["digests_batch_stream"] == "ab"
     axes = {each["name"]: each.get("step_metric") for each in of_type(attempt, "metric")}
-    assert axes == {name: None if name == "epoch" else "epoch" for name in METRICS.values()}
+    axis = "iteration"
+    assert axes == {name: None if name == axis else axis for name in METRICS.values()}
     assert ending(attempt) == (0, "finished")
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_stopped_run_goes_on_under_its_id_and_a_diverged_one_says_so(tmp_path: Path) -> None:
-    run = run_of("resnet-8-A")
+    """Its records are told apart by their iterations: the first three are of one epoch."""
+    run, folder = run_of("resnet-8-A"), tmp_path / "smoke"
     run_id = new_run_id(run)
-    first = start(run, tmp_path, run_id)
-    first.log(record(1))
+    records = [record(1, iteration=iteration) for iteration in (8, 15, 23)]
+    first = start(run, folder, run_id)
+    for each in records[:2]:
+        first.log(each)
     first.finish(None)
-    second = start(run, tmp_path, run_id, resumed=True)
-    second.log(record(2))
+    directory = RunDirectory(run.directory(tmp_path))
+    directory.create()
+    for each in records:
+        directory.append(each)
+    second = start(run, folder, run_id, resumed=True)
+    second.log(record(2, iteration=30))
     second.finish(summary("diverged"))
 
-    attempts = inspect(tmp_path, run_id)
-    assert [[row["epoch"] for row in rows(attempt)] for attempt in attempts] == [[1], [2]]
+    attempts = inspect(folder, run_id)
+    logged = [[row["iteration"] for row in rows(attempt)] for attempt in attempts]
+    assert logged == [[8, 15], [23, 30]]
     assert [ending(attempt) for attempt in attempts] == [(75, None), (1, "diverged")]
 
 
@@ -103,7 +112,8 @@ def test_disabled_imports_no_wandb_and_leaves_no_file(tmp_path: Path) -> None:
         import sys
         from pathlib import Path
         from resnet_bench.experiments import Run, find_experiment
-        from resnet_bench.tracking import new_run_id, start_tracking
+        from resnet_bench.records import RunDirectory
+from resnet_bench.tracking import new_run_id, start_tracking
         run = Run(find_experiment("smoke/plain-8"), 0)
         tracker = start_tracking(run, {}, run_id=new_run_id(run), folder=Path("results"),
                                  mode="disabled", resumed=False)
