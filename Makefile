@@ -4,6 +4,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 SEEDS ?= 1
 SEED ?= 0
+DEPTH ?= 56
 RESULTS ?= results
 SWEEP_ARGS ?=
 PIECE ?= yardsticks
@@ -15,7 +16,7 @@ ANALYSIS := $(VENV)/bin/python -m analysis
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run list status figures verdict verify report reference dashboard sync data test bench bench-gpu
+.PHONY: help setup sweep run list status witness figures verdict verify report reference dashboard sync data test bench bench-gpu
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +41,10 @@ list: $(VENV)/.ready  ## list the suites, or one suite's experiments: SUITE=
 status: $(VENV)/.ready  ## say how far a suite's runs are: SUITE=
 	@$(BENCH) status "$(SUITE)" --results $(RESULTS)
 
+witness: $(VENV)/.ready  ## build a deeper network equal to a trained one: EXP=, DEPTH=, SEED=, CONTINUE=1
+	@$(BENCH) witness "$(EXP)" $(foreach depth,$(DEPTH),--depth $(depth)) --seed $(SEED) \
+	  --results $(RESULTS) $(if $(CONTINUE),--continue)
+
 figures: $(VENV)/.ready  ## redraw a suite's figures and table from its CSVs: SUITE=
 	@$(ANALYSIS) "$(SUITE)" --results $(RESULTS)
 
@@ -54,8 +59,8 @@ report: $(VENV)/.ready  ## write one self-contained HTML page: SUITE=
 
 reference: $(VENV)/.ready  ## copy a suite's records to results/reference and draw them: SUITE=
 	@mkdir -p results/reference
-	@cd $(RESULTS) && find "$(SUITE)" \( -name run.json -o -name epochs.csv -o -name summary.json \) \
-	  | tar -cf - -T - | tar -xf - -C $(CURDIR)/results/reference
+	@cd $(RESULTS) && find "$(SUITE)" \( -name run.json -o -name epochs.csv -o -name summary.json \
+	  -o -name witness.json \) | tar -cf - -T - | tar -xf - -C $(CURDIR)/results/reference
 	@$(ANALYSIS) "$(SUITE)" --results results/reference
 
 dashboard: $(VENV)/.ready-dashboards  ## look at a suite's runs in W&B: SUITE=, DRY_RUN=1

@@ -37,6 +37,7 @@ from resnet_bench.options import (
 )
 from resnet_bench.records import RunDirectory
 from resnet_bench.sizes import network_size
+from resnet_bench.witness_command import witness
 
 if TYPE_CHECKING:
     from resnet_bench.progress import Machine
@@ -135,6 +136,9 @@ def status(suite: SuiteName, results: Results = RESULTS) -> None:
                 f"{name:<24}{directory.path.name:<10}{directory.status():<10}"
                 f"epoch {epoch:>4}, iteration {iteration} of {experiment.recipe.iterations}"
             )
+
+
+app.command()(witness)
 
 
 @app.command()

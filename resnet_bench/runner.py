@@ -49,7 +49,7 @@ def run_group(
     if device.type == "cpu" and (machine.graphs or machine.lanes):
         raise UserError("--graphs and --lanes need a CUDA device")
     first = runs[0].experiment
-    _set_up_process(first, device)
+    set_up_process(first, device)
     with ExitStack() as locks:
         ended = [done for run in runs if (done := finished(run, machine))]
         pending = [run for run in runs if run not in [done.run for done in ended]]
@@ -69,7 +69,7 @@ def run_group(
     return ended + [record.progress() for record in records]
 
 
-def _set_up_process(experiment: Experiment, device: torch.device) -> None:
+def set_up_process(experiment: Experiment, device: torch.device) -> None:
     """What a process must have set before it computes: all of it decides bits."""
     torch.set_num_threads(1)  # on a CPU, results are bit-stable for a fixed number only
     set_precision(executed_precision(experiment.recipe.precision, device), device)

@@ -1,0 +1,176 @@
+"""`resnet_bench witness`: builds identity witnesses, trains on from them, says what it found.
+
+In results/<suite>/witness/<network>-as-<depth>/seed-<n>/ it leaves witness.json, what was compared
+and the errors, and for each rate that was trained on at a folder learning_rate=<x> with run.json,
+epochs.csv and summary.json, as of any run.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from resnet_bench.errors import UserError
+from resnet_bench.experiments import Run, find_experiment
+from resnet_bench.options import RESULTS, DataFolder, Device, ExperimentName, Results, Settings
+from resnet_bench.records import RunDirectory, write_atomically
+
+if TYPE_CHECKING:
+    from resnet_bench.progress import Machine
+
+LEARNING_RATES = (0.001, 0.01, 0.1)  # and the recipe's own
+MARGIN = 0.005  # a rise of half a point is what the verdict calls none
+ERRORS = ("clean_train_error", "precise_train_error", "test_error")
+
+Depths = Annotated[
+    list[int], typer.Option("--depth", help="of the witness, 6n+2; may be given several times")
+]
+Continue = Annotated[
+    bool, typer.Option("--continue", help="train on from it, at each --learning-rate")
+]
+LearningRates = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--learning-rate",
+        help="constant; may be given several times; 0.001, 0.01, 0.1 and the recipe's if not given",
+    ),
+]
+
+
+def witness(
+    experiment: ExperimentName,
+    depth: Depths,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    settings: Settings = None,
+    go_on: Continue = False,
+    learning_rate: LearningRates = None,
+    device: Device = None,
+    data_dir: DataFolder = None,
+    results: Results = RESULTS,
+) -> None:
+    """Build a deeper network that computes what a trained one does.
+
+    Appends identity blocks to each stage of a finished run's network and compares the two.
+    """
+    from resnet_bench.progress import Machine
+
+    if learning_rate and not go_on:
+        raise UserError("--learning-rate is that of training on; give --continue too")
+    run = Run(find_experiment(experiment, tuple(settings or ())), seed)
+    rates: Sequence[float] = ()
+    if go_on:
+        usual = sorted({*LEARNING_RATES, run.experiment.recipe.learning_rate})
+        rates = list(dict.fromkeys(learning_rate or usual))
+    for number in depth:
+        make_witness(run, number, Machine(results, device, data_dir), rates)
+
+
+def make_witness(run: Run, depth: int, machine: "Machine", rates: Sequence[float]) -> None:
+    """Build, compare, write and print one witness, then train on from it at `rates`.
+
+    Raises UserError where the run is not finished, or cannot have a witness of `depth` layers.
+    """
+    from tqdm import tqdm
+
+    from resnet_bench.continuation import constant_rate, rates_ended, train_on
+    from resnet_bench.precision import find_device, set_precision
+    from resnet_bench.runner import set_up_process, training_data
+    from resnet_bench.witness import build_witness, deeper_experiment, trained_member
+    from resnet_bench.witness_measures import compare
+
+    deep = deeper_experiment(run.experiment, depth)
+    for rate in rates:
+        constant_rate(deep, rate)  # a rate that is none is an error before any work
+    device = find_device(machine.device)
+    set_up_process(run.experiment, device)
+    source = trained_member(run, machine, device)
+    data = training_data(run.experiment, machine.data_folder, device)
+    folder = witness_folder(run, depth, machine.results)
+    set_precision("ieee", device)
+    built = build_witness(source, deep)
+    record = compare(source, built, data)
+    record["errors"]["trained"] = _errors_of_finished(Run(deep, run.seed), machine)
+    _write(record, rates_ended(folder), folder)
+    _print_comparison(record)
+    if rates:
+        set_up_process(deep, device)
+        with tqdm(total=deep.recipe.iterations, unit="it", leave=False, disable=None) as bar:
+            for _, row in train_on(built, source, rates, folder, data):
+                bar.update(row.iteration - bar.n)
+        _write(record, rates_ended(folder), folder)
+        _print_continuations(record, rates, folder)
+
+
+def witness_folder(run: Run, depth: int, results: Path) -> Path:
+    experiment = run.experiment
+    name = f"{experiment.network_name}-as-{depth}"
+    return results / experiment.suite / "witness" / name / f"seed-{run.seed}"
+
+
+def _errors_of_finished(run: Run, machine: "Machine") -> dict[str, float | None] | None:
+    """The last errors of `run`; None if it has not been trained to its end."""
+    from resnet_bench.progress import finished
+
+    done = finished(run, machine)
+    if done is None or done.status != "finished" or done.last_record is None:
+        return None
+    return {key: getattr(done.last_record, key) for key in ERRORS}
+
+
+def _write(record: dict[str, Any], continued: list[str], folder: Path) -> None:
+    RunDirectory(folder).create()
+    record["continued"] = continued
+    write_atomically(folder / "witness.json", (json.dumps(record, indent=2) + "\n").encode())
+
+
+def _print_comparison(record: dict[str, Any]) -> None:
+    source, deep, images = record["source"], record["deep"], record["images"]
+    typer.echo(f"{record['suite']}, seed {record['seed']}")
+    typer.echo(f"{'':<40}{'train error':>12}{'precise':>12}{'test error':>12}")
+    for label, key in (
+        (f"{source}, trained", "source"),
+        (f"{deep}, {source} and identity blocks", "witness"),
+        (f"{deep}, trained from scratch", "trained"),
+    ):
+        errors = record["errors"][key]
+        cells = ["not trained"] if errors is None else [_percent(errors[name]) for name in ERRORS]
+        typer.echo(f"{label:<40}" + "".join(f"{cell:>12}" for cell in cells))
+    difference = record["max_difference"]
+    equal = "none, bit for bit" if difference == 0 else f"{difference:.2g}"
+    typer.echo(
+        f"largest difference of the first two's outputs on {images['train']:,} training and"
+        f" {images['test']:,} test images: {equal}"
+    )
+
+
+def _print_continuations(record: dict[str, Any], rates: Sequence[float], folder: Path) -> None:
+    from resnet_bench.continuation import rate_folder
+
+    calibration = record["calibration"]
+    start = record["errors"]["witness"]["precise_train_error"]
+    typer.echo(
+        f"trained on from there, calibrated for train mode (loss there"
+        f" {calibration['train_mode_loss']:.3f}, {record['source']}'s"
+        f" {calibration['source_train_mode_loss']:.3f}); precise training error:"
+    )
+    for rate in rates:
+        directory = RunDirectory(rate_folder(folder, rate))
+        errors = [row.precise_train_error for row in directory.rows()]
+        known = [error for error in errors if error is not None]
+        summary = directory.summary()
+        if summary is None or summary.status == "diverged" or not known:
+            at = summary.iteration if summary else 0
+            how = f"diverges at iteration {at}"
+        else:
+            there = "stays" if known[-1] <= start + MARGIN else f"drifts to {_percent(known[-1])}"
+            how = (
+                f"{_percent(start)} -> {_percent(known[-1])} after {summary.iteration} iterations,"
+                f" at most {_percent(max(known))} on the way: {there}"
+            )
+        typer.echo(f"  learning rate {rate:<8}{how}")
+
+
+def _percent(error: float | None) -> str:
+    return "" if error is None else f"{error:.2%}"
