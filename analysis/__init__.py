@@ -1,4 +1,30 @@
 """Figures, tables and verdict from the CSVs that runs leave behind; reads results, never torch.
 
-In a notebook: `from analysis import load; frame = load.runs("results/digits")`.
+In a notebook: `from analysis import load; frame = load.runs("results/digits")`, and, while a run
+is training, `import analysis; analysis.live("results/digits/plain-56/seed-0")`.
 """
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def live(path: str | Path, seconds: float = 2.0, until_ended: bool = True) -> "Figure | None":
+    """Redraw the curves of a run in a notebook, in place, while another process trains it.
+
+    Training loss (running) and test loss, and the errors, by iteration; above them how far the run
+    is, its speed and the training time that is left. `path` is a run's directory, an experiment's
+    with its seeds, or a suite's. It is looked at every `seconds`; a run that has not begun is
+    waited for. Ends when all runs there have ended, or when the cell is interrupted. With
+    `until_ended=False` it draws once, anywhere, and returns the figure.
+
+    Raises UserError outside a notebook, or, drawing once, if there is no record yet.
+    """
+    from analysis import live_view  # here, so that importing the package takes no time
+
+    if not until_ended:
+        return live_view.once(path)
+    live_view.follow(path, seconds)
+    return None

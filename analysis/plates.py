@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,12 +13,17 @@ from analysis import (
     convergence,
     degradation,
     figure6,
+    figure7,
     load,
     named,
     select,
     sensitivity,
+    shattered,
     shortcuts,
+    signals,
+    vanishing,
 )
+from analysis.layers import Layers
 from resnet_bench.experiments import SUITES_FOLDER, Suite, load_suite, suite_names
 
 
@@ -30,7 +36,7 @@ class Plate:
     caption: str
     draw: Callable[..., Figure]  # (data, columns=None)
     applies: Callable[[Any], bool] = select.has_own
-    of: Literal["frame", "wider"] = "frame"  # the part of `Runs` that it is drawn from
+    of: Literal["frame", "wider", "layers"] = "frame"  # the part of `Runs` that it is drawn from
     says: Callable[[Any], list[str]] = lambda data: []  # what it shows, a sentence each
 
 
@@ -91,6 +97,51 @@ PLATES = (
         sensitivity.draw_learning_rates,
         sensitivity.has_learning_rates,
     ),
+    Plate(
+        "signals",
+        "Do signals vanish?",
+        "At initialisation, on one batch, by layer. Above: deviation of the activations that a"
+        " block hands on; below: norm of the loss's gradient at each convolution's response. Lines"
+        " are medians over seeds, bands reach from the lowest to the highest.",
+        signals.draw,
+        signals.applies,
+        of="layers",
+        says=vanishing.sentences,
+    ),
+    Plate(
+        "signals-in-training",
+        "What becomes of the signals",
+        "The deepest networks at several iterations: deviation of each convolution's responses,"
+        " norm of the gradient there, and by what part of its norm the next update would change"
+        " the layer's weights. Lines are medians over seeds, bands reach from the lowest to the"
+        " highest.",
+        signals.draw_in_training,
+        signals.applies_in_training,
+        of="layers",
+    ),
+    Plate(
+        "shattered-gradients",
+        "Shattered gradients",
+        "Balduzzi et al. 2017: the correlation of the gradients at an image and at its neighbour,"
+        " a tenth of the way to another image, at initialisation; 1 for a linear network, 0 where"
+        " the two say nothing about each other.",
+        shattered.draw,
+        shattered.applies,
+        of="layers",
+        says=shattered.sentences,
+    ),
+    Plate(
+        "figure-7",
+        "Responses of the layers",
+        "Figure 7 of the paper redrawn: deviation of the response of each 3x3 layer (after batch"
+        " norm, before ReLU and addition) at the last iteration that was measured; left in the"
+        " layers' order, right sorted. Lines are medians over seeds, bands reach from the lowest"
+        " to the highest. As in the paper without plain networks of 110 layers.",
+        figure7.draw,
+        figure7.applies,
+        of="layers",
+        says=figure7.sentences,
+    ),
 )
 
 
@@ -100,6 +151,10 @@ class Runs:
 
     frame: pd.DataFrame  # the suite's
     wider: pd.DataFrame  # the same, followed by its siblings'
+
+    @cached_property
+    def layers(self) -> Layers:
+        return Layers.of(self.frame)
 
     @classmethod
     def of(cls, results: Path, suite: str) -> "Runs":

@@ -2,18 +2,18 @@
 
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-mpl.use("Agg")  # drawn to files: no window, no display needed
+from matplotlib.typing import LineStyleType
 
 # The report swaps these four for the reader's theme, so no figure uses another grey.
 INK, MUTED, GRID, PAPER = "#1c1c1e", "#6e6e73", "#d9d9de", "#ffffff"
@@ -48,6 +48,7 @@ SHORTCUT_GREYS = {"none": INK, "A": MUTED, "B": "#98989d", "C": "#98989d", "3x3"
 LEFT, RIGHT, TITLE, FOOT = 0.76, 0.16, 0.32, 0.56
 LEGEND_ENTRY, LEGEND_LINE = 1.45, 0.22  # width of an entry, height of a line
 LETTER, NOTE_LINE = 0.075, 0.165  # the same of the notes below
+HEADING_LINE = 0.22
 
 PAPER_TOP = 20.0  # per cent: the upper end of the axes of the paper's figure 6
 
@@ -115,30 +116,46 @@ def percent_axis(panels: list[Axes], top: float | None = None) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
 
 
+def draw_band(
+    axes: Axes, band: pd.DataFrame, colour: str, look: LineStyleType = "-", width: float = 1.5
+) -> None:
+    """A line at the median of each row of `band` (median, min, max), a band around it."""
+    axes.plot(band.index, band["median"], color=colour, linestyle=look, linewidth=width)
+    axes.fill_between(band.index, band["min"], band["max"], color=colour, alpha=0.18, lw=0)
+
+
 def iteration_unit(iterations: int) -> tuple[int, str]:
     """(iterations a unit, axis label): thousands, as in the paper, unless there are too few."""
     return (1000, "iteration (thousands)") if iterations >= 10_000 else (1, "iteration")
 
 
-def frame_panels(figure: Figure, handles: list[Line2D], sentences: list[str]) -> None:
+def frame_panels(
+    figure: Figure, handles: list[Line2D], sentences: list[str], heading: Sequence[str] = ()
+) -> None:
     """A legend above the panels; below them what the figure leaves out, cuts or mixes.
 
-    The figure grows by as much as these take, so that panels are equally large in every figure.
-    Places are set in inches: letting matplotlib find them takes as long as all the rest.
+    Above the legend the lines of `heading`, if any. The figure grows by as much as these take, so
+    that panels are equally large in every figure. Places are set in inches: letting matplotlib
+    find them takes as long as all the rest.
     """
     width, height = figure.get_size_inches()
     columns = min(len(handles), max(2, int(width / LEGEND_ENTRY)))
     letters = int(width / LETTER)
     lines = [line for sentence in sentences for line in textwrap.wrap(sentence, letters)]
-    above = LEGEND_LINE * math.ceil(len(handles) / columns) + 0.12
+    head = HEADING_LINE * len(heading)
+    above = head + LEGEND_LINE * math.ceil(len(handles) / columns) + 0.12
     below = NOTE_LINE * len(lines) + (0.08 if lines else 0)
     total = height + above + below
     figure.set_size_inches(width, total)
     _place_panels(figure, width, height, above, below)
     figure.legend(
-        handles=handles, loc="upper center", bbox_to_anchor=(0.5, 1 - 0.1 / total), ncols=columns,
-        columnspacing=1.4, handlelength=2.4, borderaxespad=0, borderpad=0,
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, 1 - (0.1 + head) / total),
+        ncols=columns, columnspacing=1.4, handlelength=2.4, borderaxespad=0, borderpad=0,
     )  # fmt: skip
+    for number, line in enumerate(heading):
+        y = 1 - (0.08 + HEADING_LINE * number) / total
+        size, colour = (10.5, INK) if number == 0 else (9, MUTED)
+        figure.text(0.12 / width, y, line, va="top", fontsize=size, color=colour)
     if lines:
         y = (below - 0.02) / total
         look: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": 8.5, "color": MUTED}

@@ -233,8 +233,9 @@ def test_a_sweep_that_has_just_begun_can_be_drawn(tmp_path: Path, name: str) -> 
     frame = frame_of(tmp_path, "digits", Options(partial=begun, missing=missing))
     done = frame[frame["network"] == "plain-56"]["iteration"].max()
     plate = next(plate for plate in plates.PLATES if plate.name == name)
-    if plate.applies(frame):
-        figure = plate.draw(frame)
+    data = plates.Runs(frame, frame).data_of(plate)
+    if plate.applies(data):
+        figure = plate.draw(data)
         figure.savefig(tmp_path / "figure.png")
         assert f"Partial: plain-56 seed 0 ({done} of {END} iterations)" in words(figure)
 

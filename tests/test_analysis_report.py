@@ -1,5 +1,6 @@
 """The report: complete, self-contained, the same for the same runs, and sound in a real browser."""
 
+import html
 import re
 import sys
 from html.parser import HTMLParser
@@ -7,9 +8,13 @@ from pathlib import Path
 
 import pytest
 from analysis_browser import BROWSER, Visit, visit
+from analysis_layers import write_layers
 from analysis_results import Options, write_changed, write_suite
 
 from analysis import command, finding, plates, provenance, report
+
+# All but those for other kinds of suites.
+IN_THE_REPORT = [plate for plate in plates.PLATES if plate.name not in ("curves",)]
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +30,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_suite(folder, "digits", odd)
     write_suite(folder, "digits-3x")
     write_changed(folder, "digits/plain-56", "recipe.learning_rate=0.1")
+    write_layers(folder, "digits", networks=("plain-20", "resnet-20-A"))
     return folder
 
 
@@ -59,8 +65,10 @@ def test_it_says_everything(page: Path, runs: plates.Runs) -> None:
     assert finding.sentence(runs.frame).replace("'", "&#x27;") in text
     for title in ("Verdict", "Figures", "Final errors", "Fidelity", "Runs", "To reproduce"):
         assert f"<h2>{title}</h2>" in text
-    for plate in plates.PLATES:
+    for plate in IN_THE_REPORT:
         assert f"<figure id='{plate.name}'>" in text
+    for sentence in runs.sentences():
+        assert html.escape(sentence) in text
     assert "Diverged: plain-44 seed 1" in text
     assert "Missing: resnet-56-B seed 2" in text
     assert "Different commits: feedfacefe (1 run), 0123456789 (35 runs)" in text  # one is missing
@@ -82,7 +90,7 @@ def test_it_loads_nothing_and_no_names_clash(page: Path) -> None:
 
 def test_figures_take_the_colours_of_the_page(page: Path) -> None:
     svgs = re.findall(r"<svg.*?</svg>", page.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(svgs) == 2 * len(plates.PLATES)
+    assert len(svgs) == 2 * len(IN_THE_REPORT)
     for svg in svgs:
         assert "var(--ink)" in svg
         assert not re.search("#(ffffff|1c1c1e|000000)", svg)
@@ -152,7 +160,7 @@ def check(found: Visit) -> None:
     assert found.console == []
     assert found.requests == []
     assert found.measured["page"]["width"] <= found.measured["page"]["window"]
-    assert set(found.measured["figures"]) == {plate.name for plate in plates.PLATES}
+    assert set(found.measured["figures"]) == {plate.name for plate in IN_THE_REPORT}
     for boxes in found.measured["figures"].values():
         assert len(boxes) == 1  # of the wide and the narrow one
         assert boxes[0]["height"] > 150

@@ -1,0 +1,105 @@
+"""Do signals vanish, or explode, on their way through the layers? Words for what was measured.
+
+He et al. 2015, section 4.1, of a plain network of 34 layers with batch norm: "neither forward nor
+backward signals vanish". Yang et al. 2019 (arXiv 1902.08129): batch norm makes the gradients of
+plain networks explode at initialisation, by a factor a layer.
+"""
+
+from typing import Literal
+
+import pandas as pd
+
+from analysis import layers, select
+from analysis.layers import YANG, Layers
+
+# The criterion: two orders of magnitude. Forward, the deviation of any convolution's responses,
+# which batch norm sets to 1 at initialisation; backward, the gradient's norm at any convolution's
+# response, over that at the last one's, from where it comes.
+FACTOR = 100.0
+Fate = Literal["hold", "vanish", "explode", "vanish and explode"]
+
+
+def fate(low: float, high: float) -> Fate:
+    """What becomes of a signal that should be about 1 and lies between `low` and `high`."""
+    if low < 1 / FACTOR:
+        return "vanish and explode" if high > FACTOR else "vanish"
+    return "explode" if high > FACTOR else "hold"
+
+
+def fates(data: Layers) -> pd.DataFrame:
+    """One row a network and measured iteration: medians of `layers.summaries`, and two fates.
+
+    Columns as there without seed, and n (seeds), forward, backward_fate.
+    """
+    keys = ["network", "depth", "shortcut", "iteration"]
+    grouped = layers.summaries(data.table).groupby(keys, sort=False)
+    table = grouped.median().drop(columns="seed").assign(n=grouped.size()).reset_index()
+    for way in ("forward", "backward"):
+        ends = zip(table[f"{way}_low"], table[f"{way}_high"], strict=True)
+        table[f"{way}_fate"] = [fate(low, high) for low, high in ends]
+    return table
+
+
+def sentences(data: Layers) -> list[str]:
+    """The paper's claim for every plain network, and the numbers of the deepest of each kind."""
+    table = fates(data)
+    plain = table[table["shortcut"] == "none"]
+    if plain.empty:
+        return []
+    deepest = table[table["depth"] == plain["depth"].max()]
+    return [_claim(plain)] + [
+        _numbers(deepest[deepest["shortcut"] == shortcut]) for shortcut in select.shortcuts(deepest)
+    ]
+
+
+def _claim(plain: pd.DataFrame) -> str:
+    """For which plain networks signals never vanish, and in which they explode at the start."""
+    columns = ["forward_fate", "backward_fate"]
+
+    def networks_with(word: str, rows: pd.DataFrame) -> list[str]:
+        has = rows[columns].apply(lambda fates: fates.str.contains(word)).any(axis="columns")
+        return list(dict.fromkeys(rows.loc[has, "network"]))
+
+    refuted = networks_with("vanish", plain)
+    confirmed = [name for name in dict.fromkeys(plain["network"]) if name not in refuted]
+    words = [f"confirmed for {_list(confirmed)}"] if confirmed else []
+    words += [f"refuted for {_list(refuted)}"] if refuted else []
+    exploding = networks_with("explode", plain[plain["iteration"] == 0])
+    also = f" At initialisation they explode in {_list(exploding)}." if exploding else ""
+    return (
+        '"Neither forward nor backward signals vanish" (He et al. 2015, section 4.1), taken as'
+        f" by a factor of {FACTOR:g}: {', '.join(words)}.{also}"
+    )
+
+
+def _numbers(rows: pd.DataFrame) -> str:
+    """What becomes of one network's signals at its first and its last measured iteration."""
+    first, last = rows["iteration"].min(), rows["iteration"].max()
+    ends = rows[rows["iteration"].isin([first, last])].sort_values("iteration")
+    n = int(ends["n"].max())
+    seeds = f"medians of {n} seeds" if n > 1 else "one seed"
+    parts = [_at(row) for _, row in ends.iterrows()]
+    return f"{ends['network'].iloc[0]} ({seeds}): {'; '.join(parts)}."
+
+
+def _at(row: pd.Series) -> str:
+    """One network at one iteration."""
+    at_start = row["iteration"] == 0
+    when = "at initialisation" if at_start else f"after {row['iteration']:,} iterations"
+    theory = f"; Yang et al. expect {YANG:.3f}" if at_start and row["shortcut"] == "none" else ""
+    return (
+        f"{when} responses {row['forward_fate']} (deviations {_number(row['forward_low'])} to"
+        f" {_number(row['forward_high'])}), gradients {row['backward_fate']} (the first layer's is"
+        f" {_number(row['backward'])} times the last one's, a factor of {row['growth']:.3f} a"
+        f" layer{theory}), and an update changes a layer's weights by up to"
+        f" {_number(row['update_high'])} times their norm"
+    )
+
+
+def _number(value: float) -> str:
+    """Two digits: "31", "8,800,000", "0.19" or "4.7e-13"."""
+    return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _list(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
