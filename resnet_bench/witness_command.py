@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LEARNING_RATES = (0.001, 0.01, 0.1)  # and the recipe's own
 MARGIN = 0.005  # a rise of half a point is what the verdict calls none
 ERRORS = ("clean_train_error", "precise_train_error", "test_error")
+_HEADING = "".join(f"{title:>13}" for title in ("train error", "precise", "test error"))
 
 Depths = Annotated[
     list[int], typer.Option("--depth", help="of the witness, 6n+2; may be given several times")
@@ -127,16 +128,18 @@ def _write(record: dict[str, Any], continued: list[str], folder: Path) -> None:
 
 def _print_comparison(record: dict[str, Any]) -> None:
     source, deep, images = record["source"], record["deep"], record["images"]
-    typer.echo(f"{record['suite']}, seed {record['seed']}")
-    typer.echo(f"{'':<40}{'train error':>12}{'precise':>12}{'test error':>12}")
-    for label, key in (
-        (f"{source}, trained", "source"),
-        (f"{deep}, {source} and identity blocks", "witness"),
-        (f"{deep}, trained from scratch", "trained"),
-    ):
+    labels = {
+        "source": f"{source}, trained",
+        "witness": f"{deep}, {source} and identity blocks",
+        "trained": f"{deep}, trained from scratch",
+    }
+    width = max(map(len, labels.values()))
+    title = f"{record['suite']}, seed {record['seed']}"
+    typer.echo(f"{title:<{width}}" + _HEADING)
+    for key, label in labels.items():
         errors = record["errors"][key]
         cells = ["not trained"] if errors is None else [_percent(errors[name]) for name in ERRORS]
-        typer.echo(f"{label:<40}" + "".join(f"{cell:>12}" for cell in cells))
+        typer.echo(f"{label:<{width}}" + "".join(f"{cell:>13}" for cell in cells))
     difference = record["max_difference"]
     equal = "none, bit for bit" if difference == 0 else f"{difference:.2g}"
     typer.echo(
