@@ -55,10 +55,10 @@ class LiveRun:
     def state(self) -> str:
         """ "training, iteration 138 of 360, 1,402 images/s, about 0:45 of training left" """
         iteration = self.ended_at or (self.records[-1].iteration if self.records else 0)
-        words = ["quiet" if self.quiet_since else "training"]
+        place = f"iteration {iteration:,} of {self.iterations:,}"
+        words = ["quiet" if self.quiet_since else "training", place]
         if self.ended:
-            words = [self.status]
-        words.append(f"iteration {iteration:,} of {self.iterations:,}")
+            words = [f"{self.status} at {place}"]
         if self.records:
             words.append(f"{self.records[-1].images_per_second:,.0f} images/s")
         if self.quiet_since:

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -46,7 +48,8 @@ SHORTCUT_GREYS = {"none": INK, "A": MUTED, "B": "#98989d", "C": "#98989d", "3x3"
 # Inches around a panel, at the sizes of type below: tick labels and the axis' name to the left,
 # the title above, tick labels and the axis' name below.
 LEFT, RIGHT, TITLE, FOOT = 0.76, 0.16, 0.32, 0.56
-LEGEND_ENTRY, LEGEND_LINE = 1.45, 0.22  # width of an entry, height of a line
+LEGEND_ENTRY, LEGEND_LINE = 1.45, 0.22  # width of a usual entry, height of a line
+LEGEND_LOOK = 0.58  # width of what is beside an entry's label
 LETTER, NOTE_LINE = 0.075, 0.165  # the same of the notes below
 HEADING_LINE = 0.22
 
@@ -57,6 +60,12 @@ def depth_colour(depth: int) -> str:
     """The colour of a depth, in every figure; one not in the list takes its nearest neighbour's."""
     nearest = min(DEPTH_COLOURS, key=lambda known: abs(math.log(known / depth)))
     return DEPTH_COLOURS[nearest]
+
+
+def shades(count: int) -> list[str]:
+    """So many colours in an order that is seen, on white and on dark pages."""
+    colours = mpl.colormaps["plasma"](np.linspace(0.85, 0.25, count))
+    return [to_hex(colour) for colour in colours]
 
 
 @contextmanager
@@ -140,6 +149,8 @@ def frame_panels(
     """
     width, height = figure.get_size_inches()
     columns = min(len(handles), max(2, int(width / LEGEND_ENTRY)))
+    while columns > 1 and _legend_width(handles, columns) > width:
+        columns -= 1
     letters = int(width / LETTER)
     lines = [line for sentence in sentences for line in textwrap.wrap(sentence, letters)]
     head = HEADING_LINE * len(heading)
@@ -160,6 +171,17 @@ def frame_panels(
         y = (below - 0.02) / total
         look: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": 8.5, "color": MUTED}
         figure.supxlabel("\n".join(lines), x=0.12 / width, y=y, linespacing=1.25, **look)
+
+
+def _legend_width(handles: list[Line2D], columns: int) -> float:
+    """Inches that a legend in so many columns takes, each as wide as its longest label."""
+    rows, longer = divmod(len(handles), columns)  # matplotlib's first columns have one more
+    letters, start = 0, 0
+    for column in range(columns):
+        end = start + rows + (column < longer)
+        letters += max(len(str(handle.get_label())) for handle in handles[start:end])
+        start = end
+    return LEGEND_LOOK * columns + LETTER * letters
 
 
 def _place_panels(figure: Figure, width: float, height: float, above: float, below: float) -> None:
