@@ -22,8 +22,11 @@ from analysis import (
     shortcuts,
     signals,
     vanishing,
+    witness,
+    witness_figure,
 )
 from analysis.layers import Layers
+from analysis.witness import Witnesses
 from resnet_bench.experiments import SUITES_FOLDER, Suite, load_suite, suite_names
 
 
@@ -36,7 +39,7 @@ class Plate:
     caption: str
     draw: Callable[..., Figure]  # (data, columns=None)
     applies: Callable[[Any], bool] = select.has_own
-    of: Literal["frame", "wider", "layers"] = "frame"  # the part of `Runs` that it is drawn from
+    of: Literal["frame", "wider", "layers", "witnesses"] = "frame"  # the part of `Runs` drawn
     says: Callable[[Any], list[str]] = lambda data: []  # what it shows, a sentence each
 
 
@@ -98,6 +101,19 @@ PLATES = (
         sensitivity.has_learning_rates,
     ),
     Plate(
+        "witness",
+        "A good solution exists; does SGD stay at it?",
+        "The witness is the shallow network with identity blocks appended: the same function, so"
+        " the same training error, which SGD's deep network does not reach. Training error in"
+        " evaluation mode with precise batch norm; of SGD's own network the running one, and at"
+        " the end a dot a seed for the precise one. The witness is trained on at constant learning"
+        " rates. Lines are medians over seeds, bands reach from the lowest to the highest.",
+        witness_figure.draw,
+        witness_figure.applies,
+        of="witnesses",
+        says=witness.sentences,
+    ),
+    Plate(
         "signals",
         "Do signals vanish?",
         "At initialisation, on one batch, by layer. Above: deviation of the activations that a"
@@ -155,6 +171,10 @@ class Runs:
     @cached_property
     def layers(self) -> Layers:
         return Layers.of(self.frame)
+
+    @cached_property
+    def witnesses(self) -> Witnesses:
+        return Witnesses.of(self.frame)
 
     @classmethod
     def of(cls, results: Path, suite: str) -> "Runs":

@@ -62,8 +62,9 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
 def sentences(data: Layers) -> list[str]:
     """The correlation at the images for every network."""
     means = at_the_images(data).groupby(["network"], sort=False)["value"].mean()
-    numbers = ", ".join(f"{network} {value:.2f}" for network, value in means.items())
+    means = means.round(2) + 0.0  # never -0.00
     return [
-        "Correlation of the gradients at neighbouring images, at initialisation, mean over seeds:"
-        f" {numbers}."
+        "Correlation of the gradients at neighbouring images, at initialisation, mean over seeds: "
+        + ", ".join(f"{network} {value:.2f}" for network, value in means.items())
+        + "."
     ]

@@ -3,7 +3,6 @@
 import math
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -71,8 +70,7 @@ def _shades(iterations: list[int]) -> dict[int, str]:
     """A sequential shade for each of at most `MOST` iterations, the first and the last included."""
     count = min(MOST, len(iterations))
     places = [round(place * (len(iterations) - 1) / max(1, count - 1)) for place in range(count)]
-    shades = sns.color_palette("flare", count + 1).as_hex()  # the last is too dark for dark pages
-    return {iterations[place]: shade for place, shade in zip(places, shades, strict=False)}
+    return dict(zip([iterations[place] for place in places], style.shades(count), strict=True))
 
 
 def _draw(

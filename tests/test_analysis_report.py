@@ -10,6 +10,7 @@ import pytest
 from analysis_browser import BROWSER, Visit, visit
 from analysis_layers import write_layers
 from analysis_results import Options, write_changed, write_suite
+from analysis_witness import write_witness
 
 from analysis import command, finding, plates, provenance, report
 
@@ -31,6 +32,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_suite(folder, "digits-3x")
     write_changed(folder, "digits/plain-56", "recipe.learning_rate=0.1")
     write_layers(folder, "digits", networks=("plain-20", "resnet-20-A"))
+    write_witness(folder / "digits", "plain-20-as-56", 0, 0.02, 0.6, {0.1: (0.3, 0.5)})
     return folder
 
 

@@ -1,0 +1,108 @@
+"""The witness: read, put into words, drawn beside what SGD finds."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from analysis_results import Options, write_suite
+from analysis_witness import write_witness
+from matplotlib.colors import to_hex
+
+from analysis import load, style, witness, witness_figure
+from analysis.witness import CURVE_COLUMNS, POINT_COLUMNS, Witnesses
+from resnet_bench.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smoke suite with witnesses of 14 layers, at two seeds, and one that is compared with
+    nothing."""
+    folder = write_suite(tmp_path_factory.mktemp("results"), "smoke", Options(seeds=(0, 1)))
+    write_witness(folder, "plain-8-as-14", 0, 0.02, 0.6, {0.001: (0.019, 0.01), 0.1: (0.5, 0.9)})
+    write_witness(folder, "plain-8-as-14", 1, 0.04, 0.7, {0.001: (0.02, 0.046), 0.1: (0.5, 0.8)})
+    write_witness(folder, "plain-8-as-20", 0, 0.02)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(suite: Path) -> Witnesses:
+    return Witnesses.of(load.runs(suite))
+
+
+def test_what_is_read(data: Witnesses) -> None:
+    assert list(data.points.columns) == list(POINT_COLUMNS)
+    assert list(data.curves.columns) == list(CURVE_COLUMNS)
+    assert data.points["witness_error"].tolist() == [0.02, 0.04, 0.02]
+    curve = data.curves[(data.curves["learning_rate"] == 0.1) & (data.curves["seed"] == 1)]
+    assert curve["iteration"].tolist() == [0, 10, 20]
+    assert curve["error"].tolist() == [0.04, 0.5, 0.8]
+    assert data.pairs() == [("plain-8", "plain-14")]  # nothing to hold plain-20 against
+
+
+def test_staying_and_drifting_in_words(data: Witnesses) -> None:
+    # Seed 1 rises by 0.6 points at 0.001: more than the half point that counts as none.
+    assert witness.sentences(data) == [
+        "plain-8 and identity blocks make a plain-14 of the same function (outputs equal bit for"
+        " bit on 1,797 images, 2 seeds): its training error is 3.00%, while SGD's plain-14 has"
+        " 65.00%. Trained on from there: at 0.001: 2.80% after 20 iterations (stays with 1 of 2"
+        " seeds); at 0.1: 85.00% after 20 iterations (drifts away)."
+    ]
+
+
+def test_the_figure_shows_source_witness_sgd_and_training_on(data: Witnesses) -> None:
+    figure = witness_figure.draw(data)
+    (axes,) = figure.axes
+    assert axes.get_title() == "plain-14"
+    lines = axes.get_lines()
+    source = next(line for line in lines if line.get_linestyle() == "--")
+    assert np.asarray(source.get_ydata()).tolist() == [3.0, 3.0]
+    star = next(line for line in lines if line.get_marker() == "*")
+    assert (star.get_xdata()[0], star.get_ydata()[0]) == (0, 3.0)  # type: ignore[index]
+    of_sgd = [line for line in lines if to_hex(line.get_color()) == style.depth_colour(14)]
+    runs = data.runs[data.runs["network"] == "plain-14"]
+    np.testing.assert_allclose(
+        np.asarray(of_sgd[0].get_ydata()), 100 * runs.groupby("iteration")["train_error"].median()
+    )
+    assert len(np.asarray(of_sgd[1].get_ydata())) == 2  # a dot a seed
+    on = [line for line in lines if to_hex(line.get_color()) in style.shades(2)]
+    np.testing.assert_allclose(np.asarray(on[1].get_ydata()), [3, 50, 85])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "8 layers, the source, at its end",
+        "14 layers, by SGD (dot: precise)",
+        "the witness",
+        "trained on from it at 0.001",
+        "trained on from it at 0.1",
+    ]
+
+
+def test_a_diverged_and_a_partial_continuation(tmp_path: Path) -> None:
+    folder = write_suite(tmp_path, "smoke")
+    write_witness(folder, "plain-8-as-14", 0, 0.02, None, {1.0: (0.5, 0.9)}, ends="diverged")
+    write_witness(folder, "plain-8-as-14", 1, 0.02, None, {1.0: (0.5,)}, ends="partial")
+    data = Witnesses.of(load.runs(folder))
+    assert witness.sentences(data)[0].endswith(
+        "Trained on from there: at 1: 1 diverged, 1 partial."
+    )
+    lines = witness_figure.draw(data).axes[0].get_lines()
+    crosses = [line.get_xdata()[0] for line in lines if line.get_marker() == "X"]  # type: ignore[index]
+    assert crosses == [20]
+
+
+def test_a_copy_that_is_trained_on_has_a_panel_and_no_sentence(tmp_path: Path) -> None:
+    folder = write_suite(tmp_path, "smoke")
+    write_witness(folder, "plain-8-as-8", 0, 0.02, 0.02, {0.1: (0.5, 0.9)})
+    data = Witnesses.of(load.runs(folder))
+    assert witness.sentences(data) == []
+    assert witness_figure.draw(data).axes[0].get_title() == "plain-8 itself, trained on"
+
+
+def test_without_witnesses_nothing_applies(tmp_path: Path) -> None:
+    assert not witness_figure.applies(Witnesses.of(load.runs(write_suite(tmp_path, "smoke"))))
+
+
+def test_a_damaged_witness_is_the_users_mistake(tmp_path: Path) -> None:
+    folder = write_suite(tmp_path, "smoke")
+    path = write_witness(folder, "plain-8-as-14", 0, 0.02) / "witness.json"
+    path.write_text('{"source": "plain-8"}')
+    with pytest.raises(UserError, match="not a witness's description"):
+        Witnesses.of(load.runs(folder))
