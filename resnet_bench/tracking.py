@@ -67,6 +67,7 @@ class WandbTracker(Tracker):
         self._run: Any = None  # this and the iterations are the courier thread's own
         self._iteration = 0  # up to where W&B has the run's records
         self._layers_iteration = -1  # and its layers
+        self._layers_defined = False
         courier.send(lambda: self._open(arguments, online, folder, earlier, earlier_layers))
 
     def log(self, record: EpochRecord) -> None:
@@ -117,7 +118,8 @@ class WandbTracker(Tracker):
         iteration = rows[0].iteration
         if self._run is None or iteration <= self._layers_iteration:
             return
-        if self._layers_iteration < 0:
+        if not self._layers_defined:
+            self._layers_defined = True
             self._run.define_metric(LAYERS_ITERATION, hidden=True)
             for name in LAYER_METRICS:
                 self._run.define_metric(name, step_metric=LAYERS_ITERATION)

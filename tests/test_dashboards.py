@@ -16,7 +16,7 @@ from resnet_bench.dashboards import dashboard
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import load_suite
 from resnet_bench.tracking import config_of
-from resnet_bench.wandb_metrics import METRICS
+from resnet_bench.wandb_metrics import LAYER_METRICS, LAYERS_ITERATION, METRICS
 
 pytestmark = pytest.mark.usefixtures("wandb_environment")
 
@@ -99,7 +99,10 @@ def test_layers_are_shown_where_they_are_logged(
     directory.mkdir(parents=True)
     (directory / "layers.csv").touch()
     for view in dry_run(tmp_path, capsys).values():
-        assert [section["name"] for section in view["sections"]][2] == "Layers"
+        section = view["sections"][2]
+        assert section["name"] == "Layers"
+        assert {panel["x"] for panel in section["panels"]} == {LAYERS_ITERATION}
+        assert {name for panel in section["panels"] for name in panel["y"]} == {*LAYER_METRICS}
 
 
 def test_workspaces_are_created_and_then_replaced(

@@ -7,17 +7,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from wandb_runs import ending, inspect, of_type, record, rows, run_of, start, summary
+from wandb_runs import ending, inspect, layers, of_type, record, rows, run_of, start, summary
 from wandb_runs import wandb_environment as wandb_environment  # a fixture
 from wandb_stub import KEY
 
 from resnet_bench import wandb_courier
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run, find_experiment
+from resnet_bench.layer_records import LayersFile
 from resnet_bench.records import COLUMNS, RunDirectory
 from resnet_bench.tracking import announce_with, choose_mode, new_run_id
 from resnet_bench.wandb_environment import settings_for
-from resnet_bench.wandb_metrics import METRICS
+from resnet_bench.wandb_metrics import LAYER_METRICS, LAYERS_ITERATION, METRICS
 
 pytestmark = pytest.mark.usefixtures("wandb_environment")
 
@@ -89,6 +90,43 @@ def test_a_stopped_run_goes_on_under_its_id_and_a_diverged_one_says_so(tmp_path:
     assert [ending(attempt) for attempt in attempts] == [(75, None), (1, "diverged")]
 
 
+def test_of_the_layers_a_handful_of_figures_is_logged_once(tmp_path: Path) -> None:
+    run = run_of("plain-8")
+    directory = RunDirectory(run.directory(tmp_path))
+    directory.create()
+    file = LayersFile(directory.layers_csv)
+    first = start(run, tmp_path / "smoke", "an-id")
+    for iteration in (0, 5):
+        file.append(layers(iteration, 8.0, 4.0, 2.0))
+    first.log_layers(layers(0, 8.0, 4.0, 2.0))
+    first.finish(None)  # before it heard of iteration 5
+    second = start(run, tmp_path / "smoke", "an-id", resumed=True)
+    second.log(record(1))
+    second.log_layers(layers(9, 1.0, 3.0, 9.0))
+    second.finish(summary())
+
+    attempts = inspect(tmp_path / "smoke", "an-id")
+    expected = {
+        "layers/iteration": 0,
+        "layers/gradient_growth": 2,
+        "layers/gradient_correlation": 0.25,
+    }
+    for place, layer in (("first", 1), ("middle", 2), ("last", 3)):
+        expected[f"layers/response_deviation/{place}"] = layer + 0.5
+        expected[f"layers/activation_gradient_norm/{place}"] = 2 ** (4 - layer)
+        expected[f"layers/update_ratio/{place}"] = layer / 100
+    assert set(expected) == {*LAYER_METRICS, LAYERS_ITERATION}
+    assert rows(attempts[0]) == [pytest.approx(expected)]
+    late, epoch, last = rows(attempts[1])
+    assert late == pytest.approx(expected | {"layers/iteration": 5})
+    assert epoch["iteration"] == 10
+    assert last["layers/iteration"] == 9
+    assert last["layers/gradient_growth"] == pytest.approx(1 / 3)
+    for attempt in attempts:
+        axes = {each["name"]: each.get("step_metric") for each in of_type(attempt, "metric")}
+        assert {axes[name] for name in LAYER_METRICS} == {LAYERS_ITERATION}
+
+
 def test_runs_alive_at_once_keep_their_rows_apart(tmp_path: Path) -> None:
     runs = [run_of("plain-8", seed) for seed in range(3)]
     ids = [new_run_id(run) for run in runs]
@@ -112,8 +150,7 @@ def test_disabled_imports_no_wandb_and_leaves_no_file(tmp_path: Path) -> None:
         import sys
         from pathlib import Path
         from resnet_bench.experiments import Run, find_experiment
-        from resnet_bench.records import RunDirectory
-from resnet_bench.tracking import new_run_id, start_tracking
+        from resnet_bench.tracking import new_run_id, start_tracking
         run = Run(find_experiment("smoke/plain-8"), 0)
         tracker = start_tracking(run, {}, run_id=new_run_id(run), folder=Path("results"),
                                  mode="disabled", resumed=False)

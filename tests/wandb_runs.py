@@ -13,6 +13,7 @@ from wandb.util import get_core_path
 
 from resnet_bench import tracking
 from resnet_bench.experiments import Run, find_experiment
+from resnet_bench.layer_records import LayerRecord
 from resnet_bench.records import COLUMNS, EpochRecord, RunDirectory, Summary
 from resnet_bench.tracking import Tracker, start_tracking
 from resnet_bench.wandb_attempts import find_attempts
@@ -43,6 +44,25 @@ def run_of(name: str, seed: int = 0) -> Run:
 def record(epoch: int, **values: Any) -> EpochRecord:
     numbers: dict[str, Any] = {name: epoch + index / 100 for index, name in enumerate(COLUMNS)}
     return EpochRecord(**numbers | {"epoch": epoch, "iteration": 10 * epoch} | values)
+
+
+def layers(iteration: int, *norms: float) -> list[LayerRecord]:
+    """An iteration of layers.csv: the input, a convolution for each norm, the linear layer."""
+    kinds = ["input", *["conv3x3"] * len(norms), "linear"]
+    return [
+        LayerRecord(
+            iteration=iteration,
+            layer=layer,
+            name=kind,
+            kind=kind,
+            response_deviation=layer + 0.5,
+            activation_deviation=1.0,
+            activation_gradient_norm=norm,
+            gradient_correlation=0.25 + layer,
+            update_ratio=None if kind == "input" else layer / 100,
+        )
+        for layer, (kind, norm) in enumerate(zip(kinds, [1.0, *norms, 1.0], strict=True))
+    ]
 
 
 def start(run: Run, folder: Path, run_id: str, **changes: Any) -> Tracker:
