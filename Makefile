@@ -60,7 +60,7 @@ report: $(VENV)/.ready  ## write one self-contained HTML page: SUITE=
 reference: $(VENV)/.ready  ## copy a suite's records to results/reference and draw them: SUITE=
 	@mkdir -p results/reference
 	@cd $(RESULTS) && find "$(SUITE)" \( -name run.json -o -name epochs.csv -o -name summary.json \
-	  -o -name witness.json \) | tar -cf - -T - | tar -xf - -C $(CURDIR)/results/reference
+	  -o -name layers.csv -o -name witness.json \) | tar -cf - -T - | tar -xf - -C $(CURDIR)/results/reference
 	@$(ANALYSIS) "$(SUITE)" --results results/reference
 
 dashboard: $(VENV)/.ready-dashboards  ## look at a suite's runs in W&B: SUITE=, DRY_RUN=1
