@@ -46,7 +46,7 @@ def draw(scene: Scene) -> Figure:
                 axes.set(title=title if len(rows) > 1 else "", xlabel=label)
                 axes.set_xlim(0, iterations / unit)
             losses.set(ylabel="loss", ylim=(0, _loss_top(runs)))
-            errors.set(ylabel="error", ylim=(0, 105 * (_highest(runs, ERRORS) or 1)))
+            errors.set(ylabel="error", ylim=(0, 105 * (_highest(runs, ERRORS) or 0.01)))
         style.percent_axis(panels[1::2])
         above = _above_the_axis(list(rows.values()))
         style.frame_panels(figure, _legend(scene.runs, colours), above, scene.in_words())

@@ -65,7 +65,7 @@ class LiveRun:
             moment = datetime.fromtimestamp(self.quiet_since)
             words.append(f"nothing written since {moment:%H:%M on %d %B %Y}")
         elif not self.records:
-            words.append("no record yet")
+            words.append("before its first record")
         elif not self.ended:
             words.append(f"about {duration(self.seconds_left())} of training left")
         return ", ".join(words)
@@ -122,7 +122,8 @@ class Scene:
         if len(lines) > LISTED:
             lines[LISTED - 1 :] = [f"and {len(lines) - LISTED + 1} more"]
         networks = {f"{run.suite}/{run.network}" for run in self.runs}
-        title = networks.pop() if len(networks) == 1 else self.runs[0].suite
+        one = len(networks) == 1 and not self.to_come
+        title = networks.pop() if one else self.runs[0].suite
         return [f"{title}: {told}", *lines]
 
 
@@ -130,7 +131,7 @@ def read(path: Path) -> Scene:
     """The runs at `path`: a run's directory, an experiment's with its seeds, or a suite's.
 
     Of a suite, the experiments that its file declares and that are not there yet are to come, at
-    each seed that is there. Raises UserError for files that are not a run's.
+    each seed that is there, or at 0. Raises UserError for files that are not a run's.
     """
     if (path / "run.json").exists():
         return Scene(_read_all([path]))
@@ -147,7 +148,8 @@ def _to_come(path: Path, runs: tuple[LiveRun, ...]) -> int:
         return 0
     names = {experiment.network_name for experiment in suite.experiments}
     there = {(run.network, run.seed) for run in runs if run.network in names}
-    return len(names) * len({seed for _, seed in there}) - len(there)
+    seeds = {seed for _, seed in there} or {0}
+    return len(names) * len(seeds) - len(there)
 
 
 def _read_all(paths: Iterable[Path]) -> tuple[LiveRun, ...]:

@@ -53,7 +53,7 @@ def test_a_run_says_how_far_it_is_and_how_long_it_will_take() -> None:
     assert run_with(10, 20).latest() == (
         "epoch 1: training loss 0.2, training error 20.0%, test error 20.0%"
     )
-    assert run_with().state() == "training, iteration 0 of 100, no record yet"
+    assert run_with().state() == "training, iteration 0 of 100, before its first record"
     diverged = run_with(10, status="diverged", ended_at=17)
     assert diverged.state() == "diverged at iteration 17 of 100, 1,402 images/s"
     assert Scene((diverged,)).ended
@@ -81,6 +81,8 @@ def test_runs_are_found_by_directory_experiment_and_suite(tmp_path: Path) -> Non
 
 
 def test_a_suite_has_ended_only_when_all_it_declares_has(tmp_path: Path) -> None:
+    write_changed(tmp_path, "digits/plain-20", "recipe.learning_rate=0.1")
+    assert not read(tmp_path / "digits").ended
     folder = write_suite(tmp_path, "digits", Options(missing=frozenset({"resnet-56-B/0"})))
     assert not read(folder).ended
     write_suite(tmp_path, "digits")
@@ -181,7 +183,7 @@ def test_it_is_redrawn_when_there_is_something_new_and_ends_with_the_run(tmp_pat
     assert changes == []
     assert [content for content in shown if isinstance(content, str)] == [
         f"no run in {directory} yet",
-        f"{NAME} seed 0\ntraining, iteration 0 of {END}, no record yet",
+        f"{NAME} seed 0\ntraining, iteration 0 of {END}, before its first record",
     ]
     figures = [content for content in shown if isinstance(content, Figure)]
     lasts = [data_of(figure)[0][0][0][-1] for figure in figures]
