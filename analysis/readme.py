@@ -3,33 +3,44 @@
 import re
 from pathlib import Path
 
-from analysis import finding, load, tables
+from analysis import finding, load, plates, tables
 from resnet_bench.errors import UserError
 from resnet_bench.records import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "results" / "reference"
-BLOCK = re.compile(r"<!-- (finding|table): ([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
+BLOCK = re.compile(r"<!-- (finding|table|says): ([\w-]+)/?([\w-]*) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def filled(text: str, results: Path = REFERENCE) -> str:
     """`text` with every block made anew: `<!-- table: digits -->` up to `<!-- end -->`.
 
-    Raises UserError where a block names a suite without committed results.
+    `<!-- says: digits/witness -->` is filled with what the figure `witness` shows. Raises
+    UserError where a block names a suite without committed results, or no figure of it.
     """
 
     def block(match: re.Match[str]) -> str:
-        what, suite = match[1], match[2]
+        what, suite, figure = match.groups()
         if not (results / suite).is_dir():
             raise UserError(f"README names results of {suite}, but {results.name} has none")
-        frame = load.runs(results / suite)
         if what == "finding":
-            body = finding.sentence(frame)
+            body = finding.sentence(load.runs(results / suite))
+        elif what == "table":
+            body = tables.as_markdown(tables.cells(tables.final_errors(load.runs(results / suite))))
         else:
-            body = tables.as_markdown(tables.cells(tables.final_errors(frame)))
-        return f"<!-- {what}: {suite} -->\n{body.strip()}\n<!-- end -->"
+            body = " ".join(sentences_of(results, suite, figure))
+        name = f"{suite}/{figure}" if figure else suite
+        return f"<!-- {what}: {name} -->\n{body.strip()}\n<!-- end -->"
 
     return BLOCK.sub(block, text)
+
+
+def sentences_of(results: Path, suite: str, figure: str) -> list[str]:
+    runs = plates.Runs.of(results, suite)
+    for plate in plates.PLATES:
+        if plate.name == figure and plate.applies(runs.data_of(plate)):
+            return plate.says(runs.data_of(plate))
+    raise UserError(f"README names the figure {figure!r} of {suite}, which is not there")
 
 
 def main() -> None:

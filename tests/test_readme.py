@@ -24,6 +24,8 @@ def test_a_block_is_really_replaced() -> None:
     assert readme.filled(broken) == TEXT
     with pytest.raises(UserError, match="nowhere"):
         readme.filled("<!-- table: nowhere -->\n<!-- end -->")
+    with pytest.raises(UserError, match="figure 'no-such-figure' of digits"):
+        readme.filled("<!-- says: digits/no-such-figure -->\n<!-- end -->")
 
 
 def test_the_files_it_shows_are_there() -> None:
