@@ -14,6 +14,7 @@ from analysis import (
     degradation,
     figure6,
     figure7,
+    learning_rates,
     load,
     named,
     select,
@@ -21,6 +22,7 @@ from analysis import (
     shattered,
     shortcuts,
     signals,
+    training_errors,
     vanishing,
     witness,
     witness_figure,
@@ -60,6 +62,16 @@ PLATES = (
         degradation.draw,
     ),
     Plate(
+        "training-errors",
+        "Three training errors",
+        "At the last iteration: the running error that the paper plots; in evaluation mode with"
+        " batch norm's running statistics; and with statistics re-estimated on training images,"
+        " the one that the verdict is about. Small dots are seeds, markers their means.",
+        training_errors.draw,
+        training_errors.applies,
+        says=training_errors.sentences,
+    ),
+    Plate(
         "curves",
         "Curves and losses",
         "Left: running training error (dashed) and test error (solid); right: running training"
@@ -96,9 +108,11 @@ PLATES = (
         "learning-rates",
         "Mistuned, or degraded?",
         "The same experiment at several learning rates: final errors, a line through the means"
-        " over seeds.",
-        sensitivity.draw_learning_rates,
-        sensitivity.has_learning_rates,
+        " over seeds. A ring is the rate with the lowest mean error on held-out training images,"
+        " where there are any; a cross on the upper edge is a run that diverged.",
+        learning_rates.draw,
+        learning_rates.applies,
+        says=learning_rates.sentences,
     ),
     Plate(
         "witness",

@@ -12,6 +12,7 @@ from analysis import (
     contrasts,
     deviations,
     finding,
+    learning_rates,
     plates,
     provenance,
     select,
@@ -92,11 +93,24 @@ def _verdict(frame: pd.DataFrame) -> str:
             _table(verdict.primary_cells(primary)),
             _table(verdict.by_seed_cells(primary)),
             *(f"<p>{html.escape(sentence)}</p>" for sentence in verdict.limits(primary)),
+            *_at_best_rates(frame),
             "<h3>Secondary contrasts</h3>",
             "<p>For looking, not for deciding: intervals not adjusted, no verdicts.</p>",
             _table(verdict.secondary_cells(secondary)),
         ]
     )
+
+
+def _at_best_rates(frame: pd.DataFrame) -> list[str]:
+    if not learning_rates.can_choose(frame):
+        return []
+    return [
+        "<h3>With each network at its best learning rate</h3>",
+        "<p>Chosen by the lowest mean error on held-out training images at the last iteration,"
+        " never on the test set; a rate at which a seed diverged is not chosen.</p>",
+        _table(learning_rates.cells(frame)),
+        _table(verdict.primary_cells(learning_rates.primary(frame))),
+    ]
 
 
 def _figures(runs: plates.Runs, figures: list[tuple[plates.Plate, Figure]]) -> list[str]:

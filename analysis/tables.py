@@ -87,7 +87,7 @@ def cells(table: pd.DataFrame) -> list[list[str]]:
             _mean(row["test_mean"], row["test_deviation"]),
         ]
         if with_paper:
-            line += [_percent(row["paper_test"]), _band(row), row["in_band"]]
+            line += [percent(row["paper_test"]), _band(row), row["in_band"]]
         rows.append(line + ([row["remark"]] if len(rows[0]) > len(line) else []))
     return rows
 
@@ -97,8 +97,8 @@ def reference_cells(table: pd.DataFrame) -> list[list[str]]:
     header = ["network", "n", "test %", "paper %", "band %", "in band", "running train %"]
     rows = [[*header, "paper %", "source"]]
     for row in table[table["band_low"].notna()].to_dict("records"):
-        test = [_mean(row["test_mean"], row["test_deviation"]), _percent(row["paper_test"])]
-        train = [_percent(row["running_mean"]), _percent(row["paper_train"])]
+        test = [_mean(row["test_mean"], row["test_deviation"]), percent(row["paper_test"])]
+        train = [percent(row["running_mean"]), percent(row["paper_train"])]
         line = [row["network"], str(row["n"]), *test, _band(row), row["in_band"], *train]
         rows.append([*line, row["paper_source"]])
     return rows
@@ -110,13 +110,14 @@ def _band(row: Mapping[Hashable, Any]) -> str:
     return f"{100 * row['band_low']:.1f}-{100 * row['band_high']:.1f}"
 
 
-def _percent(error: float | None) -> str:
+def percent(error: float | None) -> str:
+    """ "9.80", of 0.098; "" for none"""
     return "" if error is None or pd.isna(error) else f"{100 * error:.2f}"
 
 
 def _mean(mean: float, deviation: float) -> str:
     spread = "" if pd.isna(deviation) else f" ± {100 * deviation:.2f}"
-    return _percent(mean) + spread
+    return percent(mean) + spread
 
 
 def as_text(rows: list[list[str]]) -> str:

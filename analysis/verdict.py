@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import checks, command, contrasts, finding, select, statistics, tables
+from analysis import (
+    checks,
+    command,
+    contrasts,
+    finding,
+    learning_rates,
+    select,
+    statistics,
+    tables,
+)
 from analysis.contrasts import TOLERANCE, Contrast
 
 ALPHA = 0.05
@@ -41,8 +50,21 @@ def as_data(frame: pd.DataFrame) -> dict[str, Any]:
         "holds": holds(primary),
         "primary": [_contrast_data(contrast) for contrast in primary],
         "secondary": [_contrast_data(contrast) for contrast in contrasts.secondary(frame)],
+        "best_learning_rates": _best_rates_data(frame),
         "finding": finding.sentence(frame),
         "notices": checks.notices(frame),
+    }
+
+
+def _best_rates_data(frame: pd.DataFrame) -> dict[str, Any] | None:
+    """The verdict with each network at its best learning rate; None where there is no choice."""
+    if not learning_rates.can_choose(frame):
+        return None
+    found = learning_rates.primary(frame, ALPHA)
+    return {
+        "chosen": learning_rates.best(frame).to_dict("records"),
+        "holds": holds(found),
+        "primary": [_contrast_data(contrast) for contrast in found],
     }
 
 
@@ -137,6 +159,13 @@ def as_text(frame: pd.DataFrame) -> str:
             "Secondary: for looking, not for deciding; intervals not adjusted, no verdicts.\n"
             + tables.as_text(secondary_cells(secondary))
         )
+    if learning_rates.can_choose(frame):
+        parts += [
+            "At each network's best learning rate",
+            tables.as_text(learning_rates.cells(frame)),
+            tables.as_text(primary_cells(learning_rates.primary(frame, ALPHA))),
+            *map(command.wrapped, learning_rates.sentences(frame)),
+        ]
     parts += map(command.wrapped, checks.notices(frame))
     return "\n\n".join([*parts, command.wrapped(finding.sentence(frame))])
 

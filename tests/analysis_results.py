@@ -66,6 +66,7 @@ class Options:
     recipes: dict[str, dict[str, Any]] = field(default_factory=dict)  # values that differ
     precisions: dict[str, str] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)  # a batch stream of its own
+    best_rates: dict[str, float] = field(default_factory=dict)  # of a network; others are worse
     spread: float = 0.02  # of the final errors over seeds, relative
     dirty: bool = False
 
@@ -182,6 +183,8 @@ def _records(experiment: Experiment, seed: int, options: Options) -> list[EpochR
         [seed, experiment.network.depth, ord(experiment.network.name[-1])]
     )
     shift = 1 + options.spread * random.standard_normal()
+    best = options.best_rates.get(experiment.network.name, recipe.learning_rate)
+    shift *= 1 + abs(math.log(recipe.learning_rate / best))
     per_epoch = experiment.train_images / recipe.batch_size
     records: list[EpochRecord] = []
     iteration = 0
@@ -195,7 +198,7 @@ def _records(experiment: Experiment, seed: int, options: Options) -> list[EpochR
         left = math.exp(-6 * progress) * 0.3**drops * (0.9 - train)
         wobble = 1 + 0.03 * random.standard_normal() * 0.5**drops
         last = iteration == recipe.iterations
-        clean = train * shift + left if last or epoch % recipe.clean_every == 0 else None
+        clean = min(train * shift + left, 0.9) if last or epoch % recipe.clean_every == 0 else None
         error = (train * shift + left) * wobble
         rate = learning_rate_at(iteration - 1, recipe)
         records.append(
@@ -210,8 +213,10 @@ def _records(experiment: Experiment, seed: int, options: Options) -> list[EpochR
                 test_loss=3 * (test + left),
                 test_error=min((test * shift + left) * wobble, 0.9),
                 precise_test_error=test * shift + left if clean is not None else None,
-                validation_loss=None,
-                validation_error=None,
+                validation_loss=None if recipe.train_images == "all" else 3 * (test + left),
+                validation_error=None
+                if recipe.train_images == "all"
+                else min(test * shift + left, 0.9),
                 seconds=1.5,
                 images_per_second=1000.0,
             )

@@ -11,7 +11,6 @@ from analysis_results import (
     END,
     PLAIN_SWEEP,
     Options,
-    write_changed,
     write_suite,
 )
 from matplotlib.axes import Axes
@@ -206,21 +205,6 @@ def test_budgets_compare_suites_that_differ_in_nothing_else(tmp_path: Path) -> N
     other = runs.wider.copy()
     other.loc[other["suite"] == "digits-3x", "recipe.momentum"] = 0.5
     assert not sensitivity.has_budgets(other)
-
-
-def test_learning_rates_of_the_networks_that_have_several(tmp_path: Path) -> None:
-    folder = write_suite(tmp_path, "digits")
-    assert not sensitivity.has_learning_rates(load.runs(folder))
-    write_changed(tmp_path, "digits/plain-56", "recipe.learning_rate=0.1")
-    write_changed(tmp_path, "digits/plain-20", "recipe.momentum=0.5")
-    frame = load.runs(folder)
-    kept = sensitivity.at_learning_rates(frame)
-    assert set(zip(kept["network"], kept["recipe.learning_rate"], strict=True)) == {
-        ("plain-56", DIGITS_RECIPE.learning_rate),
-        ("plain-56+learning_rate=0.1", 0.1),
-    }
-    figure = sensitivity.draw_learning_rates(frame)
-    assert len(figure.axes) == 2  # training and test error of plain networks
 
 
 @pytest.mark.parametrize("name", [plate.name for plate in plates.PLATES])

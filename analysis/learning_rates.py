@@ -1,0 +1,162 @@
+"""Fairness in learning rate: the same networks at several, and the finding at each one's best.
+
+The first objection to any such comparison is that the plain network was mistuned. So each network
+gets the rate that is best for it, chosen on held-out training images, never on the test set.
+"""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis import checks, contrasts, finding, select, sensitivity, style, tables
+from analysis.contrasts import Contrast
+
+RATE, CHOICE = "recipe.learning_rate", "validation_error"
+
+
+def applies(frame: pd.DataFrame) -> bool:
+    """Whether there are finished runs of one network at two learning rates."""
+    return len(select.finished(at_rates(frame))[RATE].unique()) > 1
+
+
+def can_choose(frame: pd.DataFrame) -> bool:
+    """Whether there is a choice, and validation errors to make it by."""
+    return applies(frame) and not best(frame).empty
+
+
+def at_rates(frame: pd.DataFrame) -> pd.DataFrame:
+    """The first suite's runs of networks that ran at several learning rates, all else equal."""
+    runs = frame[(frame["problem"] == "") & (frame["suite"] == frame["suite"].iloc[0])]
+    only_rate = runs["changed"].str.fullmatch(r"(learning_rate=[^+]*)?")
+    return sensitivity.varied(runs[only_rate & (runs["variant"] == "")], RATE)
+
+
+def best(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a network: the rate with the lowest mean validation error at the last iteration.
+
+    Columns shortcut, depth, rate, name, n (seeds), rates (how many were complete), and the means
+    validation_error, precise_train_error and test_error. A rate at which any seed diverged, or has
+    not finished yet, is not chosen; of equals the lower one is.
+    """
+    rows = []
+    for _, of_network in at_rates(frame).groupby(["shortcut", "depth"], sort=False):
+        first = of_network.iloc[0]
+        ended = select.finals(of_network)
+        ended = ended.assign(done=ended["status"] == "finished")
+        complete = ended[ended.groupby(RATE)["done"].transform("all")].groupby(RATE)
+        means = complete[[CHOICE, *sensitivity.ERRORS]].mean().assign(n=complete.size())
+        means = means.dropna().reset_index(names="rate").assign(rates=len(means))
+        means = means.assign(**first[["shortcut", "depth"]])
+        means = means.assign(name=first["network"].partition("+")[0])
+        lowest = means.sort_values(CHOICE, kind="stable").head(1)  # of equals the lower rate
+        rows.append(lowest)
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def at_best(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each network at its best rate."""
+    runs = at_rates(frame)
+    chosen = best(frame).set_index(["shortcut", "depth"])["rate"].to_dict()
+    places = zip(runs["shortcut"], runs["depth"], runs[RATE], strict=True)
+    return runs[[chosen.get((shortcut, depth)) == rate for shortcut, depth, rate in places]]
+
+
+def primary(frame: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
+    """The three primary contrasts, with each network at its best rate."""
+    return contrasts.primary_of(at_best(frame), alpha)
+
+
+def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
+    """Errors at the last iteration against the learning rate: mistuned, or degraded?
+
+    `frame` as from `load.runs`, with runs of `network+learning_rate=x`. A line a depth, a dot a
+    seed; a ring is the rate chosen, a cross on the upper edge a run that diverged.
+    """
+    runs = at_rates(frame)
+    kinds = select.shortcuts(runs)
+    chosen = best(frame)
+    errors = sensitivity.ERRORS
+    if not chosen.empty:
+        errors = {CHOICE: "error on held-out images"} | errors
+    with style.theme():
+        rows = [(error, shortcut) for error in errors for shortcut in kinds]
+        figure, panels = style.panels(len(rows), columns or len(kinds), 4.2, 2.9)
+        for axes, (error, shortcut) in zip(panels, rows, strict=True):
+            of_kind = runs[runs["shortcut"] == shortcut]
+            sensitivity.draw_panel(axes, select.finished(of_kind), RATE, error)
+            _draw_chosen(axes, chosen, shortcut, error)
+            axes.set_title(f"{style.NAMES[shortcut]}: {errors[error]}")
+            axes.set(xlabel="initial learning rate", ylabel="error")
+            sensitivity.mark_values(axes, sorted(runs[RATE].unique()))
+        style.percent_axis(panels)
+        for axes, (_, shortcut) in zip(panels, rows, strict=True):
+            _draw_diverged(axes, runs[runs["shortcut"] == shortcut])
+        style.frame_panels(figure, _legend(runs, chosen), checks.notices(frame))
+    return figure
+
+
+def _draw_chosen(axes: Axes, chosen: pd.DataFrame, shortcut: str, error: str) -> None:
+    """A ring around the mean at each network's best rate."""
+    for network in chosen.to_dict("records"):
+        if network["shortcut"] == shortcut:
+            axes.plot(network["rate"], 100 * network[error], "o", **_ring(network["depth"]))
+
+
+def _ring(depth: int) -> dict[str, Any]:
+    colour = style.depth_colour(depth)
+    return {
+        "color": colour,
+        "markerfacecolor": "none",
+        "markersize": 11,
+        "markeredgewidth": 1.6,
+        "clip_on": False,
+    }
+
+
+def _draw_diverged(axes: Axes, runs: pd.DataFrame) -> None:
+    """A cross on the upper edge for each diverged run: its error is not a number."""
+    for run in select.finals(runs[runs["status"] == "diverged"]).to_dict("records"):
+        axes.plot(
+            run[RATE], axes.get_ylim()[1], "X", color=style.depth_colour(run["depth"]),
+            markeredgecolor=style.PAPER, markersize=9, clip_on=False, zorder=6,
+        )  # fmt: skip
+
+
+def _legend(runs: pd.DataFrame, chosen: pd.DataFrame) -> list[Line2D]:
+    handles = sensitivity.depth_lines(runs)
+    depth = select.depths(runs)[-1]
+    if not chosen.empty:
+        ring = Line2D(
+            [], [], marker="o", ls="none", label="best on held-out images", **_ring(depth)
+        )
+        handles.append(ring)
+    if (runs["status"] == "diverged").any():
+        colour = style.depth_colour(depth)
+        handles.append(Line2D([], [], color=colour, marker="X", ls="none", label="diverged"))
+    return handles
+
+
+def sentences(frame: pd.DataFrame) -> list[str]:
+    """The finding at each network's best learning rate; nothing without validation errors."""
+    chosen = best(frame)
+    if chosen.empty:
+        return []
+    rates = ", ".join(f"{row['name']} {row['rate']:g}" for row in chosen.to_dict("records"))
+    return [
+        "With each network at its best learning rate, chosen on held-out training images"
+        f" ({rates}), {finding.of_contrasts(primary(frame))}"
+    ]
+
+
+def cells(frame: pd.DataFrame) -> list[list[str]]:
+    """The chosen rates, for people: errors in per cent, means over seeds."""
+    header = ["network", "best rate", "of rates", "n", "held-out error %", "train error %"]
+    rows = [[*header, "test error %"]]
+    for row in best(frame).to_dict("records"):
+        errors = [row[error] for error in (CHOICE, *sensitivity.ERRORS)]
+        line = [row["name"], f"{row['rate']:g}", str(row["rates"]), str(row["n"])]
+        rows.append(line + [tables.percent(error) for error in errors])
+    return rows
