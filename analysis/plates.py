@@ -24,6 +24,7 @@ from analysis import (
     signals,
     training_errors,
     vanishing,
+    variants,
     witness,
     witness_figure,
 )
@@ -87,6 +88,16 @@ PLATES = (
         " than A. Means with Student's 95% interval.",
         shortcuts.draw,
         shortcuts.applies,
+    ),
+    Plate(
+        "variants",
+        "Variants beside their networks",
+        "Final errors; a panel is what a variant differs in. Open markers are networks, filled ones"
+        " their variants, both means over finished seeds; dots are the variants' seeds; a cross on"
+        " the upper edge is a variant with a run that diverged.",
+        variants.draw,
+        variants.applies,
+        says=variants.sentences,
     ),
     Plate(
         "convergence",

@@ -18,6 +18,7 @@ from analysis import (
     select,
     svg,
     tables,
+    variants,
     verdict,
     verify,
 )
@@ -135,6 +136,8 @@ def _final_errors(frame: pd.DataFrame) -> str:
         " mode with precise batch norm.</p>",
         _table(tables.cells(table)),
     ]
+    if variants.applies(frame):
+        parts += ["<h3>Variants beside their networks</h3>", _table(variants.cells(frame))]
     if table["band_low"].notna().any():
         parts += ["<h3>Beside the paper</h3>", _table(tables.reference_cells(table))]
     return "\n".join(parts)

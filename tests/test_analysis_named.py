@@ -8,6 +8,7 @@ import pytest
 from analysis_results import Options, write_suite
 
 from analysis import checks, contrasts, figure6, finding, load, named, plates, select, tables
+from analysis import variants as pairing
 from resnet_bench.experiments import load_suite
 
 VARIANTS = """# Variants beside networks.
@@ -91,6 +92,46 @@ def test_no_figure_pools_a_variant_with_its_network(variants: pd.DataFrame) -> N
     assert table.loc["resnet-8-A-zero-scale", "train_mean"] == pytest.approx(0.77)
 
 
+def test_a_variant_is_held_against_the_network_it_differs_from_least(
+    variants: pd.DataFrame,
+) -> None:
+    found = pairing.pairs(variants)
+    assert found[["network", "base", "differs"]].to_numpy().tolist() == [
+        ["resnet-8-A-preactivation", "resnet-8-A", "activation: pre"],
+        ["resnet-8-A-zero-scale", "resnet-8-A", "last_scale: zero"],
+    ]
+    assert pairing.pairs(variants[variants["variant"] != ""]).empty  # nothing to hold it against
+
+
+def test_variants_and_networks_are_paired_by_seed(variants: pd.DataFrame) -> None:
+    frame = variants.copy()
+    ends = {"resnet-8-A": (0.1, 0.2), "resnet-8-A-zero-scale": (0.15, 0.35)}
+    for network, errors in ends.items():
+        for seed, error in enumerate(errors):
+            run = (frame["network"] == network) & (frame["seed"] == seed)
+            frame.loc[run, "precise_train_error"] = error
+    frame.loc[(frame["network"] == "resnet-8-A-preactivation"), "status"] = "diverged"
+    table = pairing.differences(frame, "precise_train_error").set_index("network")
+    row = table.loc["resnet-8-A-zero-scale"]
+    assert row["n"] == 2
+    assert row["difference"] == pytest.approx((0.05 + 0.15) / 2)
+    assert table.loc["resnet-8-A-preactivation", "n"] == 0
+    assert pairing.sentences(frame) == [
+        "With last_scale: zero the training error changes, in points and mean over seeds:"
+        " resnet-8-A +10.00 (to 25.00%)."
+    ]
+    assert pairing.cells(frame)[2][:6] == [
+        "resnet-8-A-zero-scale", "last_scale: zero", "2", "25.00", "15.00", "+10.00",
+    ]  # fmt: skip
+    of_norm, of_scale = pairing.draw(frame).axes[:2]
+    assert [axes.get_title() for axes in (of_norm, of_scale)] == [
+        "activation: pre", "last_scale: zero",
+    ]  # fmt: skip
+    link = of_scale.get_lines()[0]
+    np.testing.assert_allclose(np.asarray(link.get_ydata()), [15, 25])
+    assert [line.get_marker() for line in of_norm.get_lines()].count("X") == 1
+
+
 def test_networks_of_different_recipes_need_not_share_batches(variants: pd.DataFrame) -> None:
     assert checks.notices(variants) == []
     odd = variants.copy()
@@ -149,3 +190,4 @@ def test_only_what_fits_is_drawn(alone: pd.DataFrame, variants: pd.DataFrame) ->
     drawn = {plate.name for plate in plates.PLATES if plate.of == "frame" and plate.applies(alone)}
     assert drawn == {"curves"}
     assert not named.applies(variants)
+    assert pairing.applies(variants)

@@ -1,0 +1,178 @@
+"""Variants beside the networks they are variants of: what does the one field that differs do?"""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis import checks, finding, select, sensitivity, style, tables
+from analysis.depth_axis import DepthAxis
+
+LANE, ASIDE = 0.36, 0.07  # between kinds at one depth; of base and variant from their middle
+
+
+def pairs(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a variant: network, `base`, in what it `differs`; depth and shortcut of the base.
+
+    The base is the suite's own network from which it differs in the fewest fields of network and
+    recipe; of equals the first. `differs` reads "activation: pre". `frame` as from `load.runs`.
+    Empty where a suite has no variants, or nothing else.
+    """
+    specifications = select.finals(select.declared(frame)).drop_duplicates("network")
+    fields = select.recipe_columns(frame) + [c for c in frame.columns if c.startswith("network.")]
+    bases = specifications[specifications["variant"] == ""]
+    rows = []
+    for _, variant in specifications[specifications["variant"] != ""].iterrows():
+        differences = [
+            [field for field in fields if variant[field] != base[field]]
+            for _, base in bases.iterrows()
+        ]
+        if not differences:
+            continue
+        fewest = min(range(len(differences)), key=lambda place: len(differences[place]))
+        base = bases.iloc[fewest]
+        words = [f"{field.partition('.')[2]}: {variant[field]}" for field in differences[fewest]]
+        rows.append(
+            {
+                "network": variant["network"],
+                "base": base["network"],
+                "differs": ", ".join(words),
+                "depth": base["depth"],
+                "shortcut": base["shortcut"],
+            }
+        )
+    return pd.DataFrame(rows, columns=["network", "base", "differs", "depth", "shortcut"])
+
+
+def applies(frame: pd.DataFrame) -> bool:
+    """Whether a variant and its network have a finished run each."""
+    done = set(select.finished(select.declared(frame))["network"])
+    found = pairs(frame)
+    return bool((found["network"].isin(done) & found["base"].isin(done)).any())
+
+
+def differences(frame: pd.DataFrame, error: str) -> pd.DataFrame:
+    """`pairs`, with n and the mean final errors of both, and of their difference by seed.
+
+    Columns n, variant_error, base_error, difference (fractions) over the seeds that both finished;
+    NaN where there is none.
+    """
+    ended = select.finished(select.declared(frame)).set_index(["network", "seed"])[error]
+    rows = []
+    for pair in pairs(frame).to_dict("records"):
+        both = pd.DataFrame(
+            {name: ended[ended.index.get_level_values("network") == pair[name]].droplevel(0)
+             for name in ("network", "base")}
+        ).dropna()  # fmt: skip
+        rows.append(
+            pair
+            | {
+                "n": len(both),
+                "variant_error": both["network"].mean(),
+                "base_error": both["base"].mean(),
+                "difference": (both["network"] - both["base"]).mean(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
+    """Final errors of networks (open) and variants (filled) side by side, a panel a difference.
+
+    `frame` as from `load.runs`. Markers are means over seeds, dots the variants' seeds; a cross on
+    the upper edge is a variant's run that diverged.
+    """
+    found = pairs(frame)
+    axis = DepthAxis.of(found)
+    kinds = list(dict.fromkeys(found["differs"]))
+    runs = select.declared(frame)
+    with style.theme():
+        rows = [(error, kind) for error in sensitivity.ERRORS for kind in kinds]
+        figure, panels = style.panels(len(rows), columns or min(len(kinds), 4), 3.2, 3.0)
+        for axes, (error, kind) in zip(panels, rows, strict=True):
+            for pair in found[found["differs"] == kind].to_dict("records"):
+                _draw_pair(axes, axis, select.finished(runs), pair, error)
+            axis.prepare(axes)
+            axes.set(title=kind, ylabel=sensitivity.ERRORS[error])
+        style.percent_axis(panels)
+        for axes, (_, kind) in zip(panels, rows, strict=True):
+            _draw_diverged(axes, axis, runs, found[found["differs"] == kind])
+        style.frame_panels(figure, _legend(axis), checks.notices(frame))
+    return figure
+
+
+def _place(axis: DepthAxis, pair: dict[Any, Any]) -> float:
+    """The x between a network and its variant."""
+    lane = axis.shortcuts.index(pair["shortcut"]) - (len(axis.shortcuts) - 1) / 2
+    return axis.depths.index(pair["depth"]) + LANE * lane
+
+
+def _draw_pair(
+    axes: Axes, axis: DepthAxis, ended: pd.DataFrame, pair: dict[Any, Any], error: str
+) -> None:
+    """A network, its variant, and the line from one to the other."""
+    x = _place(axis, pair)
+    base, variant = (
+        100 * ended.loc[ended["network"] == pair[name], error] for name in ("base", "network")
+    )
+    look: dict[str, Any] = {"color": style.depth_colour(pair["depth"]), "zorder": 4}
+    marker = style.MARKERS[pair["shortcut"]]
+    axes.plot([x - ASIDE, x + ASIDE], [base.mean(), variant.mean()], lw=1, **look)
+    axes.plot(x - ASIDE, base.mean(), marker, markerfacecolor=style.PAPER, markersize=6, **look)
+    axes.plot(x + ASIDE, variant.mean(), marker, markersize=6, **look)
+    axes.plot([x + 1.9 * ASIDE] * len(variant), variant, ".", markersize=4, **look)
+
+
+def _draw_diverged(axes: Axes, axis: DepthAxis, runs: pd.DataFrame, found: pd.DataFrame) -> None:
+    diverged = set(runs.loc[runs["status"] == "diverged", "network"])
+    for pair in found[found["network"].isin(diverged)].to_dict("records"):
+        axes.plot(
+            _place(axis, pair) + ASIDE, axes.get_ylim()[1], "X",
+            color=style.depth_colour(pair["depth"]), markeredgecolor=style.PAPER, markersize=9,
+            clip_on=False, zorder=6,
+        )  # fmt: skip
+
+
+def _legend(axis: DepthAxis) -> list[Line2D]:
+    look: dict[str, Any] = {"color": style.INK, "linestyle": "none"}
+    handles = []
+    for shortcut in axis.shortcuts:
+        marker, name = style.MARKERS[shortcut], style.NAMES[shortcut]
+        handles.append(
+            Line2D([], [], marker=marker, markerfacecolor=style.PAPER, label=name, **look)
+        )
+        handles.append(Line2D([], [], marker=marker, label=f"{name}: variant", **look))
+    return handles
+
+
+def sentences(frame: pd.DataFrame) -> list[str]:
+    """What each difference does to the training error, a sentence each."""
+    table = differences(frame, "precise_train_error").dropna()
+    found = []
+    for differs, of_kind in table.groupby("differs", sort=False):
+        changes = [
+            f"{row['base']} {finding.points(row['difference'])} (to"
+            f" {tables.percent(row['variant_error'])}%)"
+            for row in of_kind.to_dict("records")
+        ]
+        found.append(
+            f"With {differs} the training error changes, in points and mean over seeds:"
+            f" {', '.join(changes)}."
+        )
+    return found
+
+
+def cells(frame: pd.DataFrame) -> list[list[str]]:
+    """Every variant beside its network, for people: errors in per cent, differences in points."""
+    rows = [["variant", "differs in", "n", "train error %", "its network's", "difference"]]
+    rows[0] += ["test error %", "its network's", "difference"]
+    both = [differences(frame, error).to_dict("records") for error in sensitivity.ERRORS]
+    for train, test in zip(*both, strict=True):
+        line = [train["network"], train["differs"], str(train["n"])]
+        for row in (train, test):
+            line += [tables.percent(row["variant_error"]), tables.percent(row["base_error"])]
+            line.append("" if pd.isna(row["difference"]) else finding.points(row["difference"]))
+        rows.append(line)
+    return rows
