@@ -5,7 +5,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from analysis import checks, command, finding, plates, report, tables, verdict
+from analysis import checks, command, finding, report, tables, verdict
+from analysis.plates import Plate
+from analysis.runs import Runs
 from resnet_bench.errors import UserError
 from resnet_bench.records import write_atomically
 
@@ -15,7 +17,7 @@ def main() -> int:
     parser = command.parser("analysis", __doc__)
     parser.add_argument("--every-seed", action="store_true", help="figure 6 with a line a seed")
     arguments = parser.parse_args()
-    runs = plates.Runs.of(arguments.results, arguments.suite)
+    runs = Runs.of(arguments.results, arguments.suite)
     folder = arguments.results / arguments.suite
     figures = runs.draw(arguments.every_seed)
     paths = [
@@ -35,7 +37,7 @@ def main() -> int:
     return 0
 
 
-def save(figures: list[tuple[plates.Plate, Figure]], folder: Path) -> list[Path]:
+def save(figures: list[tuple[Plate, Figure]], folder: Path) -> list[Path]:
     """Write figures to `folder` as PNG; returns the files. UserError if it cannot."""
     paths = []
     try:
@@ -48,7 +50,7 @@ def save(figures: list[tuple[plates.Plate, Figure]], folder: Path) -> list[Path]
     return paths
 
 
-def write_tables(runs: plates.Runs, folder: Path) -> list[Path]:
+def write_tables(runs: Runs, folder: Path) -> list[Path]:
     """Write table 6 as CSV (fractions), Markdown and HTML, and the verdict as JSON."""
     table = tables.final_errors(runs.frame)
     contents = {

@@ -1,12 +1,9 @@
-"""All figures of a suite: which there are, which apply to the runs at hand, and what they say."""
+"""All figures there are: what each is drawn from, when it applies, and what it says."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import (
@@ -15,7 +12,6 @@ from analysis import (
     figure6,
     figure7,
     learning_rates,
-    load,
     named,
     select,
     sensitivity,
@@ -28,9 +24,6 @@ from analysis import (
     witness,
     witness_figure,
 )
-from analysis.layers import Layers
-from analysis.witness import Witnesses
-from resnet_bench.experiments import SUITES_FOLDER, Suite, load_suite, suite_names
 
 
 @dataclass(frozen=True)
@@ -184,74 +177,3 @@ PLATES = (
         says=figure7.sentences,
     ),
 )
-
-
-@dataclass(frozen=True)
-class Runs:
-    """The frames that a suite's figures are drawn from, as from `load.runs`."""
-
-    frame: pd.DataFrame  # the suite's
-    wider: pd.DataFrame  # the same, followed by its siblings'
-
-    @cached_property
-    def layers(self) -> Layers:
-        return Layers.of(self.frame)
-
-    @cached_property
-    def witnesses(self) -> Witnesses:
-        return Witnesses.of(self.frame)
-
-    @classmethod
-    def of(cls, results: Path, suite: str) -> "Runs":
-        """Raises UserError if there is no such suite, or no run of it."""
-        own = results / load_suite(suite).name
-        frame = load.runs(own)
-        siblings = sibling_folders(results, suite)
-        return cls(frame, pd.concat([frame, load.runs(*siblings)]) if siblings else frame)
-
-    def draw(self, every_seed: bool = False) -> list[tuple[Plate, Figure]]:
-        """The figures that apply; `every_seed` is for figure 6."""
-        extra = {figure6.draw: {"every_seed": every_seed}}
-        return [
-            (plate, plate.draw(data, **extra.get(plate.draw, {}))) for plate, data in self._own()
-        ]
-
-    def draw_narrow(self) -> list[Figure]:
-        """The same with their panels below each other, for a phone."""
-        return [plate.draw(data, columns=1) for plate, data in self._own()]
-
-    def sentences(self) -> list[str]:
-        """What the figures that apply say beside the finding."""
-        return [sentence for plate, data in self._own() for sentence in plate.says(data)]
-
-    def data_of(self, plate: Plate) -> Any:
-        """What a figure is drawn from."""
-        return getattr(self, plate.of)
-
-    def _own(self) -> Iterator[tuple[Plate, Any]]:
-        """The figures that apply, each with its data."""
-        for plate in PLATES:
-            data = self.data_of(plate)
-            if plate.applies(data):
-                yield plate, data
-
-
-def sibling_folders(results: Path, name: str, suites: Path = SUITES_FOLDER) -> list[Path]:
-    """The folders with runs of suites that differ from this one in their budget alone."""
-    suite = load_suite(name, suites)
-    return [
-        results / other
-        for other in suite_names(suites)
-        if other != name
-        and any((results / other).glob("*/seed-*/run.json"))
-        and _apart_from_budget(load_suite(other, suites)) == _apart_from_budget(suite)
-    ]
-
-
-def _apart_from_budget(suite: Suite) -> set[str]:
-    """The data sets and recipes of a suite's experiments, without what makes up a budget."""
-    budget = {column.removeprefix("recipe.") for column in sensitivity.OF_THE_BUDGET}
-    return {
-        f"{experiment.dataset.name} {experiment.recipe.model_dump(exclude=budget)}"
-        for experiment in suite.experiments
-    }

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from analysis import finding, load, plates, tables
+from analysis.runs import Runs
 from resnet_bench.errors import UserError
 from resnet_bench.records import write_atomically
 
@@ -36,7 +37,7 @@ def filled(text: str, results: Path = REFERENCE) -> str:
 
 
 def sentences_of(results: Path, suite: str, figure: str) -> list[str]:
-    runs = plates.Runs.of(results, suite)
+    runs = Runs.of(results, suite)
     for plate in plates.PLATES:
         if plate.name == figure and plate.applies(runs.data_of(plate)):
             return plate.says(runs.data_of(plate))

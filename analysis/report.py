@@ -13,7 +13,6 @@ from analysis import (
     deviations,
     finding,
     learning_rates,
-    plates,
     provenance,
     select,
     svg,
@@ -22,6 +21,8 @@ from analysis import (
     verdict,
     verify,
 )
+from analysis.plates import Plate
+from analysis.runs import Runs
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Suite, load_suite
 from resnet_bench.records import write_atomically
@@ -31,7 +32,7 @@ STYLE = Path(__file__).with_name("report.css")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-def build(runs: plates.Runs, figures: list[tuple[plates.Plate, Figure]]) -> str:
+def build(runs: Runs, figures: list[tuple[Plate, Figure]]) -> str:
     """The report of a suite as one self-contained HTML page; equal runs give equal pages.
 
     `figures` as from `runs.draw`: drawn once for PNG and page.
@@ -63,7 +64,7 @@ def build(runs: plates.Runs, figures: list[tuple[plates.Plate, Figure]]) -> str:
     )
 
 
-def write(runs: plates.Runs, figures: list[tuple[plates.Plate, Figure]], folder: Path) -> Path:
+def write(runs: Runs, figures: list[tuple[Plate, Figure]], folder: Path) -> Path:
     """Write report.html to a suite's folder; raises UserError if it cannot."""
     path = folder / "report.html"
     try:
@@ -114,7 +115,7 @@ def _at_best_rates(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _figures(runs: plates.Runs, figures: list[tuple[plates.Plate, Figure]]) -> list[str]:
+def _figures(runs: Runs, figures: list[tuple[Plate, Figure]]) -> list[str]:
     """Every figure twice, side by side for wide pages and stacked for phones; one is shown."""
     parts = []
     for (plate, figure), stacked in zip(figures, runs.draw_narrow(), strict=True):
@@ -204,7 +205,7 @@ def _list(sentences: list[str]) -> str:
 def main() -> int:
     """`python -m analysis.report SUITE` writes results/SUITE/report.html."""
     arguments = command.parser("analysis.report", __doc__).parse_args()
-    runs = plates.Runs.of(arguments.results, arguments.suite)
+    runs = Runs.of(arguments.results, arguments.suite)
     print(write(runs, runs.draw(), arguments.results / arguments.suite))
     return 0
 

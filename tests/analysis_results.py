@@ -171,7 +171,7 @@ def final_errors(experiment: Experiment) -> tuple[float, float]:
     """(train, test) that the synthetic curves of an experiment head for."""
     shortcut, depth = experiment.network.shortcut, experiment.network.depth
     if experiment.dataset.name == "cifar10":
-        return CIFAR10.get((shortcut, depth), CIFAR10[("A", depth)])
+        return CIFAR10.get((shortcut, depth), CIFAR10.get(("A", depth), (0.01, 0.1)))
     return DIGITS.get((shortcut, depth), (0.006, 0.015))
 
 
@@ -186,6 +186,8 @@ def _records(experiment: Experiment, seed: int, options: Options) -> list[EpochR
     best = options.best_rates.get(experiment.network.name, recipe.learning_rate)
     shift *= 1 + abs(math.log(recipe.learning_rate / best))
     per_epoch = experiment.train_images / recipe.batch_size
+    if recipe.last_batch == "short":
+        per_epoch = math.ceil(per_epoch)
     records: list[EpochRecord] = []
     iteration = 0
     while iteration < recipe.iterations:

@@ -7,7 +7,7 @@ import pytest
 from analysis_results import END, Options, write_suite
 
 from analysis import __main__ as draw
-from analysis import command, plates
+from analysis import command, load, plates, verdict, verify
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -39,6 +39,27 @@ def test_figures_tables_report_and_finding(
         f"After {END:,} iterations on digits, going from 20 to 56 layers, plain networks degrade"
     )
     assert "residual networks (option A) do not degrade" in lines[-1]
+
+
+def test_a_suite_of_named_experiments_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing of `tutorials` claims a contrast of depths; its figure has a test of its own."""
+    monkeypatch.setattr(plates, "PLATES", ())
+    odd = Options(diverged={"d2l-resnet18-momentum/0": 0.2})
+    folder = write_suite(tmp_path, "tutorials", odd)
+    assert run(monkeypatch, "tutorials", "--results", str(tmp_path)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:4] == ["d2l-resnet18", "11,178,378", "1", "10"]
+    assert "1 diverged (at 471)" in lines[3]
+    assert lines[-1].startswith("Final test errors, means over finished seeds: on fashion d2l-")
+    frame = load.runs(folder)
+    for text in (verdict.as_text(frame), (folder / "report.html").read_text(encoding="utf-8")):
+        assert "No two depths are compared here" in text
+        assert "degrade" not in text
+    assert {check.what for check in verify.all_checks(frame) if check.state == "off"} == {
+        "all runs finished"
+    }
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from analysis import (
     shortcuts,
     style,
 )
+from analysis.runs import Runs
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import load_suite
 
@@ -194,7 +195,7 @@ def test_iterations_to_a_training_error_by_hand(tmp_path: Path) -> None:
 def test_budgets_compare_suites_that_differ_in_nothing_else(tmp_path: Path) -> None:
     for suite in ("digits", "digits-3x", "smoke", "cifar10-short"):
         write_suite(tmp_path, suite)
-    runs = plates.Runs.of(tmp_path, "digits")
+    runs = Runs.of(tmp_path, "digits")
     kept = sensitivity.at_budgets(runs.wider)
     budgets = [load_suite(suite).recipe.iterations for suite in ("digits", "digits-3x")]
     assert set(kept["recipe.iterations"]) == set(budgets)  # smoke's networks are others
@@ -217,7 +218,7 @@ def test_a_sweep_that_has_just_begun_can_be_drawn(tmp_path: Path, name: str) -> 
     frame = frame_of(tmp_path, "digits", Options(partial=begun, missing=missing))
     done = frame[frame["network"] == "plain-56"]["iteration"].max()
     plate = next(plate for plate in plates.PLATES if plate.name == name)
-    data = plates.Runs(frame, frame).data_of(plate)
+    data = Runs(frame, frame).data_of(plate)
     if plate.applies(data):
         figure = plate.draw(data)
         figure.savefig(tmp_path / "figure.png")

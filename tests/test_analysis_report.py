@@ -13,6 +13,7 @@ from analysis_results import Options, write_changed, write_suite
 from analysis_witness import write_witness
 
 from analysis import command, finding, plates, provenance, report
+from analysis.runs import Runs
 
 # All but those for other kinds of suites.
 IN_THE_REPORT = [plate for plate in plates.PLATES if plate.name not in ("curves", "variants")]
@@ -37,12 +38,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(results: Path) -> plates.Runs:
-    return plates.Runs.of(results, "digits")
+def runs(results: Path) -> Runs:
+    return Runs.of(results, "digits")
 
 
 @pytest.fixture(scope="module")
-def page(results: Path, runs: plates.Runs) -> Path:
+def page(results: Path, runs: Runs) -> Path:
     return report.write(runs, runs.draw(), results / "digits")
 
 
@@ -62,7 +63,7 @@ class Addresses(HTMLParser):
                 self.ids.append(value or "")
 
 
-def test_it_says_everything(page: Path, runs: plates.Runs) -> None:
+def test_it_says_everything(page: Path, runs: Runs) -> None:
     text = page.read_text(encoding="utf-8")
     assert finding.sentence(runs.frame).replace("'", "&#x27;") in text
     for title in ("Verdict", "Figures", "Final errors", "Fidelity", "Runs", "To reproduce"):
@@ -101,11 +102,11 @@ def test_figures_take_the_colours_of_the_page(page: Path) -> None:
 def test_equal_runs_give_equal_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plates, "PLATES", plates.PLATES[:1])
     write_suite(tmp_path, "smoke")
-    once, again = (plates.Runs.of(tmp_path, "smoke") for _ in range(2))
+    once, again = (Runs.of(tmp_path, "smoke") for _ in range(2))
     assert report.build(once, once.draw()) == report.build(again, again.draw())
 
 
-def test_provenance_of_every_run(runs: plates.Runs) -> None:
+def test_provenance_of_every_run(runs: Runs) -> None:
     rows = provenance.cells(runs.frame)
     header = rows[0]
     by_run = {row[0]: dict(zip(header, row, strict=True)) for row in rows[1:]}
