@@ -9,8 +9,9 @@ from resnet_bench.datasets import DATASETS
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Suite, input_shape
 from resnet_bench.records import RunDirectory
+from resnet_bench.schema import validate
 from resnet_bench.sizes import network_size
-from resnet_bench.specification import Network, Recipe, validate
+from resnet_bench.specification import Network, Recipe
 
 RUN_COLUMNS = {
     "suite": "the suite's name: experiments/<suite>.toml",

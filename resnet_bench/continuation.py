@@ -18,7 +18,8 @@ from resnet_bench.precision import executed_precision
 from resnet_bench.provenance import new_attempt
 from resnet_bench.records import EpochRecord, RunDirectory, Summary
 from resnet_bench.run_records import locked
-from resnet_bench.specification import Recipe, validate
+from resnet_bench.schema import validate
+from resnet_bench.specification import Recipe
 from resnet_bench.training import Member, new_member, train
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from resnet_bench.datasets import DATASETS, Dataset, InputShape
 from resnet_bench.errors import UserError, did_you_mean
-from resnet_bench.specification import Network, Recipe, validate
+from resnet_bench.schema import validate
+from resnet_bench.settings import changed_recipe, check_fit, in_a_name, train_images
+from resnet_bench.specification import Network, Recipe
 from resnet_bench.suite_files import NAME, NamedExperiment, SuiteFile
 
 SUITES_FOLDER = Path(__file__).resolve().parent.parent / "experiments"
@@ -34,8 +36,7 @@ class Experiment:
     @property
     def train_images(self) -> int:
         """How many images it trains on; the data set's others are its validation set."""
-        wanted = self.recipe.train_images
-        return self.dataset.train_images if wanted == "all" else wanted
+        return train_images(self.recipe, self.dataset)
 
     @property
     def images(self) -> InputShape:
@@ -131,7 +132,7 @@ def _experiments(suite: str, file: SuiteFile, dataset: Dataset) -> tuple[Experim
     found: dict[str, Experiment] = {}
     for network in file.networks.networks(f"{where}: networks") if file.networks else []:
         found[network.name] = Experiment(suite, network.name, dataset, network, file.recipe)
-        _check_fit(found[network.name], where)
+        check_fit(network, file.recipe, dataset, where)
     for name, table in file.experiments.items():
         if name in found or not re.fullmatch(NAME, name):
             raise UserError(f"{where}: experiments.{name}: not a name, or one that is taken")
@@ -143,7 +144,7 @@ def _experiments(suite: str, file: SuiteFile, dataset: Dataset) -> tuple[Experim
             hint = did_you_mean(key, Recipe.model_fields)
             raise UserError(f"{where}: vary.{key}: no key of a recipe{hint}")
     varied = [
-        (experiment, _changed(experiment, [f"{key}={_in_a_name(value)}"]))
+        (experiment, _changed(experiment, [f"{key}={in_a_name(value)}"]))
         for experiment in found.values()
         for key, values in file.vary.items()
         for value in values
@@ -174,7 +175,7 @@ def _named(
         validate(Network, {**network, **table.network}, f"{where}: network"),
         validate(Recipe, {**recipe.model_dump(), **table.recipe}, f"{where}: recipe"),
     )
-    _check_fit(experiment, where)
+    check_fit(experiment.network, experiment.recipe, experiment.dataset, where)
     return experiment
 
 
@@ -213,49 +214,10 @@ def _changed(experiment: Experiment, changes: list[str]) -> Experiment:
     """`experiment` with each `key=value` of `changes` set in its recipe and added to its name."""
     if not changes:
         return experiment
-    values: dict[str, Any] = {}
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals or key not in Recipe.model_fields:
-            raise UserError(
-                f"cannot set {change!r}; write recipe.key=value"
-                + did_you_mean(key, Recipe.model_fields)
-            )
-        try:
-            values[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[key] = value  # a bare word, such as tf32
     where = f"{experiment.name} with {', '.join(changes)}"
-    recipe = validate(Recipe, {**experiment.recipe.model_dump(), **values}, where)
-    # The name is made of the validated values, in the order of their keys: one name a recipe.
-    suffix = "".join(f"+{key}={_in_a_name(getattr(recipe, key))}" for key in sorted(values))
-    changed = replace(experiment, network_name=experiment.network_name + suffix, recipe=recipe)
-    _check_fit(changed, where)
-    return changed
-
-
-def _in_a_name(value: Any) -> str:
-    """A recipe's value as it stands in a file name, and as TOML reads it back."""
-    if isinstance(value, tuple):
-        return f"[{','.join(map(str, value))}]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _check_fit(experiment: Experiment, where: str) -> None:
-    """Raise UserError where recipe, data set and network do not go together."""
-    recipe, dataset, images = experiment.recipe, experiment.dataset, experiment.train_images
-    if images > dataset.train_images:
-        problem = f"train_images: {images}, but {dataset.name} has {dataset.train_images}"
-    elif recipe.batch_size > images:
-        problem = f"batch_size: {recipe.batch_size} of {images} training images"
-    elif recipe.batch_size * recipe.records_per_epoch > images:
-        most = images // recipe.batch_size
-        problem = f"records_per_epoch: {recipe.records_per_epoch} of {most} whole batches"
-    elif recipe.last_scale == "zero" and not experiment.network.can_begin_as_identity:
-        problem = "last_scale: zero leaves nothing of a block without shortcut or last norm"
-    else:
-        return
-    raise UserError(f"{where}: recipe.{problem}")
+    recipe, suffix = changed_recipe(experiment.recipe, changes, where)
+    check_fit(experiment.network, recipe, experiment.dataset, where)
+    return replace(experiment, network_name=experiment.network_name + suffix, recipe=recipe)
 
 
 def _read(path: Path) -> str:

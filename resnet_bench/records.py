@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 from resnet_bench.errors import UserError
-from resnet_bench.specification import Network, Recipe, with_later_fields
+from resnet_bench.schema import with_later_fields
+from resnet_bench.specification import Network, Recipe
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,14 @@
 """The two things an experiment is made of, as typed, frozen data: a network and a recipe."""
 
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import to_jsonable_python
+from pydantic import Field, model_validator
 
-from resnet_bench.errors import UserError
+from resnet_bench.schema import Specification
 
 Shortcut = Literal["none", "A", "B", "C", "3x3"]
 Precision = Literal["ieee", "tf32", "bf16"]
 Positive = Annotated[int, Field(gt=0)]
-
-
-class Specification(BaseModel):
-    """A frozen, typed part of a suite file; an unknown key or a wrong type is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-S = TypeVar("S", bound=Specification)
-
 
 STAGE_WIDTHS = {"cifar": (16, 32, 64), "imagenet": (64, 128, 256, 512)}  # table 1, section 4.2
 IMAGENET_BLOCKS = {  # depth: blocks of each stage (table 1); from 50 layers on bottlenecks
@@ -196,47 +185,3 @@ class Recipe(Specification):
                 f" batch_size {self.batch_size}"
             )
         return self
-
-
-def validate(schema: type[S], contents: dict[str, Any], where: str) -> S:
-    """`contents` as a `schema`; raises UserError naming `where`, every wrong key and its value."""
-    try:
-        return schema.model_validate(_as_tuples(contents))
-    except ValidationError as error:
-        raise UserError(f"{where}: {one_line(error)}") from error
-
-
-def with_later_fields(schema: type[S], contents: dict[str, Any]) -> dict[str, Any]:
-    """`contents`, as an earlier version wrote it, with the fields that came since.
-
-    A field that is added gets as its default what was done before it was there, so that the
-    results of earlier versions stay what they are.
-    """
-    later = {
-        name: to_jsonable_python(field.get_default())
-        for name, field in schema.model_fields.items()
-        if not field.is_required()
-    }
-    return {**later, **contents}
-
-
-def _as_tuples(value: Any) -> Any:
-    """TOML has lists, frozen models have tuples."""
-    if isinstance(value, dict):
-        return {key: _as_tuples(item) for key, item in value.items()}
-    return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def one_line(error: ValidationError) -> str:
-    parts = []
-    for mistake in error.errors(include_url=False):
-        key = ".".join(
-            str(part) for part in mistake["loc"] if part not in ("constrained-int", "int")
-        )
-        message = mistake["msg"].removeprefix("Value error, ")
-        if mistake["type"] == "extra_forbidden":
-            message = "unknown key"
-        elif mistake["type"] != "value_error":
-            message += f" (got {mistake['input']!r})" if mistake["type"] != "missing" else ""
-        parts.append(f"{key}: {message}" if key else message)
-    return "; ".join(dict.fromkeys(parts))

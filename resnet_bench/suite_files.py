@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from resnet_bench.specification import Network, Recipe, Shortcut, Specification, validate
+from resnet_bench.schema import Specification, validate
+from resnet_bench.specification import Network, Recipe, Shortcut
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # of a suite, or of an experiment that has one of its own
 

@@ -22,7 +22,8 @@ from resnet_bench.experiments import Experiment, Run
 from resnet_bench.networks import Block, CifarNet
 from resnet_bench.progress import Machine, finished
 from resnet_bench.records import RunDirectory
-from resnet_bench.specification import Network, one_line
+from resnet_bench.schema import one_line
+from resnet_bench.specification import Network
 from resnet_bench.training import Member, new_member
 
 

@@ -10,14 +10,15 @@ ROOT = Path(__file__).parent.parent
 # Each module may import those in earlier rows, and none of its own row or later.
 ROWS = (
     ("", "benchmarks", "errors", "datasets", "vision"),
-    ("specification", "options"),
-    ("suite_files",),
+    ("schema", "options"),
+    ("specification",),
+    ("suite_files", "settings"),
     ("experiments",),
     ("sizes", "schedule", "records", "precision", "layouts"),
     ("wandb_environment", "wandb_attempts", "downloads", "batches", "networks", "layer_records"),
     ("sources", "wandb_courier", "initialization", "variants", "imagenet", "layers"),
     ("architectures", "wandb_metrics"),
-    ("tracking",),
+    ("tracking", "shapes"),
     ("data", "progress", "provenance", "workspaces", "sync"),
     ("evaluation", "dashboards"),
     ("training",),
@@ -36,6 +37,7 @@ ROWS = (
 ANALYSIS_MAY_IMPORT = {
     "errors",
     "datasets",
+    "schema",
     "specification",
     "experiments",
     "records",

@@ -94,7 +94,7 @@ def test_the_grid_takes_any_field_of_a_network(tmp_path: Path) -> None:
         ),
         (
             '[experiments.x]\nlike = "plain-8"\nrecipe.records_per_epoch = 30',
-            "records_per_epoch: 30 are more",
+            "records_per_epoch: 30 of 22",
         ),
         ("[vary]\nlearning_rte = [1]", "did you mean learning_rate"),
         ("[vary]\nmomentum = [1.5]", "momentum: .*less than 1"),

@@ -1,0 +1,60 @@
+"""A recipe with settings changed by name, and whether a recipe fits what it is for."""
+
+import tomllib
+from collections.abc import Sequence
+from typing import Any
+
+from resnet_bench.datasets import Dataset
+from resnet_bench.errors import UserError, did_you_mean
+from resnet_bench.schema import validate
+from resnet_bench.specification import Network, Recipe
+
+
+def changed_recipe(recipe: Recipe, changes: Sequence[str], where: str) -> tuple[Recipe, str]:
+    """`recipe` with each `key=value` of `changes` set, and what that adds to a name.
+
+    Raises UserError naming `where` for a key that there is not or a value that it cannot have.
+    """
+    values: dict[str, Any] = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals or key not in Recipe.model_fields:
+            hint = did_you_mean(key, Recipe.model_fields)
+            raise UserError(f"cannot set {change!r}; write recipe.key=value{hint}")
+        try:
+            values[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[key] = value  # a bare word, such as tf32
+    changed = validate(Recipe, {**recipe.model_dump(), **values}, where)
+    # The name is made of the validated values, in the order of their keys: one name a recipe.
+    suffix = "".join(f"+{key}={in_a_name(getattr(changed, key))}" for key in sorted(values))
+    return changed, suffix
+
+
+def in_a_name(value: Any) -> str:
+    """A recipe's value as it stands in a file name, and as TOML reads it back."""
+    if isinstance(value, tuple):
+        return f"[{','.join(map(str, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def train_images(recipe: Recipe, dataset: Dataset) -> int:
+    """How many images of `dataset` are trained on; its others are the validation set."""
+    return dataset.train_images if recipe.train_images == "all" else recipe.train_images
+
+
+def check_fit(network: Network, recipe: Recipe, dataset: Dataset, where: str) -> None:
+    """Raise UserError naming `where` if network, recipe and data set do not go together."""
+    images = train_images(recipe, dataset)
+    if images > dataset.train_images:
+        problem = f"train_images: {images}, but {dataset.name} has {dataset.train_images}"
+    elif recipe.batch_size > images:
+        problem = f"batch_size: {recipe.batch_size} of {images} training images"
+    elif recipe.batch_size * recipe.records_per_epoch > images:
+        most = images // recipe.batch_size
+        problem = f"records_per_epoch: {recipe.records_per_epoch} of {most} whole batches"
+    elif recipe.last_scale == "zero" and not network.can_begin_as_identity:
+        problem = "last_scale: zero leaves nothing of a block without shortcut or last norm"
+    else:
+        return
+    raise UserError(f"{where}: recipe.{problem}")
