@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from analysis import checks, layers, select, style
 from analysis.layers import YANG, Layers
@@ -121,7 +121,7 @@ def _same_log_axis(panels: list[Axes]) -> None:
         axes.set_ylim(low, high)
         axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=9))
         axes.yaxis.set_major_formatter(words)
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _power(value: float) -> str:

@@ -134,7 +134,7 @@ def _sentence(points: pd.DataFrame, curves: pd.DataFrame) -> str:
     trained = points["trained_error"].dropna()
     by_sgd = f", while SGD's {first['deep']} has {_percent(trained)}" if len(trained) else ""
     rates = [_rate(float(str(rate)), of) for rate, of in curves.groupby("learning_rate")]
-    on = "" if not rates else f" Trained on from there: {'; '.join(rates)}."
+    on = "" if not rates else f" Trained on from there, by learning rate: {'; '.join(rates)}."
     return (
         f"{first['source']} and identity blocks make a {first['deep']} of the same function"
         f" (outputs {equal} on {first['images']:,} images, {seeds}): its training error is"
@@ -143,7 +143,7 @@ def _sentence(points: pd.DataFrame, curves: pd.DataFrame) -> str:
 
 
 def _rate(rate: float, curves: pd.DataFrame) -> str:
-    """ "at 0.01: 0.42% after 360 iterations (stays)", within `TOLERANCE` of where it began."""
+    """ "0.01: 0.42% after 360 iterations (stays)", within `TOLERANCE` of where it began."""
     by_seed = curves.groupby("seed", sort=True)
     ended = by_seed.last()
     done = ended[ended["status"] == "finished"]
@@ -157,7 +157,7 @@ def _rate(rate: float, curves: pd.DataFrame) -> str:
     for status in ("diverged", "partial"):
         if (ended["status"] == status).any():
             words.append(f"{(ended['status'] == status).sum()} {status}")
-    return f"at {rate:g}: {', '.join(words)}"
+    return f"{rate:g}: {', '.join(words)}"
 
 
 def _percent(errors: pd.Series) -> str:

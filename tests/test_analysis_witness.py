@@ -44,8 +44,8 @@ def test_staying_and_drifting_in_words(data: Witnesses) -> None:
     assert witness.sentences(data) == [
         "plain-8 and identity blocks make a plain-14 of the same function (outputs equal bit for"
         " bit on 1,797 images, 2 seeds): its training error is 3.00%, while SGD's plain-14 has"
-        " 65.00%. Trained on from there: at 0.001: 2.80% after 20 iterations (stays with 1 of 2"
-        " seeds); at 0.1: 85.00% after 20 iterations (drifts away)."
+        " 65.00%. Trained on from there, by learning rate: 0.001: 2.80% after 20 iterations (stays"
+        " with 1 of 2 seeds); 0.1: 85.00% after 20 iterations (drifts away)."
     ]
 
 
@@ -80,9 +80,7 @@ def test_a_diverged_and_a_partial_continuation(tmp_path: Path) -> None:
     write_witness(folder, "plain-8-as-14", 0, 0.02, None, {1.0: (0.5, 0.9)}, ends="diverged")
     write_witness(folder, "plain-8-as-14", 1, 0.02, None, {1.0: (0.5,)}, ends="partial")
     data = Witnesses.of(load.runs(folder))
-    assert witness.sentences(data)[0].endswith(
-        "Trained on from there: at 1: 1 diverged, 1 partial."
-    )
+    assert witness.sentences(data)[0].endswith("by learning rate: 1: 1 diverged, 1 partial.")
     lines = witness_figure.draw(data).axes[0].get_lines()
     crosses = [line.get_xdata()[0] for line in lines if line.get_marker() == "X"]  # type: ignore[index]
     assert crosses == [20]
