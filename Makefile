@@ -16,7 +16,7 @@ ANALYSIS := $(VENV)/bin/python -m analysis
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run list status witness figures verdict verify report reference dashboard sync data test bench bench-gpu
+.PHONY: help setup sweep run list shapes status witness figures verdict verify report reference dashboard sync data test bench bench-gpu
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ run: $(VENV)/.ready  ## train one experiment: EXP=cifar10/plain-56 SEED=1
 
 list: $(VENV)/.ready  ## list the suites, or one suite's experiments: SUITE=
 	@$(BENCH) list $(SUITE)
+
+shapes: $(VENV)/.ready  ## print the shapes through a network: EXP=, INPUT=1x224x224
+	@$(BENCH) shapes "$(EXP)" $(if $(INPUT),--input $(INPUT))
 
 status: $(VENV)/.ready  ## say how far a suite's runs are: SUITE=
 	@$(BENCH) status "$(SUITE)" --results $(RESULTS)

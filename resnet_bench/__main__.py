@@ -36,6 +36,7 @@ from resnet_bench.options import (
     parse_duration,
 )
 from resnet_bench.records import RunDirectory
+from resnet_bench.shapes import shapes
 from resnet_bench.sizes import network_size
 from resnet_bench.witness_command import witness
 
@@ -138,6 +139,7 @@ def status(suite: SuiteName, results: Results = RESULTS) -> None:
             )
 
 
+app.command()(shapes)
 app.command()(witness)
 
 

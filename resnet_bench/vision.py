@@ -36,7 +36,7 @@ except RuntimeError as error:
     _kept = _declare_missing_operators(error)  # the operators live as long as this object
     import torchvision  # noqa: F401
 
-from torchvision import datasets  # noqa: E402
+from torchvision import datasets, models  # noqa: E402
 from torchvision.transforms import v2  # noqa: E402
 
-__all__ = ["datasets", "v2"]
+__all__ = ["datasets", "models", "v2"]

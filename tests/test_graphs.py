@@ -103,8 +103,9 @@ def assert_equal(members: Sequence[Member], others: Sequence[Member]) -> None:
         assert state["param_groups"] == expected["param_groups"]
         assert state["state"].keys() == expected["state"].keys()
         for slot in expected["state"]:
-            buffers = (s["state"][slot]["momentum_buffer"] for s in (state, expected))
-            assert torch.equal(*buffers)
+            ours, theirs = state["state"][slot], expected["state"][slot]
+            assert ours.keys() == theirs.keys()
+            assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
         for name, total in vars(other.totals).items():
             assert torch.equal(getattr(member.totals, name), total), name
 
@@ -135,6 +136,37 @@ def test_steps_in_lanes_are_eager_steps(lanes: int | None) -> None:
     losses = run_all(group, lambda members: in_lanes(members, lanes))
     assert losses == run_all(reference, None)
     assert_equal(group, reference)
+
+
+def test_adam_in_lanes_is_adam_step_by_step() -> None:
+    """From zeros, which a capture needs, as from nothing; with a short batch in between."""
+    changes = f"{EXACT}+last_batch=short+optimizer=adam+train_images=150"
+    names = (f"smoke/plain-8+{changes}", f"smoke/resnet-8-B+{changes}")
+    group, reference = members_of(*names), members_of(*names)
+    data, lanes = data_of(group[0].run.experiment), in_lanes(group)
+    stream = BatchStream(group[0].recipe, 150, 0)
+    for iteration in range(6):
+        batch = data.batch(stream.draw(iteration))
+        assert len(batch[1]) == (22 if iteration % 3 == 2 else 64)
+        lanes(group, batch)
+        eager_step(reference, batch)
+        for member in (*group, *reference):
+            member.iteration += 1
+    assert_equal(group, reference)
+    assert {float(state["step"]) for state in group[0].optimizer.state.values()} == {6.0}
+
+
+def test_a_warm_up_leaves_no_trace_on_adam() -> None:
+    (member,) = members_of(f"{NAMES[0]}+optimizer=adam")
+    batch = data_of(member.run.experiment).batch(BatchStream(member.recipe, 1437, 0).draw(0))
+    slot = Slot.of(member)
+    slot.rate.set(0.5)
+    make_state(member.optimizer)
+    before = copy.deepcopy(member)
+    with untouched(member):
+        slot.eager(batch)
+        assert digest(member.network) != digest(before.network)
+    assert_equal([member], [before])
 
 
 def test_without_graphs_the_lanes_run_eagerly() -> None:

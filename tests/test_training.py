@@ -294,3 +294,21 @@ def test_the_same_run_on_a_gpu() -> None:
     (reference,) = members_of(name)
     (row,) = run_all([reference])[name]
     assert record.train_loss == pytest.approx(row["train_loss"], rel=1e-3)
+
+
+def test_adam_is_torchs_on_the_same_gradients() -> None:
+    name = "smoke/resnet-8-B+divide_by=3.0+drops=[3]+learning_rate=0.001+optimizer=adam"
+    (member,) = members_of(name + "+weight_decay=0.01")
+    data, stream = data_of(member.run.experiment), BatchStream(member.recipe, 1437, 0)
+    reference = [p.detach().clone().requires_grad_() for p in member.network.parameters()]
+    adam = torch.optim.Adam(reference, 1e-3, (0.9, 0.999), weight_decay=0.01, foreach=False)
+    for iteration in range(6):
+        adam.param_groups[0]["lr"] = 1e-3 if iteration < 3 else 1e-3 / 3
+        eager_step([member], data.batch(stream.draw(iteration)))
+        member.iteration += 1
+        for parameter, ours in zip(reference, member.network.parameters(), strict=True):
+            assert ours.grad is not None
+            parameter.grad = ours.grad.clone()
+        adam.step()
+        for parameter, ours in zip(reference, member.network.parameters(), strict=True):
+            torch.testing.assert_close(ours, parameter, rtol=1e-6, atol=1e-7)
