@@ -121,8 +121,8 @@ PLATES = (
     Plate(
         "witness",
         "A good solution exists; does SGD stay at it?",
-        "The witness is the shallow network with identity blocks appended: the same function, so"
-        " the same training error, which SGD's deep network does not reach. Training error in"
+        "The witness is the shallow network with identity blocks appended: a deep network of the"
+        " same function, so of the same training error, for SGD's to be held against. Errors are in"
         " evaluation mode with precise batch norm; of SGD's own network the running one, and at"
         " the end a dot a seed for the precise one. The witness is trained on at constant learning"
         " rates. Lines are medians over seeds, bands reach from the lowest to the highest.",

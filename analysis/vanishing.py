@@ -47,29 +47,35 @@ def sentences(data: Layers) -> list[str]:
     if plain.empty:
         return []
     deepest = table[table["depth"] == plain["depth"].max()]
-    return [_claim(plain)] + [
+    return [_claim(plain, table[table["shortcut"] != "none"])] + [
         _numbers(deepest[deepest["shortcut"] == shortcut]) for shortcut in select.shortcuts(deepest)
     ]
 
 
-def _claim(plain: pd.DataFrame) -> str:
-    """For which plain networks signals never vanish, and in which they explode at the start."""
-    columns = ["forward_fate", "backward_fate"]
-
-    def networks_with(word: str, rows: pd.DataFrame) -> list[str]:
-        has = rows[columns].apply(lambda fates: fates.str.contains(word)).any(axis="columns")
-        return list(dict.fromkeys(rows.loc[has, "network"]))
-
-    refuted = networks_with("vanish", plain)
+def _claim(plain: pd.DataFrame, residual: pd.DataFrame) -> str:
+    """For which plain networks signals never vanish, and how residual ones differ."""
+    refuted = _networks_with("vanish", plain)
     confirmed = [name for name in dict.fromkeys(plain["network"]) if name not in refuted]
     words = [f"confirmed for {_list(confirmed)}"] if confirmed else []
     words += [f"refuted for {_list(refuted)}"] if refuted else []
-    exploding = networks_with("explode", plain[plain["iteration"] == 0])
-    also = f" At initialisation they explode in {_list(exploding)}." if exploding else ""
-    return (
+    parts = [
         '"Neither forward nor backward signals vanish" (He et al. 2015, section 4.1), taken as'
-        f" by a factor of {FACTOR:g}: {', '.join(words)}.{also}"
-    )
+        f" by a factor of {FACTOR:g}: {', '.join(words)}."
+    ]
+    if exploding := _networks_with("explode", plain[plain["iteration"] == 0]):
+        parts.append(f"At initialisation they explode in {_list(exploding)}.")
+    unsound = _networks_with("vanish|explode", residual)
+    if unsound:
+        parts.append(f"They do not hold throughout in {_list(unsound)} either.")
+    elif len(residual):
+        parts.append(f"They hold throughout in {_list(list(dict.fromkeys(residual['network'])))}.")
+    return " ".join(parts)
+
+
+def _networks_with(words: str, rows: pd.DataFrame) -> list[str]:
+    """The networks with a fate, forward or backward, at any iteration, that has these `words`."""
+    forward, backward = (rows[f"{way}_fate"].str.contains(words) for way in ("forward", "backward"))
+    return list(dict.fromkeys(rows.loc[forward | backward, "network"]))
 
 
 def _numbers(rows: pd.DataFrame) -> str:

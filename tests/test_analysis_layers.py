@@ -110,7 +110,8 @@ def test_the_papers_claim_is_held_against_every_plain_network(data: Layers) -> N
     assert claim == (
         '"Neither forward nor backward signals vanish" (He et al. 2015, section 4.1), taken as by'
         " a factor of 100: confirmed for plain-8, refuted for plain-14. At initialisation they"
-        " explode in plain-14."
+        " explode in plain-14. They hold throughout in resnet-8-A, resnet-14-A, resnet-8-B and"
+        " resnet-14-B."
     )
     assert plain == (
         "plain-14 (medians of 3 seeds): at initialisation responses hold (deviations 1 to 1),"
