@@ -11,6 +11,7 @@ from analysis import (
     command,
     contrasts,
     deviations,
+    fidelity,
     finding,
     learning_rates,
     provenance,
@@ -19,7 +20,6 @@ from analysis import (
     tables,
     variants,
     verdict,
-    verify,
 )
 from analysis.plates import Plate
 from analysis.runs import Runs
@@ -149,7 +149,7 @@ def _fidelity(frame: pd.DataFrame) -> str:
         f"<tr><td>{html.escape(check.what)}</td>"
         f"<td class='{check.state.partition(' ')[0]}'>{check.state}</td>"
         f"<td>{html.escape(check.found)}</td></tr>"
-        for check in verify.all_checks(frame)
+        for check in fidelity.all_checks(frame)
     )
     return "\n".join(
         [

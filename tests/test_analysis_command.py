@@ -7,7 +7,7 @@ import pytest
 from analysis_results import END, Options, write_suite
 
 from analysis import __main__ as draw
-from analysis import command, load, plates, verdict, verify
+from analysis import command, fidelity, load, plates, verdict
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -57,7 +57,7 @@ def test_a_suite_of_named_experiments_alone(
     for text in (verdict.as_text(frame), (folder / "report.html").read_text(encoding="utf-8")):
         assert "No two depths are compared here" in text
         assert "degrade" not in text
-    assert {check.what for check in verify.all_checks(frame) if check.state == "off"} == {
+    assert {check.what for check in fidelity.all_checks(frame) if check.state == "off"} == {
         "all runs finished"
     }
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from analysis_results import END, Options, write_suite
 
-from analysis import command, deviations, load, verify
+from analysis import command, deviations, fidelity, load, verify
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +25,17 @@ def cifar10(results: Path) -> pd.DataFrame:
 
 
 def off(frame: pd.DataFrame) -> dict[str, str]:
-    return {check.what: check.found for check in verify.all_checks(frame) if check.state == "off"}
+    return {check.what: check.found for check in fidelity.all_checks(frame) if check.state == "off"}
 
 
 def test_faithful_runs_pass_every_check(cifar10: pd.DataFrame) -> None:
-    assert {check.state for check in verify.all_checks(cifar10)} == {"ok"}
+    assert {check.state for check in fidelity.all_checks(cifar10)} == {"ok"}
 
 
 def test_what_the_paper_has_not_is_not_compared(results: Path) -> None:
-    states = {check.what: check.state for check in verify.all_checks(load.runs(results / "digits"))}
+    states = {
+        check.what: check.state for check in fidelity.all_checks(load.runs(results / "digits"))
+    }
     assert states["final test errors"] == "not compared"
     assert states["parameters and multiply-adds"] == "not compared"
     assert set(states.values()) == {"ok", "not compared"}
