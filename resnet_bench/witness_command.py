@@ -128,11 +128,10 @@ def _write(record: dict[str, Any], continued: list[str], folder: Path) -> None:
 
 def _print_comparison(record: dict[str, Any]) -> None:
     source, deep, images = record["source"], record["deep"], record["images"]
-    labels = {
-        "source": f"{source}, trained",
-        "witness": f"{deep}, {source} and identity blocks",
-        "trained": f"{deep}, trained from scratch",
-    }
+    labels = {"source": f"{source}, trained", "witness": f"{deep}, a copy of it"}
+    if deep != source:
+        labels["witness"] = f"{deep}, {source} and identity blocks"
+        labels["trained"] = f"{deep}, trained from scratch"
     width = max(map(len, labels.values()))
     title = f"{record['suite']}, seed {record['seed']}"
     typer.echo(f"{title:<{width}}" + _HEADING)

@@ -231,3 +231,13 @@ def test_the_usual_rates_are_three_and_the_recipes_own(
     with pytest.raises(SystemExit):
         command_line.main()
     assert asked == [(14, [0.001, 0.01, 0.02, 0.1]), (20, [0.001, 0.01, 0.02, 0.1])]
+
+
+def test_a_witness_of_its_own_depth_is_a_copy(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_witness(RUN, 8, machine, ())
+    output = capsys.readouterr().out
+    assert f"{SHALLOW}, a copy of it" in output
+    assert "from scratch" not in output
+    assert "bit for bit" in output
