@@ -166,14 +166,17 @@ def export(
     ] = None,
     results: Results = RESULTS,
 ) -> None:
-    """Write a run's weights as a state dict."""
+    """Write a run's weights as a state dict, and print their test accuracy."""
     from resnet_bench.checkpoints import export_weights
 
     run = Run(find_experiment(experiment, tuple(settings or ())), seed)
     directory = RunDirectory(run.directory(results))
     target = output or directory.path / "weights.pt"
-    export_weights(directory.checkpoint, target)
-    typer.echo(str(target))
+    iteration = export_weights(directory.checkpoint, target)
+    typer.echo(f"{target}: the weights after {iteration} iterations")
+    if rows := directory.rows():
+        last = rows[-1]
+        typer.echo(f"test accuracy {1 - last.test_error:.2%}, measured after {last.iteration}")
 
 
 @app.command()

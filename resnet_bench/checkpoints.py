@@ -42,20 +42,25 @@ def load(member: Member, path: Path) -> None:
         raise UserError(f"{path}: damaged, or of another version; delete it to restart") from error
 
 
-def export_weights(checkpoint: Path, output: Path) -> None:
-    """Write the network's state dict of `checkpoint` to `output`; raises UserError if it cannot."""
+def export_weights(checkpoint: Path, output: Path) -> int:
+    """Write the network's state dict of `checkpoint` to `output`; after how many iterations it is.
+
+    Raises UserError if it cannot.
+    """
     if not checkpoint.exists():
         raise UserError(f"{checkpoint} is not there; train the run first")
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
         buffer = io.BytesIO()
         torch.save(state["network"], buffer)
+        iteration = int(state["iteration"])
     except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(f"{checkpoint}: damaged, or of another version") from error
     try:
         write_atomically(output, buffer.getvalue())
     except OSError as error:
         raise UserError(f"cannot write {output}: {error.strerror}") from error
+    return iteration
 
 
 def _load_totals(totals: Totals, values: dict[str, torch.Tensor]) -> None:
