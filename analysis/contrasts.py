@@ -49,13 +49,19 @@ def depth_pair(runs: pd.DataFrame) -> tuple[int, int] | None:
     return (20, 56) if {20, 56} <= set(depths) else (depths[0], depths[-1])
 
 
+def residual_kind(runs: pd.DataFrame) -> str:
+    """The residual networks that plain ones are compared with: option A, or what there is."""
+    kinds = [shortcut for shortcut in select.shortcuts(runs) if shortcut != "none"]
+    return "A" if "A" in kinds or not kinds else kinds[0]
+
+
 def primary(frame: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
     """The primary contrasts of a suite's own networks; `frame` as from `load.runs`."""
     return primary_of(select.own(frame), alpha)
 
 
 def primary_of(runs: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
-    """The three primary contrasts: deep - shallow for plain, for option A, and their difference.
+    """The three primary contrasts: deep - shallow for plain, for residual, and their difference.
 
     `runs`: rows of `load.runs` with one experiment for each depth and shortcut. Intervals are
     paired-t ones at the levels of Holm's procedure over the three. Where a run of a contrast
@@ -66,12 +72,12 @@ def primary_of(runs: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
         return []
     shallow, deep = pair
     errors, fates = _errors(runs, ENDPOINT)
-    span = f"{deep} - {shallow}"
+    span, kind = f"{deep} - {shallow}", residual_kind(runs)
     terms = {
         f"plain: {span}": {("none", deep): 1, ("none", shallow): -1},
-        f"option A: {span}": {("A", deep): 1, ("A", shallow): -1},
-        "plain - option A": {
-            ("none", deep): 1, ("none", shallow): -1, ("A", deep): -1, ("A", shallow): 1,
+        f"option {kind}: {span}": {(kind, deep): 1, (kind, shallow): -1},
+        f"plain - option {kind}": {
+            ("none", deep): 1, ("none", shallow): -1, (kind, deep): -1, (kind, shallow): 1,
         },
     }  # fmt: skip
     found = [_contrast(name, ENDPOINT, True, of, errors, fates) for name, of in terms.items()]
@@ -101,7 +107,8 @@ def secondary(frame: pd.DataFrame) -> list[Contrast]:
         errors, fates = _errors(runs, endpoint)
         for shortcut in select.shortcuts(runs):
             for depth in select.depths(runs):
-                is_primary = endpoint == ENDPOINT and shortcut in ("none", "A") and depth == deep
+                in_primary = shortcut in ("none", residual_kind(runs)) and depth == deep
+                is_primary = endpoint == ENDPOINT and in_primary
                 if depth <= shallow or is_primary:
                     continue
                 kind = "plain" if shortcut == "none" else f"option {shortcut}"

@@ -5,8 +5,6 @@ import pandas as pd
 from analysis import contrasts, named, select
 from analysis.contrasts import Contrast
 
-PLAIN, RESIDUAL = "plain networks", "residual networks (option A)"
-
 
 def sentence(frame: pd.DataFrame) -> str:
     """What the runs of a suite show, in a sentence; `frame` as from `load.runs`."""
@@ -19,20 +17,21 @@ def of_contrasts(found: list[Contrast]) -> str:
     """What the three primary contrasts show: the sentence's end, after its budget."""
     if not found:
         return "nothing can be said: the suite has only one depth."
-    plain, residual, difference = found
-    if not plain.values or not residual.values:
-        lost = sorted({*plain.lost, *residual.lost})
-        return f"nothing can be said yet: {', '.join(lost) or 'a family is not there'}."
-    if plain.interval is None or residual.interval is None:
-        return (
-            f"going from {_span(plain)} changes the training error by {_change(plain)} for"
-            f" {PLAIN} and by {_change(residual)} for {RESIDUAL}: a single pair of runs carries no"
-            " verdict."
-        )
-    return (
-        f"going from {_span(plain)}, {_clause(PLAIN, plain)}, and"
-        f" {_clause(RESIDUAL, residual)}; {_relation(difference)}."
-    )
+    *families, difference = found
+    there = [contrast for contrast in families if contrast.values or contrast.lost]
+    if not all(contrast.values for contrast in there):
+        lost = sorted({reason for contrast in there for reason in contrast.lost})
+        return f"nothing can be said yet: {', '.join(lost)}."
+    if not there:
+        return "nothing can be said: no network is there at both depths."
+    start = f"going from {_span(there[0])}"
+    if any(contrast.interval is None for contrast in there):
+        changes = " and ".join(f"by {_change(one)} for {_family(one)}" for one in there)
+        end = "a single pair of runs carries no verdict"
+        return f"{start} changes the training error {changes}: {end}."
+    clauses = ", and ".join(map(_clause, there))
+    relation = f"; {_relation(difference)}" if len(there) == 2 else ""
+    return f"{start}, {clauses}{relation}."
 
 
 def budget(frame: pd.DataFrame) -> str:
@@ -57,11 +56,18 @@ def _span(contrast: Contrast) -> str:
     return f"{shallow} to {deep} layers"
 
 
+def _family(contrast: Contrast) -> str:
+    """ "residual networks (option A)", of "option A: 56 - 20" """
+    kind = contrast.name.partition(":")[0]
+    return "plain networks" if kind == "plain" else f"residual networks ({kind})"
+
+
 def _change(contrast: Contrast) -> str:
     return f"{points(contrast.values[0])} points"
 
 
-def _clause(family: str, contrast: Contrast) -> str:
+def _clause(contrast: Contrast) -> str:
+    family = _family(contrast)
     words = {
         "degrades": f"{family} degrade",
         "does not degrade": f"{family} do not degrade",

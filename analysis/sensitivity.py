@@ -21,6 +21,7 @@ OF_THE_BUDGET = (
     "recipe.precise_batches",
     "recipe.layers_at",
 )
+BUDGET = "recipe.iterations"
 ERRORS = {"precise_train_error": "training error", "test_error": "test error"}
 
 
@@ -28,14 +29,20 @@ def has_budgets(frame: pd.DataFrame) -> bool:
     """Whether there are finished runs of one experiment at two budgets."""
     if not select.has_own(frame):
         return False
-    return len(select.finished(at_budgets(frame))["recipe.iterations"].unique()) > 1
+    return len(select.finished(at_budgets(frame))[BUDGET].unique()) > 1
 
 
 def at_budgets(frame: pd.DataFrame) -> pd.DataFrame:
-    """Runs like the first suite's but for the budget, of networks with several budgets."""
+    """The first suite's networks and those like them but for the budget, where there are any.
+
+    Where two suites ran a network with one seed and budget, the first one's run is kept.
+    """
     runs = select.own(frame)
     columns = [column for column in select.recipe_columns(runs) if column not in OF_THE_BUDGET]
-    return varied(_like_the_first(runs, columns), "recipe.iterations")
+    runs = _like_the_first(runs, columns)
+    runs = varied(runs[_networks(runs).isin(_networks(runs)[_of_the_first_suite(runs)])], BUDGET)
+    first_suite = runs.groupby(["depth", "shortcut", "seed", BUDGET])["suite"].transform("first")
+    return runs[runs["suite"] == first_suite]
 
 
 def draw_budgets(frame: pd.DataFrame, columns: int | None = None) -> Figure:
@@ -50,10 +57,10 @@ def draw_budgets(frame: pd.DataFrame, columns: int | None = None) -> Figure:
         rows = [(error, shortcut) for error in ERRORS for shortcut in kinds]
         figure, panels = style.panels(len(rows), columns or len(kinds), 3.6, 3.0)
         for axes, (error, shortcut) in zip(panels, rows, strict=True):
-            draw_panel(axes, ended[ended["shortcut"] == shortcut], "recipe.iterations", error)
+            draw_panel(axes, ended[ended["shortcut"] == shortcut], BUDGET, error)
             axes.set_title(f"{style.NAMES[shortcut]}: {ERRORS[error]}")
             axes.set(xlabel="iterations in all", ylabel="error")
-            mark_values(axes, sorted(ended["recipe.iterations"].unique()))
+            mark_values(axes, sorted(ended[BUDGET].unique()))
         style.percent_axis(panels)
         style.frame_panels(figure, depth_lines(ended), checks.notices(frame))
     return figure
@@ -95,6 +102,14 @@ def depth_lines(runs: pd.DataFrame) -> list[Line2D]:
 def varied(runs: pd.DataFrame, setting: str) -> pd.DataFrame:
     """The runs of those networks that have been run at more than one value of `setting`."""
     return runs[runs.groupby(["depth", "shortcut"])[setting].transform("nunique") > 1]
+
+
+def _networks(runs: pd.DataFrame) -> pd.Series:
+    return runs["shortcut"] + " " + runs["depth"].astype(str)
+
+
+def _of_the_first_suite(runs: pd.DataFrame) -> pd.Series:
+    return runs["suite"] == runs["suite"].iloc[0]
 
 
 def _like_the_first(runs: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

@@ -31,7 +31,7 @@ METHOD = (
 
 
 def holds(primary: list[Contrast]) -> bool:
-    """Whether plain degrades, option A does not, and their difference is positive."""
+    """Whether plain degrades, residual does not, and their difference is positive."""
     words = [contrast.word for contrast in primary]
     return words == ["degrades", "does not degrade", "positive"]
 
@@ -177,7 +177,7 @@ def main() -> int:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="exit 1 unless plain degrades, option A does not, and their difference is positive",
+        help="exit 1 unless plain degrades, residual does not, and their difference is positive",
     )
     arguments = parser.parse_args()
     frame = command.runs_of(arguments)

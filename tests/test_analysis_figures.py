@@ -24,6 +24,7 @@ from analysis import (
     figure6,
     load,
     plates,
+    select,
     sensitivity,
     shortcuts,
     style,
@@ -206,6 +207,16 @@ def test_budgets_compare_suites_that_differ_in_nothing_else(tmp_path: Path) -> N
     other = runs.wider.copy()
     other.loc[other["suite"] == "digits-3x", "recipe.momentum"] = 0.5
     assert not sensitivity.has_budgets(other)
+    assert not sensitivity.has_budgets(Runs.of(tmp_path, "smoke").wider)  # others' networks
+
+
+def test_one_run_of_two_suites_counts_once(tmp_path: Path) -> None:
+    """`digits-layers` trains some of the networks of `digits`, with the same recipe."""
+    for suite in ("digits", "digits-layers", "digits-3x"):
+        write_suite(tmp_path, suite)
+    ended = select.finished(sensitivity.at_budgets(Runs.of(tmp_path, "digits-layers").wider))
+    assert set(ended["network"]) == {"plain-20", "plain-56", "resnet-20-A", "resnet-56-A"}
+    assert sorted(ended["suite"]) == ["digits-3x"] * 4 + ["digits-layers"] * 4
 
 
 @pytest.mark.parametrize("name", [plate.name for plate in plates.PLATES])

@@ -112,6 +112,28 @@ def test_a_diverged_run_leaves_its_contrasts_undecided(tmp_path: Path) -> None:
     assert difference.word == "undecided"
 
 
+def test_plain_networks_alone_have_a_finding_of_their_own(results: Path) -> None:
+    """At the level of the first of three, as if the others were tested."""
+    frame = with_errors(load.runs(results / "digits"), ERRORS)
+    plain = frame[frame["shortcut"] == "none"]
+    assert finding.sentence(plain) == (
+        f"After {END:,} iterations on digits, going from 20 to 56 layers, plain networks degrade"
+        " (training error +61.00 points, +56.58 to +65.42, 3 seeds)."
+    )
+    assert finding.sentence(plain[plain["seed"] == 0]).endswith(
+        "going from 20 to 56 layers changes the training error by +60.00 points for plain"
+        " networks: a single pair of runs carries no verdict."
+    )
+
+
+def test_where_there_is_no_option_a_another_is_compared(results: Path) -> None:
+    frame = load.runs(results / "digits")
+    without = frame[frame["shortcut"] != "A"]
+    names = [contrast.name for contrast in contrasts.primary(without)]
+    assert names == ["plain: 56 - 20", "option B: 56 - 20", "plain - option B"]
+    assert "and residual networks (option B) do not degrade" in finding.sentence(without)
+
+
 def test_a_refused_run_is_no_part_of_the_verdict(tmp_path: Path) -> None:
     odd = Options(seeds=(0, 1, 2), recipes={"plain-56/2": {"learning_rate": 0.5}})
     frame = load.runs(write_suite(tmp_path, "digits", odd))
