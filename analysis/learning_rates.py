@@ -37,9 +37,10 @@ def at_rates(frame: pd.DataFrame) -> pd.DataFrame:
 def best(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a network: the rate with the lowest mean validation error at the last iteration.
 
-    Columns shortcut, depth, rate, name, n (seeds), rates (how many were complete), and the means
-    validation_error, precise_train_error and test_error. A rate at which any seed diverged, or has
-    not finished yet, is not chosen; of equals the lower one is.
+    Columns shortcut, depth, rate, name, n (seeds), rates (how many were complete), end ("lowest" or
+    "highest" of all that were tried, else ""), and the means validation_error, precise_train_error
+    and test_error. A rate at which any seed diverged, or has not finished yet, is not chosen; of
+    equals the lower one is.
     """
     rows = []
     for _, of_network in at_rates(frame).groupby(["shortcut", "depth"], sort=False):
@@ -52,7 +53,8 @@ def best(frame: pd.DataFrame) -> pd.DataFrame:
         means = means.assign(**first[["shortcut", "depth"]])
         means = means.assign(name=first["network"].partition("+")[0])
         lowest = means.sort_values(CHOICE, kind="stable").head(1)  # of equals the lower rate
-        rows.append(lowest)
+        ends = {ended[RATE].max(): "highest", ended[RATE].min(): "lowest"}
+        rows.append(lowest.assign(end=lowest["rate"].map(ends).fillna("")))
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
@@ -148,6 +150,10 @@ def sentences(frame: pd.DataFrame) -> list[str]:
     return [
         "With each network at its best learning rate, chosen on held-out training images"
         f" ({rates}), {finding.of_contrasts(primary(frame))}"
+        + "".join(
+            f" {row['name']} may be better still: its best rate is the {row['end']} that was tried."
+            for row in chosen[chosen["end"] != ""].to_dict("records")
+        )
     ]
 
 

@@ -64,9 +64,14 @@ def test_a_rate_that_is_not_complete_is_not_chosen(tmp_path: Path) -> None:
         missing=frozenset({"plain-20+learning_rate=0.1/0"}),
         partial={"resnet-20-A/1": 0.5},
     )
-    chosen = learning_rates.best(load.runs(write_suite(tmp_path, "digits-lr", odd)))
+    frame = load.runs(write_suite(tmp_path, "digits-lr", odd))
+    chosen = learning_rates.best(frame)
     rates = chosen.set_index("name")["rate"].to_dict()
     assert rates["plain-20"] in (BASE, 0.3)
+    assert chosen.set_index("name")["end"].to_dict()["plain-56"] == "lowest"
+    assert learning_rates.sentences(frame)[0].endswith(
+        " plain-56 may be better still: its best rate is the lowest that was tried."
+    )
     assert rates["resnet-20-A"] in (0.01, 0.1)
 
 
