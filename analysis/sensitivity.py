@@ -1,9 +1,6 @@
 """Final error against a setting: panels that budgets and learning rates share; the budgets."""
 
-from typing import Any
-
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -68,18 +65,12 @@ def draw_budgets(frame: pd.DataFrame, columns: int | None = None) -> Figure:
 
 def draw_panel(axes: Axes, ended: pd.DataFrame, setting: str, error: str) -> None:
     """Per cent of `error` against `setting`: a dot a run of `ended`, a line through the means."""
-    table = ended.assign(error=100 * ended[error])
-    palette = {depth: style.depth_colour(depth) for depth in select.depths(ended)}
-    look: dict[str, Any] = {
-        "x": setting,
-        "y": "error",
-        "hue": "depth",
-        "palette": palette,
-        "legend": False,
-    }
-    sns.scatterplot(table, s=20, alpha=0.8, edgecolor="none", ax=axes, **look)
-    means = table.groupby(["depth", setting])["error"].mean().reset_index()
-    sns.lineplot(means, estimator=None, linewidth=1.3, ax=axes, **look)
+    for depth in select.depths(ended):
+        runs = ended[ended["depth"] == depth]
+        means = 100 * runs.groupby(setting)[error].mean()
+        colour = style.depth_colour(depth)
+        axes.plot(runs[setting], 100 * runs[error], "o", color=colour, ms=4, alpha=0.8, mew=0)
+        axes.plot(means.index, means, color=colour, linewidth=1.3)
 
 
 def mark_values(axes: Axes, values: list[float]) -> None:
