@@ -157,8 +157,8 @@ PLATES = (
         "shattered-gradients",
         "Shattered gradients",
         "Balduzzi et al. 2017: the correlation of the gradients at an image and at its neighbour,"
-        " a tenth of the way to another image, at initialisation; 1 for a linear network, 0 where"
-        " the two say nothing about each other.",
+        " a hundredth of the way to another image, at initialisation; 1 for a linear network, 0"
+        " where the two say nothing about each other.",
         shattered.draw,
         shattered.applies,
         of="layers",

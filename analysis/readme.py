@@ -29,7 +29,7 @@ def filled(text: str, results: Path = REFERENCE) -> str:
         elif what == "table":
             body = tables.as_markdown(tables.cells(tables.final_errors(load.runs(results / suite))))
         else:
-            body = " ".join(sentences_of(results, suite, figure))
+            body = "\n\n".join(sentences_of(results, suite, figure))
         name = f"{suite}/{figure}" if figure else suite
         return f"<!-- {what}: {name} -->\n{body.strip()}\n<!-- end -->"
 
