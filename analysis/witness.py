@@ -114,11 +114,13 @@ def _curve(point: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
 
 
 def sentences(data: Witnesses) -> list[str]:
-    """What each pair of networks shows: a sentence each."""
+    """What each pair of networks shows: a sentence each; copies, the control, come last."""
+    pairs = sorted(data.pairs(), key=lambda pair: pair[0] == pair[1])
     return [
-        _sentence(_of(data.points, pair), _of(data.curves, pair))
-        for pair in data.pairs()
-        if pair[0] != pair[1]
+        (_of_copy if pair[0] == pair[1] else _sentence)(
+            _of(data.points, pair), _of(data.curves, pair)
+        )
+        for pair in pairs
     ]
 
 
@@ -133,13 +135,22 @@ def _sentence(points: pd.DataFrame, curves: pd.DataFrame) -> str:
     seeds = f"{n} seeds" if n > 1 else "one seed"
     trained = points["trained_error"].dropna()
     by_sgd = f", while SGD's {first['deep']} has {_percent(trained)}" if len(trained) else ""
-    rates = [_rate(float(str(rate)), of) for rate, of in curves.groupby("learning_rate")]
-    on = "" if not rates else f" Trained on from there, by learning rate: {'; '.join(rates)}."
+    on = f" Trained on from there, by learning rate: {_rates(curves)}." if len(curves) else ""
     return (
         f"{first['source']} and identity blocks make a {first['deep']} of the same function"
         f" (outputs {equal} on {first['images']:,} images, {seeds}): its training error is"
         f" {_percent(points['witness_error'])}{by_sgd}.{on}"
     )
+
+
+def _of_copy(points: pd.DataFrame, curves: pd.DataFrame) -> str:
+    """What training on does without added layers."""
+    name = points["source"].iloc[0]
+    return f"For comparison, {name} itself, trained on in the same way: {_rates(curves)}."
+
+
+def _rates(curves: pd.DataFrame) -> str:
+    return "; ".join(_rate(float(str(rate)), of) for rate, of in curves.groupby("learning_rate"))
 
 
 def _rate(rate: float, curves: pd.DataFrame) -> str:

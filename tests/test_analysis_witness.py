@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from analysis_results import Options, write_suite
 from analysis_witness import write_witness
@@ -49,6 +50,18 @@ def test_staying_and_drifting_in_words(data: Witnesses) -> None:
     ]
 
 
+def test_a_copy_is_what_the_witness_is_compared_with(data: Witnesses) -> None:
+    points = data.points[data.points["deep"] == "plain-14"].assign(deep="plain-8")
+    curves = data.curves.assign(deep="plain-8")
+    copy = Witnesses(data.runs, points, curves)
+    assert witness.sentences(copy) == [
+        "For comparison, plain-8 itself, trained on in the same way: 0.001: 2.80% after 20"
+        " iterations (stays with 1 of 2 seeds); 0.1: 85.00% after 20 iterations (drifts away)."
+    ]
+    both = Witnesses(data.runs, pd.concat([points, data.points]), pd.concat([curves, data.curves]))
+    assert [text.partition(" ")[0] for text in witness.sentences(both)] == ["plain-8", "For"]
+
+
 def test_the_figure_shows_source_witness_sgd_and_training_on(data: Witnesses) -> None:
     figure = witness_figure.draw(data)
     (axes,) = figure.axes
@@ -86,11 +99,14 @@ def test_a_diverged_and_a_partial_continuation(tmp_path: Path) -> None:
     assert crosses == [20]
 
 
-def test_a_copy_that_is_trained_on_has_a_panel_and_no_sentence(tmp_path: Path) -> None:
+def test_a_copy_that_is_trained_on_has_a_panel_and_a_sentence(tmp_path: Path) -> None:
     folder = write_suite(tmp_path, "smoke")
     write_witness(folder, "plain-8-as-8", 0, 0.02, 0.02, {0.1: (0.5, 0.9)})
     data = Witnesses.of(load.runs(folder))
-    assert witness.sentences(data) == []
+    (sentence,) = witness.sentences(data)
+    assert sentence.startswith(
+        "For comparison, plain-8 itself, trained on in the same way: 0.1: 90"
+    )
     assert witness_figure.draw(data).axes[0].get_title() == "plain-8 itself, trained on"
 
 
