@@ -16,7 +16,7 @@ def iterations_to(frame: pd.DataFrame, threshold: float) -> pd.DataFrame:
 
     `frame` as from `load.runs`; columns depth, shortcut, seed, value. Infinite for a run that
     ended, or diverged, without getting there; a partial run that may still get there has no row.
-    As records are, it is counted in whole epochs.
+    It is counted in whole records: epochs, or the parts that the recipe asks for.
     """
     runs = select.own(frame)
     first = select.curves(runs[runs["train_error"] <= threshold]).groupby("directory")["iteration"]

@@ -96,7 +96,7 @@ PLATES = (
         "convergence",
         "How long it takes",
         "Iterations until the running training error is first at or below 50, 20 and 10 per cent,"
-        " counted in whole epochs; lines join medians over seeds.",
+        " counted in whole records; lines join medians over seeds.",
         convergence.draw,
     ),
     Plate(
