@@ -59,7 +59,7 @@ def list_experiments(
     """List the suites, or the experiments of one."""
     if suite is None:
         for name in suite_names():
-            typer.echo(f"{name:<16}{load_suite(name).question}")
+            typer.echo(f"{name:<18}{load_suite(name).question}")
         return
     loaded = load_suite(suite)
     typer.echo(loaded.description + "\n")
