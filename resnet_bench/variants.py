@@ -68,10 +68,9 @@ class PreactivationBlock(Block):
 class PreactivationNet(CifarNet):
     """A `CifarNet` of pre-activation blocks, with norm and ReLU after the last one.
 
-    "For the first Residual Unit we adopt the first activation right after conv1 and before
-    splitting into two paths; for the last one, an extra activation right after its addition"
-    (the same paper, section 4.1 and appendix): so it has exactly the parameters of its
-    post-activation twin.
+    The same paper's appendix: the first activation comes right after the first convolution, before
+    the two paths split; an extra one follows the last addition. So the network has exactly the
+    parameters of its post-activation twin.
     """
 
     def __init__(self, network: Network, images: InputShape) -> None:
