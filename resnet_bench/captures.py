@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from resnet_bench.errors import UserError
 from resnet_bench.training import Batch, Member, eager_step
 
 WARM_UP_STEPS = 3  # before a capture: libraries choose their kernels and make their workspaces
@@ -90,6 +91,8 @@ def capture_graph(slot: Slot, batch: Batch, stream: Stream) -> torch.cuda.CUDAGr
 
     Captured on the lane's stream: a graph holds the address of its stream's cuBLAS workspace,
     which only graphs that never run at the same time may share.
+
+    Raises UserError, which names the way out, if the step cannot be captured.
     """
     current = torch.cuda.current_stream(stream.device)
     stream.wait_stream(current)
@@ -100,8 +103,16 @@ def capture_graph(slot: Slot, batch: Batch, stream: Stream) -> torch.cuda.CUDAGr
     slot.member.optimizer.zero_grad()  # the capture makes gradients in the graph's own pool
     graph = torch.cuda.CUDAGraph()
     parts = forward_passes(slot.member)
-    with torch.cuda.graph(graph, stream=stream), counted_together(slot.member.network, parts):
-        slot.eager(batch)
+    try:
+        with torch.cuda.graph(graph, stream=stream), counted_together(slot.member.network, parts):
+            slot.eager(batch)
+    except RuntimeError as error:
+        # Not to be gone on with: a failed capture leaves torch's stream and allocator in it.
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"{slot.member.run.name}: its step cannot be captured as a CUDA graph ({reason}); "
+            "--no-graphs trains without, to the same bits"
+        ) from error
     current.wait_stream(stream)
     return graph
 

@@ -1,0 +1,125 @@
+"""Which runs share a group, and how a run says that its steps are executed."""
+
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from lanes import NAMES, members_of
+
+from resnet_bench import __main__ as command_line
+from resnet_bench import runner
+from resnet_bench.captures import (
+    Slot,
+)
+from resnet_bench.errors import UserError
+from resnet_bench.experiments import Experiment, Run, find_experiment, load_suite
+from resnet_bench.graphs import LaneStep
+from resnet_bench.progress import Machine
+from resnet_bench.records import RunDirectory
+from resnet_bench.runner import run_group
+from resnet_bench.sweep import group_runs
+from resnet_bench.workers import CUDA_SETTINGS, environment_of_workers
+
+
+def test_graphs_and_lanes_are_refused_on_a_cpu(machine: Machine, small: list[Experiment]) -> None:
+    for change in ({"graphs": True}, {"lanes": 2}):
+        with pytest.raises(UserError, match="need a CUDA device"):
+            run_group([Run(small[0], 0)], replace(machine, **change))
+    assert not machine.results.exists()
+
+
+def test_an_attempt_says_how_its_steps_were_executed(
+    machine: Machine, small: list[Experiment]
+) -> None:
+    run = Run(small[0], 0)
+    run_group([run], replace(machine, graphs=False))
+    description = RunDirectory(run.directory(machine.results)).description()
+    assert description is not None
+    (attempt,) = description["attempts"]
+    assert (attempt["deterministic"], attempt["graphs"], attempt["lanes"]) == (True, False, 1)
+
+
+def test_a_group_shares_seed_and_batches() -> None:
+    cifar = [Run(e, seed) for seed in (0, 1) for e in load_suite("cifar10").experiments]
+    other = Run(find_experiment("cifar10/plain-20+batch_size=64"), 0)
+    rate = Run(find_experiment("cifar10/plain-20+learning_rate=0.05"), 0)
+    groups = group_runs([*cifar, other, rate], one_by_one=False)
+    assert sorted(len(group) for group in groups) == [1, 12, 13]
+    for group in groups:
+        assert len({run.seed for run in group}) == 1
+        assert len({run.experiment.recipe.batch_size for run in group}) == 1
+    bf16 = [Run(e, 0) for e in load_suite("cifar10-bf16").experiments]
+    assert len(group_runs([*cifar[:12], *bf16], one_by_one=False)) == 2  # precision is a process's
+
+
+def test_workers_get_cudas_settings_unless_the_user_has_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import os
+
+    monkeypatch.delenv("CUDA_DEVICE_MAX_CONNECTIONS", raising=False)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    with environment_of_workers():
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+        assert os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] == "32"
+    assert "CUDA_DEVICE_MAX_CONNECTIONS" not in os.environ
+    assert CUDA_SETTINGS["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_the_suite_in_bfloat16_differs_in_precision_alone() -> None:
+    tf32, bf16 = load_suite("cifar10"), load_suite("cifar10-bf16")
+    assert bf16.recipe.model_copy(update={"precision": "tf32"}) == tf32.recipe
+    assert [e.network for e in bf16.experiments] == [e.network for e in tf32.experiments]
+
+
+@pytest.mark.parametrize(
+    ("options", "graphs", "lanes"),
+    [({}, True, 2), ({"graphs": False}, False, 1), ({"graphs": True, "lanes": 1}, True, 1)],
+)
+def test_the_runner_takes_graphs_on_a_gpu(
+    options: dict[str, Any],
+    graphs: bool,
+    lanes: int,
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With members that say they are on a GPU, and streams that are not."""
+    monkeypatch.setattr(torch.cuda, "Stream", lambda _: None)
+    gpu = torch.device("cuda")
+    written: list[dict[str, Any]] = []
+    records: Any = [
+        SimpleNamespace(
+            member=SimpleNamespace(
+                device=gpu,
+                network=member.network,
+                optimizer=member.optimizer,
+                recipe=member.recipe,
+            ),
+            description={"attempts": [{"device": "cuda"}]},
+            directory=SimpleNamespace(write_description=written.append),
+        )
+        for member in members_of(NAMES[0], NAMES[0])
+    ]
+    monkeypatch.setattr(Slot, "of", lambda member: Slot(member, None, member))  # type: ignore[arg-type]
+    step = runner._choose_step(records, replace(machine, **options))
+    assert isinstance(step, LaneStep)
+    assert (step.graphs, len(step.lanes)) == (graphs, lanes)
+    (attempt,) = written[0]["attempts"]
+    assert (attempt["device"], attempt["graphs"], attempt["lanes"]) == ("cuda", graphs, lanes)
+    assert not attempt["deterministic"]  # what the process really is
+
+
+def test_the_command_line_passes_graphs_and_lanes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Machine] = []
+    monkeypatch.setattr(command_line, "_train", lambda runs, machine, *_: seen.append(machine))
+    for command in (["run", "smoke/plain-8"], ["sweep", "smoke"]):
+        for extra in ([], ["--no-graphs"], ["--graphs", "--lanes", "3"]):
+            arguments = ["resnet_bench", *command, "--wandb", "disabled", *extra]
+            monkeypatch.setattr(sys, "argv", arguments)
+            with pytest.raises(SystemExit):
+                command_line.main()
+    expected = [(None, None), (False, None), (True, 3)]
+    assert [(machine.graphs, machine.lanes) for machine in seen] == expected * 2
