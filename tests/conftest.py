@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from resnet_bench.experiments import Experiment, load_suite
+from resnet_bench.experiments import Experiment, Run, load_suite
 from resnet_bench.progress import Machine
 
 SMALL_SUITE = """# A question.
@@ -58,6 +58,12 @@ def suites(tmp_path: Path) -> Path:
 def small(suites: Path) -> tuple[Experiment, ...]:
     """The experiments of `small`: plain-8 and resnet-8-A."""
     return load_suite("small", suites).experiments
+
+
+@pytest.fixture
+def runs(small: tuple[Experiment, ...]) -> list[Run]:
+    """The runs of `small`, seed 0."""
+    return [Run(experiment, 0) for experiment in small]
 
 
 @pytest.fixture

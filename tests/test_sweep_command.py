@@ -1,0 +1,106 @@
+"""The whole command, in processes of its own: interrupted, resumed, out of time."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from runs_on_disk import assert_same
+
+from resnet_bench.experiments import Run, find_experiment
+from resnet_bench.progress import Machine
+from resnet_bench.records import RunDirectory
+from resnet_bench.runner import run_group
+
+ROOT = Path(__file__).parent.parent
+
+
+def command_line(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "resnet_bench", *arguments],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def sweep_of(results: Path) -> subprocess.Popen[str]:
+    # Two at a time, so that there is something left to interrupt on a machine of many cores.
+    options = ["--wandb", "disabled", "--device", "cpu", "--workers", "2"]
+    return command_line("sweep", "smoke", *options, "--results", str(results))
+
+
+def status_of(results: Path) -> str:
+    with command_line("status", "smoke", "--results", str(results)) as process:
+        return process.communicate()[0]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of a sweep of `smoke` that nobody interrupted."""
+    results = tmp_path_factory.mktemp("reference")
+    with sweep_of(results) as process:
+        output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "6 of 6 runs finished" in output
+    return results
+
+
+def recorded(results: Path) -> int:
+    """Bytes in the CSVs of all runs."""
+    return sum(path.stat().st_size for path in results.glob("smoke/*/*/epochs.csv"))
+
+
+def interrupted_sweep(results: Path, number: signal.Signals) -> tuple[int, str, str]:
+    """A sweep that hears the signal once it has recorded more: exit code, output, errors."""
+    before = recorded(results)
+    with sweep_of(results) as process:
+        while process.poll() is None and recorded(results) <= before:
+            time.sleep(0.02)
+        os.kill(process.pid, number)
+        # Returns when the workers have left, too: they hold the other end of the pipe.
+        output, errors = process.communicate()
+    return process.returncode, output, errors
+
+
+def test_a_sweep_interrupted_again_and_again_goes_on_to_the_same_bits(
+    tmp_path: Path, reference: Path
+) -> None:
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGKILL, -9)):
+        returned, output, errors = interrupted_sweep(tmp_path, number)
+        assert returned == code, errors
+        if number != signal.SIGKILL:
+            assert "the same command goes on from here" in output
+            assert "Traceback" not in errors
+        assert "missing" in status_of(tmp_path)
+    with sweep_of(tmp_path) as process:
+        output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert status_of(tmp_path).count("finished") == 6
+    folders = sorted(reference.glob("smoke/*/seed-0"))
+    assert len(folders) == 6
+    for folder in folders:
+        expected = RunDirectory(folder).rows()
+        rows = RunDirectory(tmp_path / folder.relative_to(reference)).rows()
+        assert [r.train_loss for r in rows] == [r.train_loss for r in expected]
+        assert [r.precise_test_error for r in rows] == [r.precise_test_error for r in expected]
+
+
+def test_a_sweep_equals_its_runs_alone(reference: Path, tmp_path: Path) -> None:
+    run = Run(find_experiment("smoke/resnet-14-B"), 0)
+    machine = Machine(tmp_path, device="cpu")
+    run_group([run], machine)
+    assert_same(run, machine, replace(machine, results=reference))
+
+
+def test_a_time_limit_stops_in_time_with_a_code_of_its_own(tmp_path: Path) -> None:
+    options = ["--wandb", "disabled", "--device", "cpu", "--results", str(tmp_path)]
+    with command_line("run", "digits/plain-20", "--time-limit", "6s", *options) as process:
+        output, errors = process.communicate()
+    assert process.returncode == 75, errors
+    assert "0 of 1 runs finished, stopped; the same command goes on from here" in output
