@@ -1,5 +1,6 @@
 """Where each run comes from: code, versions, machine and time, for people."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 from analysis import select
 from resnet_bench.records import RunDirectory
 
+PRECISIONS = {"ieee": "IEEE float32", "tf32": "float32 with TF32", "bf16": "bfloat16"}
 SHARED = ("precision", "device", "processor", "commit", "torch", "attempts")  # often all alike
 
 
@@ -37,6 +39,36 @@ def cells(frame: pd.DataFrame) -> list[list[str]]:
             ]
         )
     return rows
+
+
+def sentence(frame: pd.DataFrame) -> str:
+    """How the finished runs were made, for below a table; `frame` as from `load.runs`."""
+    runs = select.finished(frame[frame["problem"] == ""])
+    if runs.empty:
+        return "No run is finished."
+    seeds = runs["seed"].nunique()
+    seconds = runs["seconds_total"]
+    precisions = [PRECISIONS[precision] for precision in runs["precision"].unique()]
+    changes = " and changes" if runs["dirty"].any() else ""
+    return (
+        f"{len(runs)} runs, {seeds} seed{'s' if seeds > 1 else ''}, in {_listed(precisions)} on "
+        f"{_listed(runs['processor'].unique())} with torch {_listed(runs['torch'].unique())}, at "
+        f"commit{'s' if runs['commit'].nunique() > 1 else ''} "
+        f"{_listed(runs['commit'].unique())}{changes}. Training, "
+        f"without evaluation, took {_time(seconds.min())} to {_time(seconds.max())} a run, "
+        f"{_time(seconds.sum())} in all."
+    )
+
+
+def _time(seconds: float) -> str:
+    """ "36 s", "26 minutes", "3.1 hours" """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(values)
 
 
 def without_shared(rows: list[list[str]]) -> tuple[list[list[str]], str]:

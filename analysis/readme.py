@@ -3,21 +3,24 @@
 import re
 from pathlib import Path
 
-from analysis import finding, load, plates, tables
+from analysis import finding, load, plates, provenance, tables
 from analysis.runs import Runs
 from resnet_bench.errors import UserError
 from resnet_bench.records import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "results" / "reference"
-BLOCK = re.compile(r"<!-- (finding|table|says): ([\w-]+)/?([\w-]*) -->\n.*?<!-- end -->", re.DOTALL)
+BLOCK = re.compile(
+    r"<!-- (finding|table|made|says): ([\w-]+)/?([\w-]*) -->\n.*?<!-- end -->", re.DOTALL
+)
 
 
 def filled(text: str, results: Path = REFERENCE) -> str:
     """`text` with every block made anew: `<!-- table: digits -->` up to `<!-- end -->`.
 
-    `<!-- says: digits/witness -->` is filled with what the figure `witness` shows. Raises
-    UserError where a block names a suite without committed results, or no figure of it.
+    `<!-- made: digits -->` says how the runs were made, `<!-- says: digits/witness -->` what the
+    figure `witness` shows. Raises UserError where a block names a suite without committed results,
+    or no figure of it.
     """
 
     def block(match: re.Match[str]) -> str:
@@ -28,6 +31,8 @@ def filled(text: str, results: Path = REFERENCE) -> str:
             body = finding.sentence(load.runs(results / suite))
         elif what == "table":
             body = tables.as_markdown(tables.cells(tables.final_errors(load.runs(results / suite))))
+        elif what == "made":
+            body = provenance.sentence(load.runs(results / suite))
         else:
             body = "\n\n".join(sentences_of(results, suite, figure))
         name = f"{suite}/{figure}" if figure else suite

@@ -121,6 +121,23 @@ def test_provenance_of_every_run(runs: Runs) -> None:
     assert "device cpu" in shared
 
 
+def test_how_the_finished_runs_were_made_in_a_sentence(runs: Runs) -> None:
+    own = runs.frame[runs.frame["changed"] == ""]
+    seed, some_hours = own[own["seed"] == 0].copy(), own[own["seed"] == 0].copy()
+    seed["seconds_total"] = 90.0
+    assert provenance.sentence(seed).startswith("12 runs, 1 seed, in IEEE float32 on ")
+    assert "at commits feedfacefe, 0123456789. Training" in provenance.sentence(seed)
+    assert provenance.sentence(seed).endswith("took 90 s to 90 s a run, 18 minutes in all.")
+    some_hours["seconds_total"] = 7200.0
+    some_hours["dirty"] = True
+    assert "0123456789 and changes. Training" in provenance.sentence(some_hours)
+    assert provenance.sentence(some_hours).endswith(
+        "2.0 hours to 2.0 hours a run, 24.0 hours in all."
+    )
+    unfinished = own[own["status"] == "missing"]
+    assert provenance.sentence(unfinished) == "No run is finished."
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"), [(5, "0:05"), (125, "2:05"), (3725.4, "1:02:05"), (359_999, "99:59:59")]
 )
