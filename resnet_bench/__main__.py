@@ -19,8 +19,8 @@ from resnet_bench.experiments import (
     Run,
     find_experiment,
     load_suite,
-    suite_names,
 )
+from resnet_bench.listings import list_experiments, status
 from resnet_bench.options import (
     RESULTS,
     DataFolder,
@@ -37,7 +37,6 @@ from resnet_bench.options import (
 )
 from resnet_bench.records import RunDirectory
 from resnet_bench.shapes import shapes
-from resnet_bench.sizes import network_size
 from resnet_bench.witness_command import witness
 
 if TYPE_CHECKING:
@@ -50,24 +49,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # --help without rich, whose import takes a third of the time
     add_completion=True,
 )
-
-
-@app.command("list")
-def list_experiments(
-    suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
-) -> None:
-    """List the suites, or the experiments of one."""
-    if suite is None:
-        for name in suite_names():
-            typer.echo(f"{name:<18}{load_suite(name).question}")
-        return
-    loaded = load_suite(suite)
-    typer.echo(loaded.description + "\n")
-    width = max(30, *(len(experiment.name) for experiment in loaded.experiments)) + 2
-    typer.echo(f"{'experiment':<{width}}{'parameters':>12}{'multiply-adds':>16}")
-    for experiment in loaded.experiments:
-        size = network_size(experiment.network, experiment.images)
-        typer.echo(f"{experiment.name:<{width}}{size.parameters:>12,}{size.multiply_adds:>16,}")
 
 
 @app.command()
@@ -120,25 +101,8 @@ def default_suite(device: Device = None) -> None:
     typer.echo(choose_suite(device))
 
 
-@app.command()
-def status(suite: SuiteName, results: Results = RESULTS) -> None:
-    """Say how far each run of a suite is."""
-    loaded = load_suite(suite)
-    folder = results / suite
-    names = [experiment.network_name for experiment in loaded.experiments]
-    changed = {path.name for path in folder.glob("*+*") if path.is_dir()}
-    for name in [*names, *sorted(changed - set(names))]:
-        experiment = find_experiment(f"{suite}/{name}")
-        directories = sorted(folder.glob(f"{name}/seed-*")) or [folder / name / "seed-0"]
-        for directory in map(RunDirectory, directories):
-            rows = directory.rows()
-            epoch, iteration = (rows[-1].epoch, rows[-1].iteration) if rows else (0, 0)
-            typer.echo(
-                f"{name:<24}{directory.path.name:<10}{directory.status():<10}"
-                f"epoch {epoch:>4}, iteration {iteration} of {experiment.recipe.iterations}"
-            )
-
-
+app.command("list")(list_experiments)
+app.command()(status)
 app.command()(shapes)
 app.command()(witness)
 

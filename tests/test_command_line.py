@@ -143,8 +143,8 @@ def test_exit_codes_of_a_sweep() -> None:
     import signal
 
     from resnet_bench.experiments import Run, find_experiment
+    from resnet_bench.pool import Outcome
     from resnet_bench.progress import Progress
-    from resnet_bench.sweep import Outcome
 
     run = Run(find_experiment("smoke/plain-8"), 0)
     fine, bad = Progress(run, 30, "finished"), Progress(run, 7, "diverged")

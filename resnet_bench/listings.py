@@ -1,0 +1,45 @@
+"""The commands that list: suites, the experiments of one, and how far its runs are."""
+
+from typing import Annotated
+
+import typer
+
+from resnet_bench.experiments import find_experiment, load_suite, suite_names
+from resnet_bench.options import RESULTS, Results, SuiteName
+from resnet_bench.records import RunDirectory
+from resnet_bench.sizes import network_size
+
+
+def list_experiments(
+    suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
+) -> None:
+    """List the suites, or the experiments of one."""
+    if suite is None:
+        for name in suite_names():
+            typer.echo(f"{name:<18}{load_suite(name).question}")
+        return
+    loaded = load_suite(suite)
+    typer.echo(loaded.description + "\n")
+    width = max(30, *(len(experiment.name) for experiment in loaded.experiments)) + 2
+    typer.echo(f"{'experiment':<{width}}{'parameters':>12}{'multiply-adds':>16}")
+    for experiment in loaded.experiments:
+        size = network_size(experiment.network, experiment.images)
+        typer.echo(f"{experiment.name:<{width}}{size.parameters:>12,}{size.multiply_adds:>16,}")
+
+
+def status(suite: SuiteName, results: Results = RESULTS) -> None:
+    """Say how far each run of a suite is."""
+    loaded = load_suite(suite)
+    folder = results / suite
+    names = [experiment.network_name for experiment in loaded.experiments]
+    changed = {path.name for path in folder.glob("*+*") if path.is_dir()}
+    for name in [*names, *sorted(changed - set(names))]:
+        experiment = find_experiment(f"{suite}/{name}")
+        directories = sorted(folder.glob(f"{name}/seed-*")) or [folder / name / "seed-0"]
+        for directory in map(RunDirectory, directories):
+            rows = directory.rows()
+            epoch, iteration = (rows[-1].epoch, rows[-1].iteration) if rows else (0, 0)
+            typer.echo(
+                f"{name:<24}{directory.path.name:<10}{directory.status():<10}"
+                f"epoch {epoch:>4}, iteration {iteration} of {experiment.recipe.iterations}"
+            )
