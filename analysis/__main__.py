@@ -34,6 +34,8 @@ def main() -> int:
     for sentence in runs.sentences():
         print(command.wrapped(sentence))
     print(finding.sentence(runs.frame))
+    for hint in verdict.more_seeds(runs.frame):
+        print(hint)
     return 0
 
 

@@ -125,6 +125,14 @@ def limits(primary: list[Contrast]) -> list[str]:
     ]
 
 
+def more_seeds(frame: pd.DataFrame) -> list[str]:
+    """What to type where one seed carries no verdict: a sentence, or none."""
+    if max((contrast.n for contrast in contrasts.primary(frame, ALPHA)), default=0) != 1:
+        return []
+    suite = select.declared(frame)["suite"].iloc[0]
+    return [f"For a verdict: make sweep SUITE={suite} SEEDS=3 keeps these runs and adds two seeds."]
+
+
 def _mean(contrast: Contrast) -> str:
     return "" if contrast.mean is None else finding.points(contrast.mean)
 

@@ -41,6 +41,17 @@ def test_figures_tables_report_and_finding(
     assert "residual networks (option A) do not degrade" in lines[-1]
 
 
+def test_one_seed_says_how_to_come_to_a_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(plates, "PLATES", ())
+    write_suite(tmp_path, "digits", Options(seeds=(0,)))
+    assert run(monkeypatch, "digits", "--results", str(tmp_path)) == 0
+    *_, sentence, hint = capsys.readouterr().out.splitlines()
+    assert sentence.endswith("a single pair of runs carries no verdict.")
+    assert "make sweep SUITE=digits SEEDS=3" in hint
+
+
 def test_a_suite_of_named_experiments_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
