@@ -43,22 +43,22 @@ class Runs:
         """The figures that apply; `every_seed` is for figure 6."""
         extra = {figure6.draw: {"every_seed": every_seed}}
         return [
-            (plate, plate.draw(data, **extra.get(plate.draw, {}))) for plate, data in self._own()
+            (plate, plate.draw(data, **extra.get(plate.draw, {}))) for plate, data in self.plates()
         ]
 
     def draw_narrow(self) -> list[Figure]:
         """The same with their panels below each other, for a phone."""
-        return [plate.draw(data, columns=1) for plate, data in self._own()]
+        return [plate.draw(data, columns=1) for plate, data in self.plates()]
 
     def sentences(self) -> list[str]:
         """What the figures that apply say beside the finding."""
-        return [sentence for plate, data in self._own() for sentence in plate.says(data)]
+        return [sentence for plate, data in self.plates() for sentence in plate.says(data)]
 
     def data_of(self, plate: Plate) -> Any:
         """What a figure is drawn from."""
         return getattr(self, plate.of)
 
-    def _own(self) -> Iterator[tuple[Plate, Any]]:
+    def plates(self) -> Iterator[tuple[Plate, Any]]:
         """The figures that apply, each with its data."""
         for plate in plates.PLATES:
             data = self.data_of(plate)

@@ -1,0 +1,35 @@
+"""The committed results: whole, from committed code, and their tables what their CSVs say."""
+
+from pathlib import Path
+
+import pytest
+
+from analysis import select
+from analysis.__main__ import write_tables
+from analysis.fidelity import all_checks
+from analysis.runs import Runs
+
+REFERENCE = Path(__file__).parent.parent / "results" / "reference"
+SUITES = sorted(path.parent.name for path in REFERENCE.glob("*/report.html"))
+
+
+def test_every_committed_folder_is_a_suite_with_its_report() -> None:
+    assert "digits" in SUITES
+    assert sorted(path.name for path in REFERENCE.iterdir() if path.is_dir()) == SUITES
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_committed_results_are_what_their_csvs_say(suite: str, tmp_path: Path) -> None:
+    runs = Runs.of(REFERENCE, suite)
+    finals = select.finals(runs.frame)
+    assert set(finals["problem"]) == {""}
+    assert set(finals["status"]) <= {"finished", "diverged"}
+    assert not finals["dirty"].any()  # of the code that made them
+    off = {check.what for check in all_checks(runs.frame) if check.state == "off"}
+    assert off <= {"final test errors"}  # which may come out as they will
+    folder = REFERENCE / suite
+    for written in write_tables(runs, tmp_path):
+        committed = (folder / "tables" / written.name).read_text(encoding="utf-8")
+        assert written.read_text(encoding="utf-8") == committed, f"make reference SUITE={suite}"
+    drawn = {plate.name for plate, _ in runs.plates()}
+    assert {path.stem for path in (folder / "figures").glob("*.png")} == drawn
