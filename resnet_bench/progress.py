@@ -67,3 +67,13 @@ def may_have_gpu() -> bool:
     """False where there is surely no CUDA GPU: a look that costs no import of torch."""
     drivers = ("/dev/nvidiactl", "/dev/nvidia0", "/proc/driver/nvidia", "/dev/dxg")
     return any(Path(driver).exists() for driver in drivers)
+
+
+def available_cores() -> int:
+    """Cores that this process may use: by affinity, by a container's quota, else all there are.
+
+    macOS has no affinity; in a container the machine's cores say nothing about the quota.
+    """
+    from joblib import cpu_count  # scikit-learn's own, which knows all of these
+
+    return int(cpu_count())

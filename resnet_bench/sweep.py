@@ -3,7 +3,6 @@
 On a CPU a group is one run in one single-threaded process; on a GPU it is all runs of one seed.
 """
 
-import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run
 from resnet_bench.pool import Outcome, Pool
-from resnet_bench.progress import Machine, finished, may_have_gpu, work
+from resnet_bench.progress import Machine, available_cores, finished, may_have_gpu, work
 from resnet_bench.sources import load_dataset
 
 
@@ -66,7 +65,7 @@ def sweep(
         devices = find_devices(machine.device)
         groups = group_runs(pending, one_by_one=devices == ["cpu"])
         if devices == ["cpu"]:
-            devices *= workers or len(os.sched_getaffinity(0))
+            devices *= workers or available_cores()
         devices = devices[: len(groups)]
         Pool(groups, machine, devices, deadline, outcome).run()
     return outcome

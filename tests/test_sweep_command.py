@@ -12,7 +12,7 @@ import pytest
 from runs_on_disk import assert_same
 
 from resnet_bench.experiments import Run, find_experiment
-from resnet_bench.progress import Machine
+from resnet_bench.progress import Machine, available_cores
 from resnet_bench.records import RunDirectory
 from resnet_bench.runner import run_group
 
@@ -104,3 +104,12 @@ def test_a_time_limit_stops_in_time_with_a_code_of_its_own(tmp_path: Path) -> No
         output, errors = process.communicate()
     assert process.returncode == 75, errors
     assert "0 of 1 runs finished, stopped; the same command goes on from here" in output
+
+
+def test_cores_are_counted_where_there_is_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS; and a limit that is set from outside counts."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert available_cores() >= 1
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert available_cores() == 1

@@ -1,6 +1,5 @@
 """The loops that `make bench` compares on a CPU, each in processes of its own."""
 
-import os
 import time
 from multiprocessing import get_context
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from resnet_bench.batches import BatchStream
 from resnet_bench.experiments import Experiment, Run
 from resnet_bench.networks import CifarNet
+from resnet_bench.progress import available_cores
 from resnet_bench.runner import training_data
 from resnet_bench.sources import load_dataset
 from resnet_bench.training import eager_step, new_member
@@ -67,7 +67,7 @@ class Sweepers(_Processes):
     """Ours, as a sweep uses the machine: a single-threaded process a core."""
 
     def __init__(self, experiment: Experiment) -> None:
-        cores = len(os.sched_getaffinity(0))
+        cores = available_cores()
         self.name = f"ours ({cores} processes, 1 thread each)"
         with environment_of_workers():
             super().__init__(_train_ours, cores, experiment)
@@ -77,7 +77,7 @@ class Peers(_Processes):
     """As peers write it: Dataset, transforms an image, DataLoader, NCHW, eager, all threads."""
 
     def __init__(self, experiment: Experiment) -> None:
-        threads = len(os.sched_getaffinity(0))
+        threads = available_cores()
         self.name = f"peers' (1 process, {threads} threads, {PEER_WORKERS} loaders)"
         super().__init__(_train_as_peers, 1, experiment)
 
@@ -126,7 +126,7 @@ class PeerDataset(Dataset[tuple[Tensor, int]]):
 
 
 def _train_as_peers(experiment: Experiment, seed: int, pipe: Any) -> None:
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(available_cores())
     recipe = experiment.recipe
     network = CifarNet(experiment.network, experiment.images).train()
     criterion = nn.CrossEntropyLoss()

@@ -56,7 +56,7 @@ def bench_sweep() -> None:
         seconds = time.perf_counter() - started
         rows = [RunDirectory(path).rows() for path in Path(folder).glob("digits/*/seed-0")]
     training = sum(row.seconds for run in rows for row in run)
-    memory = getrusage(RUSAGE_CHILDREN).ru_maxrss / 1024
+    memory = getrusage(RUSAGE_CHILDREN).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     print(f"\ndigits sweep, {len(rows)} networks, exit code {done.returncode}")
     print(f"  wall time          {seconds:8.1f} s, with start, evaluation, records and W&B")
     print(f"  training steps     {training:8.1f} s, summed over processes")

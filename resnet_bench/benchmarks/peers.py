@@ -1,6 +1,5 @@
 """The loop as peers write it, the yardstick B0: a DataLoader, one network at a time."""
 
-import os
 from collections.abc import Iterator
 from itertools import count
 
@@ -12,6 +11,7 @@ from resnet_bench.batches import BatchStream
 from resnet_bench.benchmarks.yardsticks import Setting, Stopwatch
 from resnet_bench.networks import CifarNet
 from resnet_bench.precision import autocast, executed_precision, set_determinism, set_precision
+from resnet_bench.progress import available_cores
 from resnet_bench.sources import Images
 from resnet_bench.specification import Precision
 
@@ -58,7 +58,7 @@ class Peers:
 
     def __init__(self, setting: Setting, workers: int | None = None) -> None:
         if workers is None:
-            workers = min(PEER_WORKERS, len(os.sched_getaffinity(0)))
+            workers = min(PEER_WORKERS, available_cores())
         self.setting = setting
         self.networks = [
             CifarNet(experiment.network, experiment.images).to(setting.device).train()
