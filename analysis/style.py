@@ -46,8 +46,8 @@ NAMES = {
 SHORTCUT_GREYS = {"none": INK, "A": MUTED, "B": "#98989d", "C": "#98989d", "3x3": "#98989d"}
 
 # Inches around a panel, at the sizes of type below: tick labels and the axis' name to the left,
-# the title above, tick labels and the axis' name below.
-LEFT, RIGHT, TITLE, FOOT = 0.76, 0.16, 0.32, 0.56
+# the title above, tick labels and the axis' name below; to the right half a label of four digits.
+LEFT, RIGHT, TITLE, FOOT = 0.76, 0.24, 0.32, 0.56
 LEGEND_ENTRY, LEGEND_LINE = 1.45, 0.22  # width of a usual entry, height of a line
 LEGEND_LOOK = 0.58  # width of what is beside an entry's label
 LETTER, NOTE_LINE = 0.075, 0.165  # the same of the notes below
