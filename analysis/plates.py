@@ -107,6 +107,7 @@ PLATES = (
         sensitivity.draw_budgets,
         sensitivity.has_budgets,
         of="wider",
+        says=sensitivity.sentences,
     ),
     Plate(
         "learning-rates",

@@ -63,6 +63,24 @@ def draw_budgets(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     return figure
 
 
+def sentences(frame: pd.DataFrame) -> list[str]:
+    """Final training errors by budget, of the shallowest and the deepest networks: a sentence."""
+    ended = select.finished(at_budgets(frame))
+    ended = ended[ended["depth"].isin([ended["depth"].min(), ended["depth"].max()])]
+    budgets = sorted(ended[BUDGET].unique())
+    means = 100 * ended.groupby(["network", BUDGET], sort=False)["precise_train_error"].mean()
+    networks = [
+        f"{network} " + ", ".join(f"{means[network, budget]:.2f}%" for budget in budgets)
+        for network in ended["network"].unique()
+        if all((network, budget) in means for budget in budgets)
+    ]
+    after = " and ".join(f"{budget:,}" for budget in budgets)
+    counts = [ended[ended[BUDGET] == budget]["seed"].nunique() for budget in budgets]
+    over = " and ".join(f"{count}" for count in dict.fromkeys(counts))
+    seeds = "one seed" if set(counts) == {1} else f"{over} seeds"
+    return [f"Final training error after {after} iterations, over {seeds}: {'; '.join(networks)}."]
+
+
 def draw_panel(axes: Axes, ended: pd.DataFrame, setting: str, error: str) -> None:
     """Per cent of `error` against `setting`: a dot a run of `ended`, a line through the means."""
     for depth in select.depths(ended):

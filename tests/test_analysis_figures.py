@@ -204,6 +204,12 @@ def test_budgets_compare_suites_that_differ_in_nothing_else(tmp_path: Path) -> N
     figure = sensitivity.draw_budgets(runs.wider)
     ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert ticks == [f"{budget:,}" for budget in budgets]
+    deep = select.finished(kept[kept["network"] == "plain-56"]).set_index("suite")
+    errors = [100 * deep["precise_train_error"][suite] for suite in ("digits", "digits-3x")]
+    (sentence,) = sensitivity.sentences(runs.wider)
+    assert sentence.startswith("Final training error after 360 and 1,080 iterations, over one seed")
+    assert f"; plain-56 {errors[0]:.2f}%, {errors[1]:.2f}%; resnet-20-A " in sentence
+    assert "plain-32" not in sentence
     other = runs.wider.copy()
     other.loc[other["suite"] == "digits-3x", "recipe.momentum"] = 0.5
     assert not sensitivity.has_budgets(other)
