@@ -19,10 +19,9 @@ BEST = {"plain-20": 0.1, "plain-56": 0.003, "resnet-20-A": BASE, "resnet-56-A": 
 
 @pytest.fixture(scope="module")
 def frame(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """Five rates; plain-56 would be best at 0.003, where one of its seeds diverges."""
-    odd = Options(
-        seeds=(0, 1, 2), best_rates=BEST, diverged={"plain-56+learning_rate=0.003/1": 0.5}
-    )
+    """Six rates; plain-56 would be best at 0.003, but diverges with one seed there and below."""
+    lost = {f"plain-56+learning_rate={rate:g}/1": 0.5 for rate in RATES[:2]}
+    odd = Options(seeds=(0, 1, 2), best_rates=BEST, diverged=lost)
     return load.runs(write_suite(tmp_path_factory.mktemp("results"), "digits-lr", odd))
 
 
@@ -46,7 +45,7 @@ def test_the_rates_of_the_networks_that_have_several(tmp_path: Path) -> None:
 def test_the_best_rate_is_chosen_on_held_out_images(frame: pd.DataFrame) -> None:
     chosen = learning_rates.best(frame).set_index("name")
     assert chosen["rate"].to_dict() == BEST | {"plain-56": 0.01}  # at 0.003 a seed diverged
-    assert chosen["rates"].to_dict() == dict.fromkeys(BEST, 5) | {"plain-56": 4}
+    assert chosen["rates"].to_dict() == dict.fromkeys(BEST, 6) | {"plain-56": 4}
     at_best = frame[frame["network"] == "plain-56+learning_rate=0.01"]
     ended = at_best[at_best["iteration"] == END]
     assert chosen.loc["plain-56", "validation_error"] == ended["validation_error"].mean()
@@ -60,7 +59,7 @@ def test_the_best_rate_is_chosen_on_held_out_images(frame: pd.DataFrame) -> None
 def test_a_rate_that_is_not_complete_is_not_chosen(tmp_path: Path) -> None:
     odd = Options(
         seeds=(0, 1),
-        best_rates=BEST,
+        best_rates=BEST | {"plain-56": RATES[0]},
         missing=frozenset({"plain-20+learning_rate=0.1/0"}),
         partial={"resnet-20-A/1": 0.5},
     )
@@ -116,5 +115,5 @@ def test_the_figure_rings_the_choice_and_crosses_what_diverged(frame: pd.DataFra
     rings = [line for line in plain.get_lines() if line.get_markerfacecolor() == "none"]
     assert [np.asarray(line.get_xdata())[0] for line in rings] == [0.1, 0.01]
     crosses = [line for line in plain.get_lines() if line.get_marker() == "X"]
-    assert [np.asarray(line.get_xdata())[0] for line in crosses] == [0.003]
+    assert [np.asarray(line.get_xdata())[0] for line in crosses] == RATES[:2]
     assert [tick.get_text() for tick in plain.get_xticklabels()] == [f"{rate:g}" for rate in RATES]

@@ -115,7 +115,7 @@ def test_a_suite_without_experiments(tmp_path: Path) -> None:
 
 
 def test_learning_rate_suites_hold_images_out() -> None:
-    for name, rates in (("digits-lr", 5), ("cifar10-lr", 3)):
+    for name, rates in (("digits-lr", 6), ("cifar10-lr", 3)):
         suite = load_suite(name)
         assert len(suite.experiments) == 4 * rates
         assert len({e.recipe.learning_rate for e in suite.experiments}) == rates
