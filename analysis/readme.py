@@ -1,4 +1,4 @@
-"""Keep README's numbers what the committed results say: fills its marked blocks from the CSVs."""
+"""Keep the pages' numbers what the committed results say: fills marked blocks from the CSVs."""
 
 import re
 from pathlib import Path
@@ -10,6 +10,7 @@ from resnet_bench.records import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "results" / "reference"
+PAGES = (ROOT / "README.md", REFERENCE / "README.md")
 BLOCK = re.compile(
     r"<!-- (finding|table|made|says): ([\w-]+)/?([\w-]*) -->\n.*?<!-- end -->", re.DOTALL
 )
@@ -26,7 +27,7 @@ def filled(text: str, results: Path = REFERENCE) -> str:
     def block(match: re.Match[str]) -> str:
         what, suite, figure = match.groups()
         if not (results / suite).is_dir():
-            raise UserError(f"README names results of {suite}, but {results.name} has none")
+            raise UserError(f"a page names results of {suite}, but {results.name} has none")
         if what == "finding":
             body = finding.sentence(load.runs(results / suite))
         elif what == "table":
@@ -46,13 +47,13 @@ def sentences_of(results: Path, suite: str, figure: str) -> list[str]:
     for plate in plates.PLATES:
         if plate.name == figure and plate.applies(runs.data_of(plate)):
             return plate.says(runs.data_of(plate))
-    raise UserError(f"README names the figure {figure!r} of {suite}, which is not there")
+    raise UserError(f"a page names the figure {figure!r} of {suite}, which is not there")
 
 
 def main() -> None:
-    """`python -m analysis.readme`: write README.md with its blocks filled."""
-    path = ROOT / "README.md"
-    write_atomically(path, filled(path.read_text(encoding="utf-8")).encode())
+    """`python -m analysis.readme`: write both pages with their blocks filled."""
+    for page in PAGES:
+        write_atomically(page, filled(page.read_text(encoding="utf-8")).encode())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""README says what the committed results say, and names only what is there."""
+"""The pages say what the committed results say, and name only what is there."""
 
 import re
 from pathlib import Path
@@ -13,9 +13,11 @@ ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
 
 
-def test_its_numbers_are_recomputed_from_the_committed_results() -> None:
-    assert len(readme.BLOCK.findall(TEXT)) >= 2
-    assert readme.filled(TEXT) == TEXT, "run: python -m analysis.readme"
+@pytest.mark.parametrize("page", readme.PAGES, ids=["README", "results"])
+def test_its_numbers_are_recomputed_from_the_committed_results(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert len(readme.BLOCK.findall(text)) >= 2
+    assert readme.filled(text) == text, "run: python -m analysis.readme"
 
 
 def test_a_block_is_really_replaced() -> None:
@@ -28,14 +30,20 @@ def test_a_block_is_really_replaced() -> None:
         readme.filled("<!-- says: digits/no-such-figure -->\n<!-- end -->")
 
 
-def test_the_files_it_shows_are_there() -> None:
-    for path in re.findall(r"\]\(((?!https?:)[^)#]+)\)", TEXT):
-        assert (ROOT / path).exists(), path
+@pytest.mark.parametrize("page", readme.PAGES, ids=["README", "results"])
+def test_the_files_it_shows_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for path in re.findall(r"\]\(((?!https?:)[^)#]+)\)", text):
+        assert (page.parent / path).exists(), path
 
 
-def test_the_targets_and_suites_it_names_are_there() -> None:
+@pytest.mark.parametrize("page", readme.PAGES, ids=["README", "results"])
+def test_the_targets_and_suites_it_names_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    for target in re.findall(r"^make ([a-z-]+)", TEXT, flags=re.MULTILINE):
+    named = re.findall(r"^make ([a-z-]+)", text, flags=re.MULTILINE)
+    assert named
+    for target in named:
         assert target in targets, f"make {target}"
-    for suite in re.findall(r"SUITE=([\w-]+)", TEXT):
+    for suite in re.findall(r"SUITE=([\w-]+)", text):
         assert suite in suite_names()
