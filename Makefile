@@ -60,11 +60,12 @@ verify: $(VENV)/.ready  ## hold a suite's runs against the paper and its own fil
 report: $(VENV)/.ready  ## write one self-contained HTML page: SUITE=
 	@$(ANALYSIS).report "$(SUITE)" --results $(RESULTS)
 
-reference: $(VENV)/.ready  ## copy a suite's records to results/reference and draw them: SUITE=
+reference: $(VENV)/.ready  ## take a suite's records into results/reference, draw them, fill the pages: SUITE=
 	@mkdir -p results/reference
 	@cd $(RESULTS) && find "$(SUITE)" \( -name run.json -o -name epochs.csv -o -name summary.json \
 	  -o -name layers.csv -o -name witness.json \) | tar -cf - -T - | tar -xf - -C $(CURDIR)/results/reference
 	@$(ANALYSIS) "$(SUITE)" --results results/reference
+	@$(ANALYSIS).readme
 
 dashboard: $(VENV)/.ready-dashboards  ## look at a suite's runs in W&B: SUITE=, DRY_RUN=1
 	@$(BENCH) dashboard "$(SUITE)" --results $(RESULTS) $(if $(DRY_RUN),--dry-run)

@@ -54,6 +54,7 @@ def main() -> None:
     """`python -m analysis.readme`: write both pages with their blocks filled."""
     for page in PAGES:
         write_atomically(page, filled(page.read_text(encoding="utf-8")).encode())
+        print(page.relative_to(ROOT))
 
 
 if __name__ == "__main__":
