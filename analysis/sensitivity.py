@@ -76,7 +76,7 @@ def sentences(frame: pd.DataFrame) -> list[str]:
     ]
     after = " and ".join(f"{budget:,}" for budget in budgets)
     counts = [ended[ended[BUDGET] == budget]["seed"].nunique() for budget in budgets]
-    over = " and ".join(f"{count}" for count in dict.fromkeys(counts))
+    over = " and ".join(map(str, counts if len(set(counts)) > 1 else counts[:1]))
     seeds = "one seed" if set(counts) == {1} else f"{over} seeds"
     return [f"Final training error after {after} iterations, over {seeds}: {'; '.join(networks)}."]
 
