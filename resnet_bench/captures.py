@@ -92,25 +92,35 @@ def capture_graph(slot: Slot, batch: Batch, stream: Stream) -> torch.cuda.CUDAGr
     Captured on the lane's stream: a graph holds the address of its stream's cuBLAS workspace,
     which only graphs that never run at the same time may share.
 
-    Raises UserError, which names the way out, if the step cannot be captured.
+    Raises UserError, which names the way out, if the step cannot be captured or does not fit.
     """
     current = torch.cuda.current_stream(stream.device)
     stream.wait_stream(current)
-    # Backward remembers streams, so the warm-up runs where the capture will.
-    with torch.cuda.stream(stream), untouched(slot.member):
-        for _ in range(WARM_UP_STEPS):
-            slot.eager(batch)
+    name = slot.member.run.name
+    try:
+        # Backward remembers streams, so the warm-up runs where the capture will.
+        with torch.cuda.stream(stream), untouched(slot.member):
+            for _ in range(WARM_UP_STEPS):
+                slot.eager(batch)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"{name}: the GPU's memory is full; --no-graphs takes less, a network at a time"
+        ) from error
     slot.member.optimizer.zero_grad()  # the capture makes gradients in the graph's own pool
     graph = torch.cuda.CUDAGraph()
     parts = forward_passes(slot.member)
     try:
-        with torch.cuda.graph(graph, stream=stream), counted_together(slot.member.network, parts):
+        # thread_local: what other threads do meanwhile, such as a loader's, is none of ours.
+        with (
+            torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+            counted_together(slot.member.network, parts),
+        ):
             slot.eager(batch)
     except RuntimeError as error:
         # Not to be gone on with: a failed capture leaves torch's stream and allocator in it.
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"{slot.member.run.name}: its step cannot be captured as a CUDA graph ({reason}); "
+            f"{name}: its step cannot be captured as a CUDA graph ({reason}); "
             "--no-graphs trains without, to the same bits"
         ) from error
     current.wait_stream(stream)
@@ -171,7 +181,8 @@ def counted_together(network: nn.Module, passes: int) -> Iterator[None]:
         norm.num_batches_tracked = None
     try:
         yield
-        torch._foreach_add_(counters, passes)
+        if counters:  # there are networks without batch norm
+            torch._foreach_add_(counters, passes)
     finally:
         for norm, counter in zip(norms, counters, strict=True):
             norm.num_batches_tracked = counter

@@ -33,7 +33,7 @@ def load(member: Member, path: Path) -> None:
     try:
         state = torch.load(path, map_location=member.device, weights_only=True)
         member.network.load_state_dict(state["network"])
-        member.optimizer.load_state_dict(state["optimizer"])
+        _load_optimizer(member.optimizer, state["optimizer"])
         _load_totals(member.totals, state["totals"])
         for name in PLAIN_FIELDS:
             setattr(member, name, state[name])
@@ -61,6 +61,14 @@ def export_weights(checkpoint: Path, output: Path) -> int:
     except OSError as error:
         raise UserError(f"cannot write {output}: {error.strerror}") from error
     return iteration
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Adam's `capturable` is a fact of the device, and stays that of `optimizer`."""
+    for group, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
+        if "capturable" in group:
+            saved["capturable"] = group["capturable"]
+    optimizer.load_state_dict(state)
 
 
 def _load_totals(totals: Totals, values: dict[str, torch.Tensor]) -> None:

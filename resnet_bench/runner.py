@@ -139,6 +139,7 @@ def _train(
         nonlocal saved_at
         measure_and_end()
         if time.monotonic() - saved_at >= machine.checkpoint_seconds:
+            _wait([record.member for record in open_records])
             for record in open_records:
                 record.save()
             saved_at = time.monotonic()
@@ -150,6 +151,18 @@ def _train(
     measure_and_end()
     for record in open_records:  # stopped at a safe point
         record.save()
+
+
+def _wait(members: Sequence[Member]) -> None:
+    """Wait for the GPU, on the members' clocks: what it still has to do is training."""
+    if not members or members[0].device.type == "cpu":
+        return
+    started = time.perf_counter()
+    torch.cuda.synchronize(members[0].device)
+    elapsed = time.perf_counter() - started
+    for member in members:
+        member.interval_seconds += elapsed
+        member.seconds += elapsed
 
 
 def _training(member: Member) -> Progress:

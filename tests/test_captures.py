@@ -115,8 +115,11 @@ class NotedCuda:
         self.log.append("off")
 
     @contextmanager
-    def graph(self, made: object, *, stream: SimpleNamespace) -> Iterator[None]:
+    def graph(
+        self, made: object, *, stream: SimpleNamespace, capture_error_mode: str
+    ) -> Iterator[None]:
         assert self.member is not None
+        assert capture_error_mode == "thread_local"  # other threads may pin memory meanwhile
         assert all(parameter.grad is None for parameter in self.member.network.parameters())
         self.log.append(f"captured on {stream.name}")
         with untouched(self.member):
@@ -155,3 +158,20 @@ def test_a_step_that_cannot_be_captured_is_one_line_with_the_way_out(
     # The counters of batch norm are back where they belong.
     norms = [module for module in member.network.modules() if isinstance(module, nn.BatchNorm2d)]
     assert all(norm.num_batches_tracked is not None for norm in norms)
+
+
+def test_a_gpu_that_is_too_small_is_one_line_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (member,) = members_of(NAMES[2])
+    batch = data_of(member.run.experiment).batch(BatchStream(member.recipe, 1437, 0).draw(0))
+    make_state(member.optimizer)
+    cuda = NotedCuda(monkeypatch)
+
+    def full(_: Batch) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    slot = Slot.of(member)
+    monkeypatch.setattr(slot, "eager", full)
+    with pytest.raises(UserError, match=r"^smoke/resnet-8-B.*memory is full; --no-graphs"):
+        cuda.capture(slot, batch)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -43,6 +44,17 @@ def test_the_papers_twelve_networks_fill_nine_lanes() -> None:
 def test_steps_in_lanes_are_eager_steps(lanes: int | None) -> None:
     group, reference = members_of(*NAMES), members_of(*NAMES)
     losses = run_all(group, lambda members: in_lanes(members, lanes))
+    assert losses == run_all(reference, None)
+    assert_equal(group, reference)
+
+
+def test_every_kind_of_network_steps_in_lanes() -> None:
+    """One without batch norm has no counters to raise."""
+    kinds = ("plain-20-no-norm", "resnet-20-A-preactivation", "resnet-20-A-bottleneck")
+    changes = EXACT.replace("iterations=8", "iterations=5")
+    names = [f"digits-variants/{kind}+{changes}" for kind in kinds]
+    group, reference = members_of(*names), members_of(*names)
+    losses = run_all(group, in_lanes)
     assert losses == run_all(reference, None)
     assert_equal(group, reference)
 
@@ -124,6 +136,20 @@ def test_a_loaded_checkpoint_is_captured_anew(tmp_path: object) -> None:
     assert_equal([member], [reference])
     step.close()
     assert step.lanes[0][0].captured is None
+
+
+def test_an_adam_step_that_was_not_capturable_is_where_it_goes_on(tmp_path: Path) -> None:
+    """On a GPU Adam's step can be captured; a checkpoint made on a CPU must not undo that."""
+    (saved,), (member,) = (members_of(f"{NAMES[0]}+optimizer=adam") for _ in range(2))
+    run_all([saved], None, 2)
+    checkpoints.save(saved, tmp_path / "checkpoint.pt")
+    (group,) = member.optimizer.param_groups
+    group["capturable"] = True
+    checkpoints.load(member, tmp_path / "checkpoint.pt")
+    assert [group["capturable"] for group in member.optimizer.param_groups] == [True]
+    group = member.optimizer.param_groups[0]
+    group["capturable"] = False
+    assert_equal([member], [saved])
 
 
 def test_a_diverging_member_leaves_the_others_alone() -> None:

@@ -200,7 +200,8 @@ def test_two_processes_agree(tmp_path: Path) -> None:
     for name in ("first", "second"):
         options = ["--wandb", "disabled", "--device", "cuda", "--results", str(tmp_path / name)]
         command = [sys.executable, "-m", "resnet_bench", "sweep", "smoke", *options]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
         machine = Machine(tmp_path / name)
         runs = [Run(find_experiment(n), 0) for n in ("smoke/plain-8", "smoke/resnet-14-B")]
         found.append(results(machine, runs))

@@ -1,6 +1,7 @@
 """Runs on disk: written, skipped, refused, mirrored."""
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,12 +10,13 @@ import pytest
 import torch
 from runs_on_disk import stop_at
 
-from resnet_bench import checkpoints, tracking
+from resnet_bench import checkpoints, runner, tracking
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run
 from resnet_bench.progress import Machine, Progress
 from resnet_bench.records import EpochRecord, RunDirectory
 from resnet_bench.runner import run_group
+from resnet_bench.training import new_member
 
 
 def test_the_files_of_a_finished_run(runs: list[Run], machine: Machine) -> None:
@@ -51,6 +53,21 @@ def test_networks_of_a_suite_are_matched_and_the_digests_say_so(
     assert plain["digests"] == residual["digests"]
     for digest in ("batch_stream", "initial_weights", "initial_shared_weights"):
         assert plain["digests"][digest] != other_seed["digests"][digest]
+
+
+def test_waiting_for_a_gpu_before_a_checkpoint_is_on_the_clock(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU still has to do when its checkpoint is due is training."""
+    (member, *_) = members = [new_member(run, torch.device("cpu")) for run in runs[:2]]
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: time.sleep(0.01))
+    runner._wait(members)
+    assert member.seconds == 0  # a CPU has nothing left to do
+    for each in members:
+        monkeypatch.setattr(each, "device", torch.device("cuda", 0))
+    runner._wait(members)
+    assert member.seconds == member.interval_seconds >= 0.01
+    assert {each.seconds for each in members} == {member.seconds}
 
 
 def test_a_finished_run_is_skipped(runs: list[Run], machine: Machine) -> None:

@@ -186,11 +186,13 @@ def measure_yardsticks(bench: Bench) -> None:
 def measure_ablation(bench: Bench) -> None:
     """Ours, with one thing taken away or added at a time."""
     setting = bench.setting
+    ours = Lockstep(OURS, setting)
+    lanes = len(ours.step.lanes)  # which without graphs would be one
     contenders = [
-        Lockstep(OURS, setting),
+        ours,
         Lockstep(AGAIN, setting),
         Lockstep("without lanes", setting, lanes=1),
-        Lockstep("without graphs", setting, graphs=False, share=0.1),
+        Lockstep("without graphs", setting, lanes=lanes, graphs=False, share=0.1),
         Lockstep("without channels_last", setting, channels_last=False),
         Lockstep("without data on the GPU", setting, data_on_gpu=False, share=0.5),
         Lockstep("with PyTorch's batch norm", setting, native_norm=True),

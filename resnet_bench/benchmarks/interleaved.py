@@ -43,6 +43,8 @@ class Contest:
     def run(self, contenders: Sequence[Contender]) -> dict[str, Timed]:
         timed = {contender.name: Timed() for contender in contenders}
         for contender in contenders:  # captures, and libraries that choose their kernels
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()  # of those before it: a capture would empty it, uncounted
             before = _reserved()
             contender.seconds_a_step(2)
             timed[contender.name].gibibytes = (_reserved() - before) or None

@@ -82,24 +82,34 @@ class Peers:
             pin_memory=setting.device.type == "cuda",
             multiprocessing_context="fork" if workers else None,
         )
-        self.batches = iter(loader)
+        self.loader = loader
+        self.batches: Iterator[list[Tensor]] | None = None
 
     def seconds_a_step(self, steps: int) -> float:
         """The sum over the networks; `steps` for each."""
+        if self.batches is None:
+            # Not before: its threads pin memory, which can break off another contender's capture.
+            self.batches = iter(self.loader)
         set_determinism(False, self.setting.device)
         precision = executed_precision(self.setting.precision, self.setting.device)
         set_precision(precision, self.setting.device)
         pairs = zip(self.networks, self.optimizers, strict=True)
-        return sum(self._seconds(*pair, precision, steps) for pair in pairs) / steps
+        batches = self.batches
+        return sum(self._seconds(*pair, batches, precision, steps) for pair in pairs) / steps
 
     def _seconds(
-        self, network: nn.Module, optimizer: torch.optim.SGD, precision: Precision, steps: int
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.SGD,
+        batches: Iterator[list[Tensor]],
+        precision: Precision,
+        steps: int,
     ) -> float:
         criterion, running_loss = nn.CrossEntropyLoss(), 0.0
         device = self.setting.device
         with Stopwatch(device) as watch:
             for _ in range(steps):
-                images, labels = (tensor.to(device) for tensor in next(self.batches))
+                images, labels = (tensor.to(device) for tensor in next(batches))
                 with autocast(precision, device):
                     loss = criterion(network(images), labels)
                 optimizer.zero_grad()
