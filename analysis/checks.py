@@ -30,9 +30,10 @@ def declared_experiment(suite: Suite, network_name: str) -> Experiment | None:
         if experiment.network_name == network_name:
             return experiment
     try:
-        return find_experiment(f"{suite.name}/{network_name}")
+        found = find_experiment(f"{suite.name}/{network_name}")
     except UserError:
         return None
+    return found if found.network_name == network_name else None  # another name of the same
 
 
 def problem_of(description: dict[str, Any], suite: Suite, folder_name: str) -> str:
@@ -103,7 +104,7 @@ def _differences(runs: pd.DataFrame) -> list[str]:
         if len(counts) > 1:
             found.append(f"Different {words}: {_counted(counts.items())}.")
     if dirty := int((runs["dirty"] == True).sum()):  # noqa: E712 - may hold None
-        found.append(f"Uncommitted changes in the code of {dirty} of {len(runs)} runs.")
+        found.append(f"Uncommitted changes in code or suites of {dirty} of {len(runs)} runs.")
     for seed in select.unmatched_seeds(runs):
         found.append(f"Not matched: networks saw different batches at seed {seed}.")
     return found

@@ -130,11 +130,16 @@ def export(
     ] = None,
     results: Results = RESULTS,
 ) -> None:
-    """Write a run's weights as a state dict, and print their test accuracy."""
+    """Write a run's weights as a state dict, and print their test accuracy.
+
+    Of a run that is not finished, those of its last checkpoint.
+    """
     from resnet_bench.checkpoints import export_weights
 
     run = Run(find_experiment(experiment, tuple(settings or ())), seed)
     directory = RunDirectory(run.directory(results))
+    if directory.status() == "diverged":
+        raise UserError(f"{run.name} diverged: its weights are not numbers")
     target = output or directory.path / "weights.pt"
     iteration = export_weights(directory.checkpoint, target)
     typer.echo(f"{target}: the weights after {iteration} iterations")

@@ -1,9 +1,11 @@
 """The commands that list: suites, the experiments of one, and how far its runs are."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from resnet_bench.errors import UserError
 from resnet_bench.experiments import find_experiment, load_suite, suite_names
 from resnet_bench.options import RESULTS, Results, SuiteName
 from resnet_bench.records import RunDirectory
@@ -32,14 +34,33 @@ def status(suite: SuiteName, results: Results = RESULTS) -> None:
     loaded = load_suite(suite)
     folder = results / suite
     names = [experiment.network_name for experiment in loaded.experiments]
-    changed = {path.name for path in folder.glob("*+*") if path.is_dir()}
-    for name in [*names, *sorted(changed - set(names))]:
-        experiment = find_experiment(f"{suite}/{name}")
-        directories = sorted(folder.glob(f"{name}/seed-*")) or [folder / name / "seed-0"]
-        for directory in map(RunDirectory, directories):
+    changed = {path.parent.name for path in folder.glob("*+*/seed-*")}
+    names += sorted(changed - set(names))
+    width = max(map(len, names)) + 2
+    for name in names:
+        iterations = _iterations(suite, name)
+        if iterations is None:
+            typer.echo(f"{name:<{width}}is no experiment of {suite}.toml")
+            continue
+        directories = sorted((folder / name).glob("seed-*"), key=_seed)
+        for directory in map(RunDirectory, directories or [folder / name / "seed-0"]):
             rows = directory.rows()
             epoch, iteration = (rows[-1].epoch, rows[-1].iteration) if rows else (0, 0)
             typer.echo(
-                f"{name:<24}{directory.path.name:<10}{directory.status():<10}"
-                f"epoch {epoch:>4}, iteration {iteration} of {experiment.recipe.iterations}"
+                f"{name:<{width}}{directory.path.name:<10}{directory.status():<10}"
+                f"epoch {epoch:>4}, iteration {iteration} of {iterations}"
             )
+
+
+def _iterations(suite: str, network_name: str) -> int | None:
+    """Of the experiment whose runs are in the folder `network_name`; None if there is none."""
+    try:
+        experiment = find_experiment(f"{suite}/{network_name}")
+    except UserError:
+        return None
+    return experiment.recipe.iterations if experiment.network_name == network_name else None
+
+
+def _seed(directory: Path) -> tuple[int, str]:
+    number = directory.name.removeprefix("seed-")
+    return (int(number) if number.isdecimal() else 0), number

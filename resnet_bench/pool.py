@@ -185,7 +185,11 @@ class Pool:
                 os._exit(128 + number)  # the workers see that they are alone, and stop
             self.outcome.interrupted_by = number
             self.stop.set()
-            print("\nStopping at the next safe point ...", file=sys.stderr)
+            print(
+                "\nStopping at the next safe point (errors that are being measured are finished "
+                "first) ...",
+                file=sys.stderr,
+            )
 
         before = {
             number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)

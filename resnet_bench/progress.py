@@ -39,7 +39,8 @@ class Progress:
         row = self.last_record
         if self.status == "diverged" or row is None:
             return f"{name:<22} {self.status} at iteration {self.iteration}"
-        train = row.train_error if row.clean_train_error is None else row.clean_train_error
+        precise = row.precise_train_error  # what tables and verdict say; in every last record
+        train = row.train_error if precise is None else precise
         errors = f"train error {train:7.2%}   test error {row.test_error:7.2%}"
         return f"{name:<22} {errors}   {self.seconds:7.1f} s"
 

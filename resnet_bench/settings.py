@@ -13,7 +13,8 @@ from resnet_bench.specification import Network, Recipe
 def changed_recipe(recipe: Recipe, changes: Sequence[str], where: str) -> tuple[Recipe, str]:
     """`recipe` with each `key=value` of `changes` set, and what that adds to a name.
 
-    Raises UserError naming `where` for a key that there is not or a value that it cannot have.
+    A value that `recipe` has already adds nothing: that is no other experiment. Raises UserError
+    naming `where` for a key that there is not or a value that it cannot have.
     """
     values: dict[str, Any] = {}
     for change in changes:
@@ -27,7 +28,8 @@ def changed_recipe(recipe: Recipe, changes: Sequence[str], where: str) -> tuple[
             values[key] = value  # a bare word, such as tf32
     changed = validate(Recipe, {**recipe.model_dump(), **values}, where)
     # The name is made of the validated values, in the order of their keys: one name a recipe.
-    suffix = "".join(f"+{key}={in_a_name(getattr(changed, key))}" for key in sorted(values))
+    differing = sorted(key for key in values if getattr(changed, key) != getattr(recipe, key))
+    suffix = "".join(f"+{key}={in_a_name(getattr(changed, key))}" for key in differing)
     return changed, suffix
 
 

@@ -1,5 +1,6 @@
 """Reading runs into a frame, and telling which of them belong together."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -109,12 +110,12 @@ def test_differences_of_provenance_are_named(tmp_path: Path) -> None:
         dirty=True,
     )
     found = checks.notices(load.runs(write_suite(tmp_path, "smoke", odd)))
-    assert found == ["Uncommitted changes in the code of 12 of 12 runs."]  # no such networks
+    assert found == ["Uncommitted changes in code or suites of 12 of 12 runs."]  # no such networks
     found = checks.notices(load.runs(write_suite(tmp_path, "digits", odd)))
     assert found == [
         "Different commits: feedfacefe (1 run), 0123456789 (23 runs).",
         "Different devices: cpu (23 runs), cuda (1 run).",
-        "Uncommitted changes in the code of 24 of 24 runs.",
+        "Uncommitted changes in code or suites of 24 of 24 runs.",
         "Not matched: networks saw different batches at seed 1.",
     ]
 
@@ -128,6 +129,18 @@ def test_a_changed_setting_is_another_experiment(tmp_path: Path) -> None:
     assert changed["changed"].unique().tolist() == ["learning_rate=0.1"]
     assert (changed["problem"] == "").all()
     assert (select.own(frame)["recipe.learning_rate"] == DIGITS_RECIPE.learning_rate).all()
+
+
+def test_another_name_of_an_experiment_is_refused(tmp_path: Path) -> None:
+    """Settings that change nothing are not in a name any more; old folders would count twice."""
+    folder = write_suite(tmp_path, "digits")
+    name = f"plain-20+learning_rate={DIGITS_RECIPE.learning_rate}"
+    shutil.copytree(folder / "plain-20", folder / name)
+    edit_description(folder / name / "seed-0", experiment=f"digits/{name}")
+    frame = load.runs(folder)
+    assert frame.loc[frame["network"] == name, "problem"].unique().tolist() == [
+        "is no experiment of the suite file digits.toml"
+    ]
 
 
 def test_several_suites_in_one_frame(tmp_path: Path) -> None:

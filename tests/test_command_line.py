@@ -1,5 +1,6 @@
 """The commands: what they print, how they answer mistakes, and what they do not import."""
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 from resnet_bench import __main__ as command_line
 from resnet_bench.errors import UserError
 from resnet_bench.options import parse_duration
-from resnet_bench.records import COLUMNS, EpochRecord, RunDirectory
+from resnet_bench.records import COLUMNS, EpochRecord, RunDirectory, Summary
 
 ROOT = Path(__file__).parent.parent
 
@@ -121,6 +122,30 @@ def test_status_counts_epochs_and_not_records(call: Call, tmp_path: Path) -> Non
     (line,) = [line for line in answer.output.splitlines() if "records_per_epoch" in line]
     assert "seed-1" in line
     assert line.endswith("epoch    2, iteration 30 of 30")
+
+
+def test_status_of_settings_that_are_lists_and_of_folders_that_are_no_experiments(
+    call: Call, tmp_path: Path
+) -> None:
+    names = ("plain-8+drops=[10,20]", "plain-8+momentum=0.9", "plain-8+of_old=1")
+    for seed, name in itertools.product((10, 2), names):
+        RunDirectory(tmp_path / "smoke" / name / f"seed-{seed}").create()
+    lines = call("status", "smoke", "--results", str(tmp_path)).output.splitlines()
+    assert [line.split()[:3] for line in lines[-4:]] == [
+        ["plain-8+drops=[10,20]", "seed-2", "missing"],
+        ["plain-8+drops=[10,20]", "seed-10", "missing"],
+        ["plain-8+momentum=0.9", "is", "no"],  # what smoke has anyway
+        ["plain-8+of_old=1", "is", "no"],
+    ]
+
+
+def test_a_diverged_runs_weights_are_not_exported(call: Call, tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "smoke" / "plain-8" / "seed-0")
+    directory.create()
+    directory.write_summary(Summary("diverged", 7, {}, 1.0))
+    answer = call("export", "smoke/plain-8", "--results", str(tmp_path))
+    assert answer.code == 2
+    assert answer.errors == "error: smoke/plain-8/seed-0 diverged: its weights are not numbers\n"
 
 
 def test_the_default_suite_says_why(call: Call) -> None:

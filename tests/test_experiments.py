@@ -55,6 +55,18 @@ def test_a_changed_setting_is_another_experiment_with_a_name_that_finds_it() -> 
     assert again.name == changed.name
 
 
+def test_a_setting_that_is_none_is_the_same_experiment() -> None:
+    """One name a recipe: else a rate of digits-lr could be run twice, and counted twice."""
+    base = find_experiment("digits-lr/plain-56")
+    rate = base.recipe.learning_rate
+    assert find_experiment(f"digits-lr/plain-56+learning_rate={rate}") == base
+    assert find_experiment("digits-lr/plain-56", (f"recipe.learning_rate={rate}",)) == base
+    there_and_back = ("learning_rate=0.5", f"learning_rate={rate}", "flip=true")
+    assert (
+        find_experiment("digits-lr/plain-56", there_and_back).network_name == "plain-56+flip=true"
+    )
+
+
 def test_a_run_lives_under_suite_network_and_seed() -> None:
     run = Run(find_experiment("digits/plain-56"), 3)
     assert run.directory(Path("results")) == Path("results/digits/plain-56/seed-3")
