@@ -5,7 +5,7 @@ PIP_ARGS ?=
 SEEDS ?= 1
 SEED ?= 0
 DEPTH ?= 56
-RESULTS ?= results
+RESULTS ?= $(or $(RESNET_BENCH_RESULTS),results)
 SWEEP_ARGS ?=
 PIECE ?= yardsticks
 BENCH_ARGS ?=
@@ -13,7 +13,7 @@ BENCH_ARGS ?=
 VENV := .venv
 BENCH := $(VENV)/bin/python -m resnet_bench
 ANALYSIS := $(VENV)/bin/python -m analysis
-INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
+INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sweep run list shapes status witness figures verdict verify report reference dashboard sync data test bench bench-gpu
@@ -28,12 +28,12 @@ setup: $(VENV)/.ready  ## make .venv from pyproject.toml and constraints.txt
 
 sweep: $(VENV)/.ready  ## train a suite's networks and draw the comparison: SUITE=, SEEDS=
 	@suite="$(SUITE)"; [ -n "$$suite" ] || suite=$$($(BENCH) default-suite) || exit; \
-	$(BENCH) sweep "$$suite" --seeds $(SEEDS) --results $(RESULTS) $(SWEEP_ARGS); code=$$?; \
-	[ $$code -eq 2 ] || $(ANALYSIS) "$$suite" --results $(RESULTS) || exit; \
+	$(BENCH) sweep "$$suite" --seeds $(SEEDS) --results "$(RESULTS)" $(SWEEP_ARGS); code=$$?; \
+	[ $$code -eq 2 ] || $(ANALYSIS) "$$suite" --results "$(RESULTS)" || exit; \
 	exit $$code
 
 run: $(VENV)/.ready  ## train one experiment: EXP=cifar10/plain-56 SEED=1
-	@$(BENCH) run "$(EXP)" --seed $(SEED) --results $(RESULTS) $(SWEEP_ARGS)
+	@$(BENCH) run "$(EXP)" --seed $(SEED) --results "$(RESULTS)" $(SWEEP_ARGS)
 
 list: $(VENV)/.ready  ## list the suites, or one suite's experiments: SUITE=
 	@$(BENCH) list $(SUITE)
@@ -42,36 +42,37 @@ shapes: $(VENV)/.ready  ## print the shapes through a network: EXP=, INPUT=1x224
 	@$(BENCH) shapes "$(EXP)" $(if $(INPUT),--input $(INPUT))
 
 status: $(VENV)/.ready  ## say how far a suite's runs are: SUITE=
-	@$(BENCH) status "$(SUITE)" --results $(RESULTS)
+	@$(BENCH) status "$(SUITE)" --results "$(RESULTS)"
 
 witness: $(VENV)/.ready  ## build a deeper network equal to a trained one: EXP=, DEPTH=, SEED=, CONTINUE=1
 	@$(BENCH) witness "$(EXP)" $(foreach depth,$(DEPTH),--depth $(depth)) --seed $(SEED) \
-	  --results $(RESULTS) $(if $(CONTINUE),--continue)
+	  --results "$(RESULTS)" $(if $(filter-out 0 no false,$(CONTINUE)),--continue)
 
 figures: $(VENV)/.ready  ## redraw a suite's figures and table from its CSVs: SUITE=
-	@$(ANALYSIS) "$(SUITE)" --results $(RESULTS)
+	@$(ANALYSIS) "$(SUITE)" --results "$(RESULTS)"
 
 verdict: $(VENV)/.ready  ## say whether depth degrades, with intervals: SUITE=
-	@$(ANALYSIS).verdict "$(SUITE)" --results $(RESULTS)
+	@$(ANALYSIS).verdict "$(SUITE)" --results "$(RESULTS)"
 
 verify: $(VENV)/.ready  ## hold a suite's runs against the paper and its own file: SUITE=
-	@$(ANALYSIS).verify "$(SUITE)" --results $(RESULTS)
+	@$(ANALYSIS).verify "$(SUITE)" --results "$(RESULTS)"
 
 report: $(VENV)/.ready  ## write one self-contained HTML page: SUITE=
-	@$(ANALYSIS).report "$(SUITE)" --results $(RESULTS)
+	@$(ANALYSIS).report "$(SUITE)" --results "$(RESULTS)"
 
 reference: $(VENV)/.ready  ## take a suite's records into results/reference, draw them, fill the pages: SUITE=
 	@mkdir -p results/reference
-	@cd $(RESULTS) && find "$(SUITE)" \( -name run.json -o -name epochs.csv -o -name summary.json \
-	  -o -name layers.csv -o -name witness.json \) | tar -cf - -T - | tar -xf - -C $(CURDIR)/results/reference
+	@cd "$(RESULTS)" && find "$(SUITE)" \( -name run.json -o -name epochs.csv -o -name summary.json \
+	  -o -name layers.csv -o -name witness.json \) | tar -cf - -T - | tar -xf - -C "$(CURDIR)/results/reference"
 	@$(ANALYSIS) "$(SUITE)" --results results/reference
 	@$(ANALYSIS).readme
 
-dashboard: $(VENV)/.ready-dashboards  ## look at a suite's runs in W&B: SUITE=, DRY_RUN=1
-	@$(BENCH) dashboard "$(SUITE)" --results $(RESULTS) $(if $(DRY_RUN),--dry-run)
+dashboard: $(VENV)/.ready  ## look at a suite's runs in W&B: SUITE=, DRY_RUN=1
+	@$(MAKE) --silent $(VENV)/.ready-dashboards || echo "Going on without the extra, which saved workspaces need."
+	@$(BENCH) dashboard "$(SUITE)" --results "$(RESULTS)" $(if $(filter-out 0 no false,$(DRY_RUN)),--dry-run)
 
 sync: $(VENV)/.ready  ## upload a suite's offline runs to W&B: SUITE=, YES=1
-	@$(BENCH) sync "$(SUITE)" --results $(RESULTS) $(if $(YES),--yes)
+	@$(BENCH) sync "$(SUITE)" --results "$(RESULTS)" $(if $(filter-out 0 no false,$(YES)),--yes)
 
 data: $(VENV)/.ready  ## fetch and verify a data set: DATASET=cifar10
 	@$(BENCH) data "$(DATASET)"
@@ -90,15 +91,15 @@ bench-gpu: $(VENV)/.ready  ## measure the paper's sweep on a GPU: PIECE=floors, 
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
-	@echo "Setting up $(VENV) (once; a minute or more) ..."
+	@echo "Setting up $(VENV) (once; PyTorch is a large download) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(INSTALL) -e .
+	@$(INSTALL) -e . || { echo "Without network, a $(VENV) that was complete can be kept: touch $@"; exit 1; }
 	@touch $@
 
 $(VENV)/.ready-dashboards: $(VENV)/.ready
-	@$(INSTALL) -e '.[dashboards]'
+	@$(INSTALL) --quiet -e '.[dashboards]'
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
-	@$(INSTALL) -e '.[dev,dashboards]'
+	@$(INSTALL) --quiet -e '.[dev,dashboards]'
 	@touch $@

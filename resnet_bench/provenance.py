@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+DECIDING = ("resnet_bench", "experiments", "pyproject.toml", "constraints.txt")
 PACKAGES = ("resnet_bench", "torch", "torchvision", "numpy", "scikit-learn", "wandb")
 
 
@@ -49,15 +50,17 @@ def _versions() -> dict[str, str]:
 
 @cache
 def _commit() -> tuple[str | None, bool | None]:
-    """The checkout's commit, and whether tracked files differ from it; None outside git."""
+    """The checkout's commit, and whether what decides a result differs from it; None outside git.
+
+    A suite file or module that git does not know is a difference, a redrawn figure is not.
+    """
 
     def git(*arguments: str) -> str:
-        folder = Path(__file__).parent
-        command = ["git", "-C", str(folder), *arguments]
+        command = ["git", "-C", str(Path(__file__).parent.parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", *DECIDING))
     except (OSError, subprocess.CalledProcessError):
         return None, None
 
