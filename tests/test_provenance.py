@@ -1,0 +1,48 @@
+"""Whether a run is of committed code: what counts as a change, and what does not."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from resnet_bench import provenance
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A committed checkout with one module, one suite and one figure."""
+    for name in ("resnet_bench/provenance.py", "experiments/digits.toml", "results/figure.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("committed")
+    identity = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org"]
+    for arguments in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "all"]):
+        subprocess.run(["git", "-C", str(tmp_path), *arguments], check=True)
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "resnet_bench" / "provenance.py"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("changed", "dirty"),
+    [
+        ("results/figure.png", False),  # redrawn
+        ("notes.txt", False),
+        ("resnet_bench/provenance.py", True),
+        ("experiments/digits.toml", True),
+        ("experiments/mine.toml", True),  # which a checkout of the commit would not have
+    ],
+)
+def test_what_decides_a_result_is_what_makes_a_checkout_dirty(
+    checkout: Path, changed: str, dirty: bool
+) -> None:
+    commit, clean = provenance._commit.__wrapped__()
+    assert commit is not None
+    assert len(commit) == 40
+    assert clean is False
+    (checkout / changed).write_text("changed")
+    assert provenance._commit.__wrapped__() == (commit, dirty)
+
+
+def test_outside_git_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "package" / "provenance.py"))
+    assert provenance._commit.__wrapped__() == (None, None)
