@@ -49,7 +49,7 @@ def _workspace(suite: Suite, shortcut: str | None, layers: bool, entity: str) ->
     if shortcut is not None:
         filters.append(expr.Config("shortcut") == shortcut)
     columns = ["config:parameters", "summary:status"]
-    columns += [f"summary:{METRICS[field]}" for field in ("clean_train_error", "test_error")]
+    columns += [f"summary:{METRICS[field]}" for field in ("precise_train_error", "test_error")]
     return ws.Workspace(
         entity=entity,
         project=os.environ.get("WANDB_PROJECT") or PROJECT,
@@ -72,14 +72,19 @@ def _sections(layers: bool) -> list[ws.Section]:
         _curve("train_error", "Training error, augmented images"),
         _curve("clean_train_error", "Training error, evaluation mode"),
     ]
-    final = ("test_error", "Test error"), ("clean_train_error", "Training error")
+    # All panels of a workspace show the same runs (W&B has others in reports alone), unfinished and
+    # diverged ones among them: the value is a run's last, and the titles claim no more.
+    last = (
+        ("test_error", "Last test error"),
+        ("precise_train_error", "Last training error, precise batch norm"),
+    )
     degradation: list[Any] = [
         wr.ScatterPlot(
             title=f"{title} against depth",
             x=wr.Config("depth"),
             y=wr.SummaryMetric(METRICS[field]),
         )
-        for field, title in final
+        for field, title in last
     ] + [
         wr.BarPlot(
             title=f"{title}: mean and range over seeds",
@@ -88,7 +93,7 @@ def _sections(layers: bool) -> list[ws.Section]:
             groupby_aggfunc="mean",
             groupby_rangefunc="minmax",
         )
-        for field, title in final
+        for field, title in last
     ]
     speed: list[Any] = [
         _curve("images_per_second", "Images per second"),

@@ -92,6 +92,19 @@ def test_every_metric_and_key_they_name_is_logged(
     assert {"depth", "network"} <= keys <= config
 
 
+def test_last_errors_are_the_headlines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for view in dry_run(tmp_path, capsys).values():
+        pinned = view["runset_settings"]["pinned_columns"]
+        assert pinned[-2:] == ["summary:train/precise_error", "summary:test/error"]
+        titles = [panel["title"] for panel in view["sections"][1]["panels"]]
+        assert titles[:2] == [
+            "Last test error against depth",
+            "Last training error, precise batch norm against depth",
+        ]
+        shown = [panel["metrics"] for panel in view["sections"][1]["panels"][2:]]
+        assert shown == [["test/error"], ["train/precise_error"]]
+
+
 def test_layers_are_shown_where_they_are_logged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,8 +168,19 @@ def test_without_an_account_the_terminal_dashboard_opens_on_the_suites_runs(
     assert commands == [[sys.executable, "-m", "wandb", "leet", str(tmp_path / "smoke" / "wandb")]]
 
 
-def test_a_missing_extra_is_one_line() -> None:
-    code = """if True:
+@pytest.mark.parametrize(
+    ("mode", "dry_run", "says"),
+    [
+        ("online", False, "pip install -e '.[dashboards]'"),
+        ("offline", True, "pip install -e '.[dashboards]'"),
+        ("offline", False, "no W&B runs in"),  # W&B's terminal dashboard comes with W&B
+    ],
+)
+def test_a_missing_extra_is_one_line_where_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, dry_run: bool, says: str
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", mode)
+    code = f"""if True:
         import sys
         sys.modules["wandb_workspaces"] = None
         from pathlib import Path
@@ -164,10 +188,11 @@ def test_a_missing_extra_is_one_line() -> None:
         from resnet_bench.errors import UserError
         from resnet_bench.experiments import load_suite
         try:
-            dashboard(load_suite("smoke"), Path("results"), dry_run=True)
+            dashboard(load_suite("smoke"), Path({str(tmp_path)!r}), dry_run={dry_run})
         except UserError as error:
             print(error)
     """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "optional extra" in result.stdout
+    assert says in result.stdout
+    assert len(result.stdout.splitlines()) == 1
     assert result.stderr == ""
