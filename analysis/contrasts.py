@@ -8,9 +8,10 @@ import pandas as pd
 
 from analysis import select, statistics
 from analysis.statistics import Interval
+from resnet_bench.datasets import DATASETS
 
 ENDPOINT = "precise_train_error"  # the primary one, at the last iteration
-TOLERANCE = 0.005  # half a point: a rise whose upper bound is below it does not count
+TOLERANCE = 0.005  # half a point: what may rise by less, as far as is known, does not degrade
 Word = Literal["degrades", "does not degrade", "positive", "negative", "undecided"]
 
 
@@ -24,6 +25,7 @@ class Contrast:
     seeds: tuple[int, ...]
     values: tuple[float, ...]  # fractions, one a seed
     lost: tuple[str, ...]  # the runs that keep a seed out, "plain-56 seed 1 diverged"
+    resolution: float  # one image: the least spread of the values that is taken for real
     interval: Interval | None = None  # None with fewer than two pairs
     p_value: float | None = None  # paired t, two-sided
     word: Word = "undecided"
@@ -71,7 +73,7 @@ def primary_of(runs: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
     if pair is None:
         return []
     shallow, deep = pair
-    errors, fates = _errors(runs, ENDPOINT)
+    ended = Ended.of(runs, ENDPOINT)
     span, kind = f"{deep} - {shallow}", residual_kind(runs)
     terms = {
         f"plain: {span}": {("none", deep): 1, ("none", shallow): -1},
@@ -80,9 +82,9 @@ def primary_of(runs: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
             ("none", deep): 1, ("none", shallow): -1, (kind, deep): -1, (kind, shallow): 1,
         },
     }  # fmt: skip
-    found = [_contrast(name, ENDPOINT, True, of, errors, fates) for name, of in terms.items()]
+    found = [_contrast(name, True, of, ended) for name, of in terms.items()]
     tested = [contrast for contrast in found if contrast.n >= 2]
-    p_values = [statistics.t_p_value(np.array(contrast.values)) for contrast in tested]
+    p_values = [statistics.t_p_value(np.array(one.values), one.resolution) for one in tested]
     # A contrast without pairs still takes its share of alpha: nothing is gained by missing runs.
     levels = statistics.holm_levels(p_values + [1.0] * (len(found) - len(tested)), alpha)
     judged = {
@@ -104,7 +106,7 @@ def secondary(frame: pd.DataFrame) -> list[Contrast]:
     shallow, deep = pair
     found = []
     for endpoint in (ENDPOINT, "test_error"):
-        errors, fates = _errors(runs, endpoint)
+        ended = Ended.of(runs, endpoint)
         for shortcut in select.shortcuts(runs):
             for depth in select.depths(runs):
                 in_primary = shortcut in ("none", residual_kind(runs)) and depth == deep
@@ -114,47 +116,63 @@ def secondary(frame: pd.DataFrame) -> list[Contrast]:
                 kind = "plain" if shortcut == "none" else f"option {shortcut}"
                 terms = {(shortcut, depth): 1, (shortcut, shallow): -1}
                 name = f"{kind}: {depth} - {shallow}"
-                contrast = _contrast(name, endpoint, False, terms, errors, fates)
+                contrast = _contrast(name, False, terms, ended)
                 found.append(_judge(contrast, None, 0.95) if contrast.n >= 2 else contrast)
     return [contrast for contrast in found if contrast.n]
 
 
-Errors = dict[tuple[str, int], dict[int, float]]  # (shortcut, depth) -> seed -> final error
-Fates = dict[tuple[str, int], dict[int, str]]  # the same -> "plain-56 seed 1 diverged"
+Cell = tuple[str, int]  # (shortcut, depth)
 
 
-def _errors(runs: pd.DataFrame, endpoint: str) -> tuple[Errors, Fates]:
-    errors: Errors = {}
-    fates: Fates = {}
-    for run in select.finals(runs).to_dict("records"):
-        key = (run["shortcut"], run["depth"])
-        if run["status"] == "finished" and not pd.isna(run[endpoint]):
-            errors.setdefault(key, {})[run["seed"]] = run[endpoint]
+@dataclass(frozen=True)
+class Ended:
+    """How the runs of each cell ended, by seed."""
+
+    endpoint: str
+    errors: dict[Cell, dict[int, float]]  # of finished runs
+    fates: dict[Cell, dict[int, str]]  # of the others, "plain-56 seed 1 diverged"
+    resolution: float  # one image, as a fraction of those that the endpoint is measured on
+
+    @classmethod
+    def of(cls, runs: pd.DataFrame, endpoint: str) -> "Ended":
+        errors: dict[Cell, dict[int, float]] = {}
+        fates: dict[Cell, dict[int, str]] = {}
+        finals = select.finals(runs)
+        for run in finals.to_dict("records"):
+            key = (run["shortcut"], run["depth"])
+            if run["status"] == "finished" and not pd.isna(run[endpoint]):
+                errors.setdefault(key, {})[run["seed"]] = run[endpoint]
+            else:
+                unmeasured = " without " + endpoint if run["status"] == "finished" else ""
+                fate = f"{run['network']} seed {run['seed']} {run['status']}{unmeasured}"
+                fates.setdefault(key, {})[run["seed"]] = fate
+        return cls(endpoint, errors, fates, _resolution(finals, endpoint))
+
+
+def _resolution(runs: pd.DataFrame, endpoint: str) -> float:
+    """One image as a fraction: of the most that any of the runs measures `endpoint` on."""
+    counts = []
+    for name, trained_on in zip(runs["dataset"], runs["recipe.train_images"], strict=True):
+        dataset = DATASETS[name]
+        if endpoint == "test_error":
+            counts.append(dataset.test_images)
         else:
-            unmeasured = " without " + endpoint if run["status"] == "finished" else ""
-            fate = f"{run['network']} seed {run['seed']} {run['status']}{unmeasured}"
-            fates.setdefault(key, {})[run["seed"]] = fate
-    return errors, fates
+            counts.append(dataset.train_images if trained_on == "all" else int(trained_on))
+    return 1 / max(counts)
 
 
-def _contrast(
-    name: str,
-    endpoint: str,
-    primary: bool,
-    terms: dict[tuple[str, int], int],
-    errors: Errors,
-    fates: Fates,
-) -> Contrast:
+def _contrast(name: str, primary: bool, terms: dict[Cell, int], ended: Ended) -> Contrast:
     """The sum of the terms' final errors with their signs, at every seed that has them all."""
+    errors = ended.errors
     shared = set.intersection(*(set(errors.get(key, {})) for key in terms))
     seeds = tuple(sorted(shared))
     values = tuple(sum(sign * errors[key][seed] for key, sign in terms.items()) for seed in seeds)
-    lost = tuple(fate for key in terms for fate in fates.get(key, {}).values())
-    return Contrast(name, endpoint, primary, seeds, values, lost)
+    lost = tuple(fate for key in terms for fate in ended.fates.get(key, {}).values())
+    return Contrast(name, ended.endpoint, primary, seeds, values, lost, ended.resolution)
 
 
 def _judge(contrast: Contrast, p_value: float | None, level: float) -> Contrast:
-    interval = statistics.t_interval(np.array(contrast.values), level)
+    interval = statistics.t_interval(np.array(contrast.values), level, contrast.resolution)
     judged = dict(vars(contrast)) | {"interval": interval, "p_value": p_value}
     if contrast.primary and not contrast.diverged:
         judged["word"] = word_for(interval, of_one_family=":" in contrast.name)

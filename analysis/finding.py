@@ -25,7 +25,7 @@ def of_contrasts(found: list[Contrast]) -> str:
     if not there:
         return "nothing can be said: no network is there at both depths."
     start = f"going from {_span(there[0])}"
-    if any(contrast.interval is None for contrast in there):
+    if all(contrast.n == 1 for contrast in there):
         changes = " and ".join(f"by {_change(one)} for {_family(one)}" for one in there)
         end = "a single pair of runs carries no verdict"
         return f"{start} changes the training error {changes}: {end}."
@@ -63,19 +63,22 @@ def _family(contrast: Contrast) -> str:
 
 
 def _change(contrast: Contrast) -> str:
-    return f"{points(contrast.values[0])} points"
+    assert contrast.mean is not None
+    return f"{points(contrast.mean)} points"
 
 
 def _clause(contrast: Contrast) -> str:
     family = _family(contrast)
+    if contrast.interval is None:
+        change = f"training error {_change(contrast)}, a single pair of runs"
+        return f"whether {family} degrade is open ({change})"
     words = {
         "degrades": f"{family} degrade",
         "does not degrade": f"{family} do not degrade",
     }.get(contrast.word, f"whether {family} degrade is undecided")
-    assert contrast.interval is not None
     low, high = points(contrast.interval.low), points(contrast.interval.high)
     return (
-        f"{words} (training error {points(contrast.interval.mean)} points, {low} to {high},"
+        f"{words} (training error {_change(contrast)}, {low} to {high},"
         f" {contrast.n} seeds{', a run diverged' if contrast.diverged else ''})"
     )
 
@@ -83,4 +86,4 @@ def _clause(contrast: Contrast) -> str:
 def _relation(difference: Contrast) -> str:
     if difference.interval is None:
         return "their difference is undecided"
-    return f"their difference, {points(difference.interval.mean)} points, is {difference.word}"
+    return f"their difference, {_change(difference)}, is {difference.word}"

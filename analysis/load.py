@@ -19,6 +19,7 @@ from resnet_bench.experiments import SUITES_FOLDER, load_suite
 from resnet_bench.records import EpochRecord, RunDirectory
 from resnet_bench.specification import Shortcut
 
+RESULTS = SUITES_FOLDER.parent / "results"
 RECORD_COLUMNS = {
     "epoch": "1 is the first; there may be several records in one",
     "iteration": "iterations done; what tells a run's records apart",
@@ -63,11 +64,17 @@ def runs(*paths: str | Path, suites: Path = SUITES_FOLDER) -> pd.DataFrame:
     return frame.astype({"epoch": "Int64", "iteration": "Int64", "ended_at": "Int64"})
 
 
+def results_setting(folder: Path) -> str:
+    """What make must be told where results are not in its own folder: " RESULTS=elsewhere"."""
+    return "" if folder.resolve() == RESULTS.resolve() else f" RESULTS='{folder}'"
+
+
 def _runs_of(path: Path, suites: Path) -> list[tuple[dict[str, Any], list[EpochRecord]]]:
     """(columns of the run, its records) of every run in a suite's folder, and the missing ones."""
     found = sorted(path.glob("*/seed-*/run.json"))
     if not found:
-        raise UserError(f"no runs in {path}; make sweep SUITE={path.name} makes them")
+        setting = results_setting(path.parent)
+        raise UserError(f"no runs in {path}; make sweep SUITE={path.name}{setting} makes them")
     try:
         suite = load_suite(path.name, suites)
     except UserError:

@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
 Values = npt.NDArray[np.float64]  # (n,)
+EXACT_PAIRS = 20  # 2^20 choices of signs are all looked at
 
 
 @dataclass(frozen=True)
@@ -21,23 +21,35 @@ class Interval:
     level: float  # such as 0.95
 
 
-def t_interval(values: Values, level: float = 0.95) -> Interval:
-    """Student's interval of the mean; (n,) values, n >= 2. Of differences, the paired-t one."""
+def t_interval(values: Values, level: float = 0.95, resolution: float = 0.0) -> Interval:
+    """Student's interval of the mean; (n,) values, n >= 2. Of differences, the paired-t one.
+
+    `resolution` is the least standard deviation that it takes for real; see `spread`.
+    """
     n = len(values)
     mean = float(np.mean(values))
     quantile = float(stdtrit(n - 1, (1 + level) / 2))
-    half = quantile * float(np.std(values, ddof=1)) / math.sqrt(n)
+    half = quantile * spread(values, resolution) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, level)
 
 
-def t_p_value(differences: Values) -> float:
+def t_p_value(differences: Values, resolution: float = 0.0) -> float:
     """Two-sided p of the paired t-test that the mean of (n,) differences is 0; n >= 2."""
     n = len(differences)
     mean = float(np.mean(differences))
-    error = float(np.std(differences, ddof=1)) / math.sqrt(n)
-    if error == 0:  # all equal: as sure as can be, unless they are all 0
+    error = spread(differences, resolution) / math.sqrt(n)
+    if error == 0:
         return 1.0 if mean == 0 else 0.0
     return 2 * float(stdtr(n - 1, -abs(mean) / error))
+
+
+def spread(values: Values, resolution: float) -> float:
+    """The standard deviation of (n,) values, at least `resolution`; n >= 2.
+
+    Errors are counts of images over their number. Near 0 a few seeds often agree to the image,
+    by chance: a deviation of 0 would make that chance a certainty.
+    """
+    return max(float(np.std(values, ddof=1)), resolution)
 
 
 def holm_levels(p_values: list[float], alpha: float = 0.05) -> list[float]:
@@ -61,15 +73,25 @@ def holm_levels(p_values: list[float], alpha: float = 0.05) -> list[float]:
 
 
 def sign_flip_p_value(differences: Values) -> float:
-    """One-sided p of the exact sign-flip test that the mean of (n,) differences is above 0.
+    """One-sided p of the sign-flip test that the mean of (n,) differences is above 0.
 
-    The share of all 2^n choices of signs whose mean is at least the observed one: it assumes
-    nothing but that a difference is as likely to fall to either side.
+    The share of all 2^n choices of signs whose sum is at least the observed one: it assumes
+    nothing but that a difference is as likely to fall to either side. Exact to 20 pairs; beyond
+    them a million choices are drawn, always the same ones.
     """
-    signs = np.array(list(product((1.0, -1.0), repeat=len(differences))))
-    means = signs @ differences / len(differences)
-    observed = float(np.mean(differences))
-    return float(np.mean(means >= observed - 1e-12 * max(1.0, abs(observed))))
+    n = len(differences)
+    sums = np.zeros(1)
+    if n <= EXACT_PAIRS:
+        for difference in differences:
+            sums = np.concatenate([sums + difference, sums - difference])
+    else:
+        random = np.random.default_rng(0)
+        sums = np.zeros(2**EXACT_PAIRS)
+        sums[0] = np.sum(differences)  # with the observed choice among them, p is never 0
+        for difference in differences:
+            sums[1:] += difference * random.choice((-1.0, 1.0), len(sums) - 1)
+    observed = float(np.sum(differences))
+    return float(np.mean(sums >= observed - 1e-12 * max(1.0, abs(observed))))
 
 
 def sign_flip_floor(n: int) -> float:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from analysis import (
     contrasts,
     finding,
     learning_rates,
+    load,
     select,
     statistics,
     tables,
@@ -25,8 +27,9 @@ METHOD = (
     " iteration; differences in percentage points, paired by seed (same batches, same shared"
     " initial weights). Intervals: Student's for paired differences, at the levels of Holm's"
     f" procedure over the three, which holds the chance of any wrong verdict to {ALPHA:.0%}."
-    " degrades: the interval lies above 0; does not degrade: it lies below"
-    f" {100 * TOLERANCE:+g} points; else undecided."
+    " degrades: the interval lies above 0, be it by ever so little; does not degrade: it does not,"
+    f" and lies below {100 * TOLERANCE:+g} points; else undecided. Seeds that agree closer than to"
+    " one image count as one image apart."
 )
 
 
@@ -70,6 +73,8 @@ def _best_rates_data(frame: pd.DataFrame) -> dict[str, Any] | None:
 
 def _contrast_data(contrast: Contrast) -> dict[str, Any]:
     data = dataclasses.asdict(contrast) | {"n": contrast.n, "mean": contrast.mean}
+    if not contrast.primary:
+        data["word"] = None  # no verdict was asked for
     if contrast.values:
         data["sign_flip_p"] = statistics.sign_flip_p_value(np.array(contrast.values))
         data["sign_flip_floor"] = statistics.sign_flip_floor(contrast.n)
@@ -121,7 +126,8 @@ def limits(primary: list[Contrast]) -> list[str]:
     return [
         f"n = {n} pairs. An exact sign-flip test of {n} pairs cannot give a one-sided p under"
         f" {floor:.3g} ({2 * floor:.3g} two-sided); to reject under Holm with three contrasts it"
-        f" needs {needed} pairs or more. The t intervals assume normal differences."
+        f" needs {needed} pairs or more. The t intervals assume normal differences; p (t) is"
+        " two-sided, p (sign flips) one-sided: that the mean is above 0."
     ]
 
 
@@ -129,8 +135,10 @@ def more_seeds(frame: pd.DataFrame) -> list[str]:
     """What to type where one seed carries no verdict: a sentence, or none."""
     if max((contrast.n for contrast in contrasts.primary(frame, ALPHA)), default=0) != 1:
         return []
-    suite = select.declared(frame)["suite"].iloc[0]
-    return [f"For a verdict: make sweep SUITE={suite} SEEDS=3 keeps these runs and adds two seeds."]
+    first = select.declared(frame).iloc[0]
+    command = f"SUITE={first['suite']} SEEDS=3"
+    command += load.results_setting(Path(first["directory"]).parents[2])
+    return [f"For a verdict: make sweep {command} keeps these runs and adds two seeds."]
 
 
 def _mean(contrast: Contrast) -> str:

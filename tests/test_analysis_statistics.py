@@ -34,6 +34,17 @@ def test_equal_differences() -> None:
     assert (interval.low, interval.high) == (0.5, 0.5)
 
 
+def test_a_spread_is_at_least_the_resolution() -> None:
+    """Equal differences count as 0.1 apart: 0.5 +- 4.302653 * 0.1 / sqrt(3)."""
+    interval = statistics.t_interval(np.full(3, 0.5), resolution=0.1)
+    assert interval.high - 0.5 == pytest.approx(0.4302653 / math.sqrt(3), rel=1e-6)
+    t = 0.5 / (0.1 / math.sqrt(3))
+    p = statistics.t_p_value(np.full(3, 0.5), resolution=0.1)
+    assert p == pytest.approx(1 - t / math.sqrt(2 + t * t))
+    values = np.array([1.0, 2.0, 3.0])  # further apart: as without
+    assert statistics.t_interval(values, resolution=0.1) == statistics.t_interval(values)
+
+
 @pytest.mark.parametrize(
     ("p_values", "alphas"),
     [
@@ -54,6 +65,15 @@ def test_sign_flips_by_hand() -> None:
     assert statistics.sign_flip_p_value(np.array([-1.0, 2.0, 3.0])) == 2 / 8
     assert statistics.sign_flip_p_value(np.array([-1.0, -2.0, -3.0])) == 1
     assert statistics.sign_flip_p_value(np.array([0.1, 0.1, 0.1])) == 1 / 8  # no rounding slips
+
+
+def test_sign_flips_of_many_pairs_are_drawn() -> None:
+    """30 pairs have 2^30 choices of signs; for normal differences p is near that of the t-test."""
+    values = 0.3 + np.random.default_rng(1).standard_normal(30)
+    p = statistics.sign_flip_p_value(values)
+    assert p == pytest.approx(statistics.t_p_value(values) / 2, abs=0.005)
+    assert statistics.sign_flip_p_value(values) == p
+    assert statistics.sign_flip_p_value(np.arange(1.0, 31.0)) == 2.0**-20  # never 0
 
 
 def test_the_floors_of_the_sign_flip_test() -> None:

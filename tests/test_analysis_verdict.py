@@ -104,6 +104,27 @@ def test_the_secondary_contrasts_carry_no_words(results: Path) -> None:
     assert ("plain: 56 - 20", contrasts.ENDPOINT) not in names
 
 
+def test_seeds_that_agree_to_the_image_are_no_certainty(results: Path) -> None:
+    """Three differences of four images each, of 1,437: t = 4 sqrt(3) if one image is the spread."""
+    errors = ERRORS | {"plain-56": (0.01 + 4 / 1437,) * 3}
+    plain = contrasts.primary(with_errors(load.runs(results / "digits"), errors))[0]
+    t = 4 * math.sqrt(3)
+    assert plain.p_value == pytest.approx(1 - t / math.sqrt(2 + t * t))
+    assert plain.interval is not None
+    assert plain.interval.low < 4 / 1437 < plain.interval.high
+    two = with_errors(load.runs(results / "digits"), errors)
+    plain, residual, _ = contrasts.primary(two[two["seed"] < 2])
+    assert (plain.word, residual.word) == ("undecided", "undecided")
+
+
+def test_one_image_is_that_of_the_set_that_is_measured_on(results: Path) -> None:
+    frame = load.runs(results / "digits")
+    assert contrasts.primary(frame)[0].resolution == 1 / 1437
+    assert {one.resolution for one in contrasts.secondary(frame)} == {1 / 1437, 1 / 360}
+    frame["recipe.train_images"] = 1000
+    assert contrasts.primary(frame)[0].resolution == 1 / 1000
+
+
 def test_a_diverged_run_leaves_its_contrasts_undecided(tmp_path: Path) -> None:
     odd = Options(seeds=(0, 1, 2), diverged={"plain-56/2": 0.5})
     plain, residual, difference = contrasts.primary(load.runs(write_suite(tmp_path, "digits", odd)))
@@ -166,6 +187,20 @@ def test_one_seed_shows_differences_and_carries_no_verdict(
     assert run(monkeypatch, "cifar10-short", "--results", str(results), "--check") == 1
 
 
+def test_what_to_type_for_a_verdict_is_said_where_the_runs_are(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = load.runs(results / "cifar10-short")
+    assert verdict.more_seeds(frame) == [
+        f"For a verdict: make sweep SUITE=cifar10-short SEEDS=3 RESULTS='{results}' keeps these"
+        " runs and adds two seeds."
+    ]
+    monkeypatch.setattr(load, "RESULTS", results)  # make's own folder
+    (sentence,) = verdict.more_seeds(frame)
+    assert "SUITE=cifar10-short SEEDS=3 keeps" in sentence
+    assert verdict.more_seeds(load.runs(results / "digits")) == []  # has three
+
+
 def test_json_says_the_same_as_fractions(
     results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,6 +212,7 @@ def test_json_says_the_same_as_fractions(
     assert plain["word"] == "degrades"
     assert plain["mean"] == pytest.approx(sum(plain["values"]) / 3)
     assert plain["sign_flip_floor"] == 0.125
+    assert {contrast["word"] for contrast in data["secondary"]} == {None}
 
 
 def test_the_finding_names_budget_and_uncertainty(results: Path, tmp_path: Path) -> None:
@@ -186,6 +222,13 @@ def test_the_finding_names_budget_and_uncertainty(results: Path, tmp_path: Path)
         " (training error +61.00 points, +57.42 to +64.58, 3 seeds), and residual networks"
         " (option A) do not degrade (training error +0.00 points, -0.25 to +0.25, 3 seeds); their"
         " difference, +61.00 points, is positive."
+    )
+    # The longest runs come first: a sweep stopped half-way has fewer of the shallow ones.
+    frame = with_errors(load.runs(results / "digits"), ERRORS)
+    fewer = frame[(frame["network"] != "resnet-20-A") | (frame["seed"] == 0)]
+    assert finding.sentence(fewer).endswith(
+        " 3 seeds), and whether residual networks (option A) degrade is open (training error"
+        " +0.00 points, a single pair of runs); their difference is undecided."
     )
     odd = Options(missing=frozenset({"resnet-56-A/0"}))
     unfinished = finding.sentence(load.runs(write_suite(tmp_path, "digits", odd)))
