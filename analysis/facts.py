@@ -38,6 +38,7 @@ RUN_COLUMNS = {
     "dirty": "whether the code had uncommitted changes",
     "torch": "version",
     "seconds_total": "training time of its group so far, s, without evaluation",
+    "seconds_share": "the same, divided by the group's runs: what sums over runs are made of",
     "batch_stream": "digest of the batches; equal = the same images in the same order",
     "initial_weights": "digest of the weights before training",
     "initial_shared_weights": "the same without the shortcuts' own",
@@ -71,6 +72,9 @@ def of_run(directory: RunDirectory, suite: Suite | None) -> dict[str, Any]:
             "dirty": any(attempt["dirty"] for attempt in attempts),
             "torch": _of_attempts([attempt["versions"] for attempt in attempts], "torch"),
             "seconds_total": sum(attempt["seconds"] for attempt in attempts),
+            "seconds_share": sum(
+                attempt["seconds"] / attempt["group_size"] for attempt in attempts
+            ),
             "directory": str(directory.path),
             **identity["digests"],
         }

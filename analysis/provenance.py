@@ -47,7 +47,7 @@ def sentence(frame: pd.DataFrame) -> str:
     if runs.empty:
         return "No run is finished."
     seeds = runs["seed"].nunique()
-    seconds = runs["seconds_total"]
+    seconds, alone = runs["seconds_total"], (runs["seconds_total"] == runs["seconds_share"]).all()
     precisions = [PRECISIONS[precision] for precision in runs["precision"].unique()]
     changes = " and changes" if runs["dirty"].any() else ""
     return (
@@ -55,8 +55,9 @@ def sentence(frame: pd.DataFrame) -> str:
         f"{_listed(runs['processor'].unique())} with torch {_listed(runs['torch'].unique())}, at "
         f"commit{'s' if runs['commit'].nunique() > 1 else ''} "
         f"{_listed(runs['commit'].unique())}{changes}. Training, "
-        f"without evaluation, took {_time(seconds.min())} to {_time(seconds.max())} a run, "
-        f"{_time(seconds.sum())} in all."
+        f"without evaluation, took {_time(seconds.min())} to {_time(seconds.max())} a "
+        f"{'run' if alone else 'group of runs side by side'}, "
+        f"{_time(runs['seconds_share'].sum())} in all."
     )
 
 

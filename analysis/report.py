@@ -14,6 +14,7 @@ from analysis import (
     fidelity,
     finding,
     learning_rates,
+    load,
     provenance,
     select,
     svg,
@@ -21,7 +22,9 @@ from analysis import (
     variants,
     verdict,
 )
+from analysis.contrasts import Contrast
 from analysis.plates import Plate
+from analysis.readme import REFERENCE
 from analysis.runs import Runs
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Suite, load_suite
@@ -95,12 +98,20 @@ def _verdict(frame: pd.DataFrame) -> str:
             _table(verdict.primary_cells(primary)),
             _table(verdict.by_seed_cells(primary)),
             *(f"<p>{html.escape(sentence)}</p>" for sentence in verdict.limits(primary)),
+            *_lost(primary),
             *_at_best_rates(frame),
             "<h3>Secondary contrasts</h3>",
             "<p>For looking, not for deciding: intervals not adjusted, no verdicts.</p>",
             _table(verdict.secondary_cells(secondary)),
         ]
     )
+
+
+def _lost(primary: list[Contrast]) -> list[str]:
+    """The runs that keep a seed out of the primary contrasts, as in the terminal's verdict."""
+    lost = sorted({reason for contrast in primary for reason in contrast.lost})
+    words = f"Not in the primary contrasts: {', '.join(lost)}."
+    return [f"<p>{html.escape(words)}</p>"] if lost else []
 
 
 def _at_best_rates(frame: pd.DataFrame) -> list[str]:
@@ -139,8 +150,8 @@ def _final_errors(frame: pd.DataFrame) -> str:
     ]
     if variants.applies(frame):
         parts += ["<h3>Variants beside their networks</h3>", _table(variants.cells(frame))]
-    if table["band_low"].notna().any():
-        parts += ["<h3>Beside the paper</h3>", _table(tables.reference_cells(table))]
+    if beside := _table(tables.reference_cells(table)):
+        parts += ["<h3>Beside the paper</h3>", beside]
     return "\n".join(parts)
 
 
@@ -175,15 +186,19 @@ def _runs(frame: pd.DataFrame) -> str:
 
 
 def _reproduce(suite: Suite, frame: pd.DataFrame) -> str:
-    there = select.declared(frame).query("status != 'missing'")
-    commits = [commit for commit in there["commit"].unique() if commit != "unknown"]
-    seeds = int(there["seed"].max()) + 1
+    runs = select.declared(frame)
+    begun = runs.query("status != 'missing'")
+    commits = [commit for commit in begun["commit"].unique() if commit != "unknown"]
+    seeds = int(runs["seed"].max()) + 1
     lines = [f"git checkout {commits[0]}"] if len(commits) == 1 else []
+    folder = Path(runs["directory"].iloc[0]).parents[2]
+    # The reference was made in make's own folder, and taken in from there.
+    results = "" if folder.resolve() == REFERENCE.resolve() else load.results_setting(folder)
     lines += [
-        f"make sweep SUITE={suite.name} SEEDS={seeds}",
-        f"make verdict SUITE={suite.name}",
-        f"make verify SUITE={suite.name}",
-        f"make report SUITE={suite.name}",
+        f"make sweep SUITE={suite.name} SEEDS={seeds}{results}",
+        f"make verdict SUITE={suite.name}{results}",
+        f"make verify SUITE={suite.name}{results}",
+        f"make report SUITE={suite.name}{results}",
     ]
     what = "<br>".join(html.escape(line) for line in suite.description.splitlines())
     return f"<p class='small'>{what}</p><pre>{html.escape(chr(10).join(lines))}</pre>"

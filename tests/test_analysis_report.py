@@ -14,6 +14,7 @@ from analysis_witness import write_witness
 
 from analysis import command, finding, plates, provenance, report
 from analysis.runs import Runs
+from resnet_bench.experiments import load_suite
 
 # All but those for other kinds of suites.
 IN_THE_REPORT = [plate for plate in plates.PLATES if plate.name not in ("curves", "variants")]
@@ -63,7 +64,7 @@ class Addresses(HTMLParser):
                 self.ids.append(value or "")
 
 
-def test_it_says_everything(page: Path, runs: Runs) -> None:
+def test_it_says_everything(results: Path, page: Path, runs: Runs) -> None:
     text = page.read_text(encoding="utf-8")
     assert finding.sentence(runs.frame).replace("'", "&#x27;") in text
     for title in ("Verdict", "Figures", "Final errors", "Fidelity", "Runs", "To reproduce"):
@@ -76,7 +77,8 @@ def test_it_says_everything(page: Path, runs: Runs) -> None:
     assert "Missing: resnet-56-B seed 2" in text
     assert "Different commits: feedfacefe (1 run), 0123456789 (35 runs)" in text  # one is missing
     assert "python 3.11.7, torch 2.13.0" in text
-    assert "make sweep SUITE=digits SEEDS=3" in text
+    assert f"make sweep SUITE=digits SEEDS=3 RESULTS={results}\n" in text
+    assert f"make report SUITE=digits RESULTS={results}</pre>" in text
 
 
 def test_it_loads_nothing_and_no_names_clash(page: Path) -> None:
@@ -106,6 +108,39 @@ def test_equal_runs_give_equal_pages(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert report.build(once, once.draw()) == report.build(again, again.draw())
 
 
+def test_it_names_the_runs_that_the_contrasts_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plates, "PLATES", [])
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    odd = Options(seeds=(0, 1, 2), diverged={"plain-14/1": 0.4}, missing=frozenset({"plain-8/2"}))
+    write_suite(tmp_path / "results", "smoke", odd)
+    text = report.build(Runs.of(tmp_path / "results", "smoke"), [])
+    lost = "plain-14 seed 1 diverged, plain-8 seed 2 missing"
+    assert f"<p>Not in the primary contrasts: {lost}.</p>" in text
+    assert "RESULTS=" not in text  # make's own folder
+    monkeypatch.setattr(report, "REFERENCE", tmp_path / "taken-in")
+    write_suite(tmp_path / "taken-in", "smoke")
+    text = report.build(Runs.of(tmp_path / "taken-in", "smoke"), [])
+    assert "RESULTS=" not in text  # made in make's own folder, too
+    assert "Not in the primary contrasts" not in text
+
+
+def test_a_page_of_refused_runs_says_how_to_make_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plates, "PLATES", [])
+    names = [experiment.network_name for experiment in load_suite("smoke").experiments]
+    odd = Options(
+        seeds=(1,),
+        recipes={"plain-8/1": {"momentum": 0.5}},
+        missing=frozenset(f"{name}/1" for name in names if name != "plain-8"),
+    )
+    write_suite(tmp_path, "smoke", odd)
+    text = report.build(Runs.of(tmp_path, "smoke"), [])
+    assert "make sweep SUITE=smoke SEEDS=2" in text
+
+
 def test_provenance_of_every_run(runs: Runs) -> None:
     rows = provenance.cells(runs.frame)
     header = rows[0]
@@ -124,15 +159,20 @@ def test_provenance_of_every_run(runs: Runs) -> None:
 def test_how_the_finished_runs_were_made_in_a_sentence(runs: Runs) -> None:
     own = runs.frame[runs.frame["changed"] == ""]
     seed, some_hours = own[own["seed"] == 0].copy(), own[own["seed"] == 0].copy()
-    seed["seconds_total"] = 90.0
+    seed["seconds_total"] = seed["seconds_share"] = 90.0
     assert provenance.sentence(seed).startswith("12 runs, 1 seed, in IEEE float32 on ")
     assert "at commits feedfacefe, 0123456789. Training" in provenance.sentence(seed)
     assert provenance.sentence(seed).endswith("took 90 s to 90 s a run, 18 minutes in all.")
-    some_hours["seconds_total"] = 7200.0
+    some_hours["seconds_total"] = some_hours["seconds_share"] = 7200.0
     some_hours["dirty"] = True
     assert "0123456789 and changes. Training" in provenance.sentence(some_hours)
     assert provenance.sentence(some_hours).endswith(
         "2.0 hours to 2.0 hours a run, 24.0 hours in all."
+    )
+    # Twelve runs side by side on a GPU: the time of their group is not twelve times its own.
+    some_hours["seconds_share"] = 600.0
+    assert provenance.sentence(some_hours).endswith(
+        "took 2.0 hours to 2.0 hours a group of runs side by side, 2.0 hours in all."
     )
     unfinished = own[own["status"] == "missing"]
     assert provenance.sentence(unfinished) == "No run is finished."
