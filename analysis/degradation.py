@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import checks, figure6, paper, select, style
+from analysis import checks, deviations, figure6, paper, select, style
 from analysis.depth_axis import DepthAxis
 
 PANELS = {
@@ -33,7 +33,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
             axis.draw_seeds(axes, points)
             axis.draw_means(axes, points)
             if top is not None:
-                _draw_paper(axes, error, axis)
+                _draw_paper(axes, error, axis, runs)
             axis.prepare(axes)
             axes.set(title=title, ylabel="error at the last iteration")
         style.percent_axis(panels, top)
@@ -46,17 +46,19 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     return figure
 
 
-def _draw_paper(axes: Axes, error: str, axis: DepthAxis) -> None:
-    """The paper's points: test error of both families, running training error of plain ones."""
+def _draw_paper(axes: Axes, error: str, axis: DepthAxis, runs: pd.DataFrame) -> None:
+    """The paper's points, where ours compare: test errors, running training errors of plain."""
     for (shortcut, depth), reference in paper.REFERENCES.items():
+        ours = runs[(runs["shortcut"] == shortcut) & (runs["depth"] == depth)]
+        if ours.empty or not deviations.compares(ours):
+            continue
         value = reference.test_error if error == "test_error" else reference.train_error
-        if value is not None and depth in axis.depths and shortcut in axis.shortcuts:
+        if value is not None:
             x = axis.depths.index(depth) + axis.right
-            axes.plot(x, 100 * value, style.MARKERS[shortcut], **_paper_look(depth))
+            axes.plot(x, 100 * value, style.MARKERS[shortcut], **_paper_look(axis.colours[depth]))
 
 
-def _paper_look(depth: int) -> dict[str, Any]:
-    colour = style.depth_colour(depth)
+def _paper_look(colour: str) -> dict[str, Any]:
     return {"color": colour, "markerfacecolor": "none", "markersize": 6, "zorder": 5}
 
 
@@ -65,7 +67,7 @@ def _draw_diverged(axes: Axes, runs: pd.DataFrame, axis: DepthAxis) -> None:
     for run in select.finals(runs[runs["status"] == "diverged"]).to_dict("records"):
         x = axis.place(run["depth"], run["shortcut"])
         axes.plot(
-            x, axes.get_ylim()[1], "X", color=style.depth_colour(run["depth"]),
+            x, axes.get_ylim()[1], "X", color=axis.colours[run["depth"]],
             markeredgecolor=style.PAPER, markersize=9, clip_on=False, zorder=6,
         )  # fmt: skip
 
@@ -73,10 +75,10 @@ def _draw_diverged(axes: Axes, runs: pd.DataFrame, axis: DepthAxis) -> None:
 def _legend(runs: pd.DataFrame, axis: DepthAxis, with_paper: bool) -> list[Line2D]:
     handles = axis.legend()
     if with_paper:
-        look = _paper_look(axis.depths[-1])
+        look = _paper_look(axis.colours[axis.depths[-1]])
         label = "the paper's (training: running error)"
         handles.append(Line2D([], [], marker="o", linestyle="none", label=label, **look))
     if (runs["status"] == "diverged").any():
-        colour = style.depth_colour(axis.depths[-1])
+        colour = axis.colours[axis.depths[-1]]
         handles.append(Line2D([], [], color=colour, marker="X", ls="none", label="diverged"))
     return handles

@@ -1,5 +1,7 @@
 """Figure 6 of the paper, redrawn: error against iteration, a panel for each kind of shortcut."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -7,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
-from analysis import checks, paper, select, style
+from analysis import checks, deviations, select, style
+from resnet_bench.datasets import DATASETS
 
 ERRORS = {"train_error": "training error (running)", "test_error": "test error"}
 LINES: dict[str, LineStyleType] = {"train_error": (0, (3.0, 1.5)), "test_error": "-"}
@@ -17,12 +20,15 @@ def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = No
     """Running training error (dashed) and test error (solid) of a suite's runs.
 
     `frame` as from `load.runs`. A line is the mean over the finished seeds, its band reaches from
-    the lowest to the highest seed; `every_seed` draws each of them too. Partial and diverged runs
-    are thin lines of their own, a cross where one diverged. `columns` of panels: all if None.
+    the lowest to the highest seed; `every_seed` draws each of them too. A finished run's last
+    running error is over an epoch: its last record may cover a batch or two. Partial and diverged
+    runs are thin lines of their own, a cross at the iteration where one diverged, as high as its
+    last running error (chance's if it has none). `columns` of panels: all if None.
     """
-    runs = select.own(frame)
+    runs = select.over_last_epoch(select.own(frame))
     records = select.curves(runs)
     kinds = select.shortcuts(runs)
+    colours = style.depth_colours(select.depths(runs))
     top = axis_top(runs)
     unit, label = style.iteration_unit(int(runs["recipe.iterations"].max()))
     records = records.assign(x=records["iteration"] / unit)
@@ -30,14 +36,15 @@ def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = No
         figure, panels = style.panels(len(kinds), columns, 4.0, 3.6)
         for axes, shortcut in zip(panels, kinds, strict=True):
             panel = records[records["shortcut"] == shortcut]
-            _draw_means(axes, panel[panel["status"] == "finished"])
-            _draw_each(axes, panel if every_seed else panel[panel["status"] != "finished"])
+            _draw_means(axes, panel[panel["status"] == "finished"], colours)
+            _draw_each(axes, panel if every_seed else panel[panel["status"] != "finished"], colours)
+            _draw_diverged(axes, runs[runs["shortcut"] == shortcut], unit, top, colours)
             for drop in {drop for drops in runs["recipe.drops"] for drop in drops}:
                 axes.axvline(drop / unit, color=style.MUTED, linewidth=0.9, linestyle=":", zorder=1)
             axes.set(title=style.NAMES[shortcut], xlabel=label, ylabel="error")
             axes.set_xlim(0, runs["recipe.iterations"].max() / unit)
         style.percent_axis(panels, top)
-        style.frame_panels(figure, _legend(runs), leavers(runs, top) + checks.notices(frame))
+        style.frame_panels(figure, _legend(colours), leavers(runs, top) + checks.notices(frame))
     return figure
 
 
@@ -56,17 +63,17 @@ def leavers(
 
 
 def axis_top(runs: pd.DataFrame) -> float | None:
-    """The paper's axis for the paper's experiment; else as the data wants it."""
-    same = paper.is_reproduced_by(runs["dataset"].iloc[0], runs["recipe.iterations"].iloc[0])
+    """The paper's axis where any network's runs compare with its; else as the data wants it."""
+    same = any(deviations.compares(of_network) for _, of_network in runs.groupby("network"))
     return style.PAPER_TOP if same else None
 
 
-def _draw_means(axes: Axes, records: pd.DataFrame) -> None:
+def _draw_means(axes: Axes, records: pd.DataFrame, colours: Mapping[int, str]) -> None:
     """A line and a band for each depth and error; `records` of finished runs, `x` their place."""
     if records.empty:
         return
     over_seeds = records.groupby(["depth", "x"])
-    palette = {depth: style.depth_colour(depth) for depth in select.depths(records)}
+    palette = {depth: colours[depth] for depth in select.depths(records)}
     for error, look in LINES.items():
         # Aggregated here: seaborn's own way takes a second a panel.
         table = 100 * over_seeds[error].agg(["mean", "min", "max"])
@@ -88,31 +95,38 @@ def _draw_means(axes: Axes, records: pd.DataFrame) -> None:
             axes.fill_between(band.index, band["min"], band["max"], color=colour, alpha=0.18, lw=0)
 
 
-def _draw_each(axes: Axes, records: pd.DataFrame) -> None:
-    """A thin line for each run and error, a cross where one diverged."""
+def _draw_each(axes: Axes, records: pd.DataFrame, colours: Mapping[int, str]) -> None:
+    """A thin line for each run and error."""
     for _, of_run in records.groupby("directory"):
-        last = of_run.iloc[-1]
-        colour = style.depth_colour(last["depth"])
         for error, look in LINES.items():
             axes.plot(
                 of_run["x"],
                 100 * of_run[error],
-                color=colour,
+                color=colours[of_run["depth"].iloc[0]],
                 linewidth=0.7,
                 alpha=0.8,
                 linestyle=look,
             )
-        if last["status"] == "diverged":
-            place = (last["x"], 100 * last["train_error"])
-            axes.plot(
-                *place, "X", color=colour, markersize=8, markeredgecolor=style.PAPER, zorder=5
-            )
 
 
-def _legend(runs: pd.DataFrame) -> list[Line2D]:
+def _draw_diverged(
+    axes: Axes, runs: pd.DataFrame, unit: int, top: float | None, colours: Mapping[int, str]
+) -> None:
+    """A cross where a run diverged, not above the axis (`top`, per cent)."""
+    ended = select.finals(runs[runs["status"] == "diverged"])
+    chance = 1 - 1 / DATASETS[runs["dataset"].iloc[0]].classes
+    for run in ended.fillna({"train_error": chance}).to_dict("records"):
+        axes.plot(
+            run["ended_at"] / unit, min(100 * run["train_error"], top or 100), "X",
+            color=colours[run["depth"]], markersize=8, markeredgecolor=style.PAPER, zorder=5,
+            clip_on=False,
+        )  # fmt: skip
+
+
+def _legend(colours: Mapping[int, str]) -> list[Line2D]:
     handles = [
-        Line2D([], [], color=style.depth_colour(depth), linewidth=2.2, label=f"{depth} layers")
-        for depth in select.depths(runs)
+        Line2D([], [], color=colour, linewidth=2.2, label=f"{depth} layers")
+        for depth, colour in colours.items()
     ]
     for error, label in ERRORS.items():
         handles.append(Line2D([], [], color=style.INK, lw=1.3, linestyle=LINES[error], label=label))

@@ -17,12 +17,12 @@ class Reference:
     test_error: float | None  # the paper's
     train_error: float | None  # the paper's, running
     source: str
-    band: tuple[float, float]  # of the final test error, in which a faithful repeat falls
+    band: tuple[float, float] | None  # of the final test error, in which a faithful repeat falls
 
 
 # Table 6 for residual networks, option A (test only; of 110 the mean of 5 runs). Plain networks
 # are read off figure 6 near 64k iterations (test +- 0.001, train +- 0.005). Bands: the range of
-# a dozen public repeats of either, one seed or a mean of several.
+# a dozen public repeats of either, one seed or a mean of several; of 1202 layers there are none.
 REFERENCES: dict[tuple[str, int], Reference] = {
     ("none", 20): Reference(0.097, 0.013, "figure 6", (0.090, 0.100)),
     ("none", 32): Reference(0.100, 0.013, "figure 6", (0.094, 0.106)),
@@ -34,6 +34,7 @@ REFERENCES: dict[tuple[str, int], Reference] = {
     ("A", 44): Reference(0.0717, None, "table 6", (0.068, 0.078)),
     ("A", 56): Reference(0.0697, None, "table 6", (0.066, 0.076)),
     ("A", 110): Reference(0.0661, None, "table 6, mean of 5 runs", (0.060, 0.072)),
+    ("A", 1202): Reference(0.0793, None, "table 6", None),
 }
 
 # Parameters and multiply-adds at 32x32x3 and 10 classes, counted by hand from section 4.2;
@@ -75,8 +76,16 @@ RECIPE: dict[str, Any] = {
     "subtract_mean": True,
     "border": 0,
     "resize": "none",
+    "last_scale": "one",
 }
-
+# The same of a network of `ARCHITECTURE`.
+NETWORK: dict[str, Any] = {
+    "block": "basic",
+    "activation": "post",
+    "normalization": "batch",
+    "conv_bias": False,
+    "pooling": "average",
+}
 
 # What section 4.2 leaves open and a suite must settle: column of `load.COLUMNS` -> the question.
 OPEN = {
@@ -88,10 +97,19 @@ OPEN = {
     "recipe.last_batch": "the last, partial batch of an epoch",
     "network.zero_channels": "where the zero channels of option A go",
 }
+# The settlements that are readings of the paper, where others are not: column -> values.
+READINGS: dict[str, tuple[Any, ...]] = {
+    "recipe.train_images": ("all", 50_000, 45_000),
+    "recipe.initialization": ("he-fan-in", "he-fan-out"),
+}
 WARMUP_DEPTH = 110  # from here on: 0.01 until the training error is below 80%, about 400 iterations
-DEPTHS = (20, 32, 44, 56, 110, 1202)
+WARMUP = (400, 0.01)  # iterations and rate of a fixed one that stands in for it
 
-
-def is_reproduced_by(dataset: str, iterations: int) -> bool:
-    """Whether errors on this data set after so many iterations compare with the paper's."""
-    return dataset == DATASET and iterations == ITERATIONS
+# Section 4.2's networks, which the numbers above are about, and table 1's, trained on ImageNet.
+ARCHITECTURE = "cifar"
+DEPTHS = {"cifar": (20, 32, 44, 56, 110, 1202), "imagenet": (18, 34, 50, 101, 152)}
+SHORTCUTS = {"cifar": ("none", "A"), "imagenet": ("none", "A", "B", "C")}
+OPTIONS = {
+    "cifar": f"option A alone on {DATASET}",
+    "imagenet": "options A, B and C on ImageNet",
+}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import paper, select
+from analysis import deviations, paper, select
 
 TRAIN, TEST = "precise_train_error", "test_error"
 
@@ -15,8 +15,8 @@ def final_errors(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a network: parameters, n, last epoch, mean and deviation of the final errors.
 
     `frame` as from `load.runs`; errors are fractions, deviations are the sample's (n - 1), over
-    the finished seeds. Where the suite is the paper's, its error and the acceptance band stand
-    beside. `remark` names the runs that are not finished.
+    the finished seeds. Where a network and its recipe are the paper's, its error stands beside,
+    and the acceptance band if there is one. `remark` names the runs that are not finished.
     """
     runs = select.declared(frame)
     last = select.finals(runs)
@@ -35,20 +35,20 @@ def final_errors(frame: pd.DataFrame) -> pd.DataFrame:
                 "train_deviation": done[TRAIN].std(),
                 "test_mean": done[TEST].mean(),
                 "test_deviation": done[TEST].std(),
-                **_reference(first, done[TEST].mean()),
+                **_reference(of_network, done[TEST].mean()),
                 "remark": _remark(of_network),
             }
         )
     return pd.DataFrame(rows)
 
 
-def _reference(run: pd.Series, test_error: float) -> dict[str, Any]:
-    reference = None
-    of_paper = paper.is_reproduced_by(run["dataset"], run["recipe.iterations"])
-    if of_paper and not run["variant"]:
+def _reference(of_network: pd.DataFrame, test_error: float) -> dict[str, Any]:
+    run, reference = of_network.iloc[0], None
+    if not run["variant"] and deviations.compares(of_network):
         reference = paper.REFERENCES.get((run["shortcut"], run["depth"]))
-    low, high = reference.band if reference else (float("nan"), float("nan"))
-    compared = reference is not None and not pd.isna(test_error)
+    band = reference.band if reference else None
+    low, high = band or (float("nan"), float("nan"))
+    compared = band is not None and not pd.isna(test_error)
     return {
         "paper_train": reference.train_error if reference else None,
         "paper_test": reference.test_error if reference else None,
@@ -73,7 +73,7 @@ def _remark(of_network: pd.DataFrame) -> str:
 
 def cells(table: pd.DataFrame) -> list[list[str]]:
     """Header and rows for people: per cent, and the paper's columns only where there are any."""
-    with_paper = bool(table["band_low"].notna().any())
+    with_paper = bool((table["paper_source"] != "").any())
     header = ["network", "parameters", "n", "epoch", "train error %", "test error %"]
     header += ["paper %", "band %", "in band"] if with_paper else []
     rows = [header + ([""] if table["remark"].any() else [])]
@@ -93,10 +93,10 @@ def cells(table: pd.DataFrame) -> list[list[str]]:
 
 
 def reference_cells(table: pd.DataFrame) -> list[list[str]]:
-    """Ours beside table 6 and figure 6: both errors that the paper has, and the bands."""
+    """Ours beside table 6 and figure 6, where it has the network: errors and bands."""
     header = ["network", "n", "test %", "paper %", "band %", "in band", "running train %"]
     rows = [[*header, "paper %", "source"]]
-    for row in table[table["band_low"].notna()].to_dict("records"):
+    for row in table[table["paper_source"] != ""].to_dict("records"):
         test = [_mean(row["test_mean"], row["test_deviation"]), percent(row["paper_test"])]
         train = [percent(row["running_mean"]), percent(row["paper_train"])]
         line = [row["network"], str(row["n"]), *test, _band(row), row["in_band"], *train]

@@ -115,6 +115,43 @@ def test_the_deviations_are_read_off_the_recipe(cifar10: pd.DataFrame) -> None:
     assert any("400 iterations at 0.01, fixed" in found for found in deviations.from_paper(warm))
 
 
+def test_the_networks_of_table_1_are_compared_with_table_1(tmp_path: Path) -> None:
+    frame = load.runs(write_suite(tmp_path, "fashion"))
+    found = deviations.from_paper(frame)
+    assert "architecture: imagenet, table 1's for ImageNet; section 4.2's is cifar" in found
+    assert not any("depths" in words or "option" in words for words in found)
+    other = frame.assign(shortcut="3x3", depth=frame["depth"].replace(34, 26))
+    assert deviations.from_paper(other)[-2:] == [
+        "networks with option 3x3: the paper has options A, B and C on ImageNet",
+        "depths the paper has not: 26",
+    ]
+
+
+def test_depths_are_those_of_the_architecture(cifar10: pd.DataFrame) -> None:
+    found = deviations.from_paper(cifar10.assign(depth=cifar10["depth"].replace(32, 34)))
+    assert "depths the paper has not: 34" in found
+    on_table_1 = cifar10.assign(**{"network.architecture": "imagenet"})
+    checks = {check.what: check.state for check in fidelity.all_checks(on_table_1)}
+    assert checks["parameters and multiply-adds"] == "not compared"
+
+
+def test_blocks_that_section_4_2_has_not_are_named(cifar10: pd.DataFrame) -> None:
+    other = cifar10.assign(**{"network.normalization": "none"})
+    found = deviations.from_paper(other.assign(**{"network.conv_bias": True}))
+    assert "normalization: none, the paper's is batch" in found
+    assert "conv_bias: yes, the paper's is no" in found
+
+
+@pytest.mark.parametrize("initialization", ["xavier", "pytorch"])
+def test_an_initialization_that_is_not_hes_is_a_deviation(
+    cifar10: pd.DataFrame, initialization: str
+) -> None:
+    frame = cifar10.assign(**{"recipe.initialization": initialization})
+    words = f"initialization: {initialization}, the paper's is he-fan-in or he-fan-out"
+    assert words in deviations.from_paper(frame)
+    assert not any("recipe.initialization" in point for point in deviations.open_points(frame))
+
+
 def test_open_points_follow_the_recipe(cifar10: pd.DataFrame) -> None:
     held_out = cifar10.assign(**{"recipe.train_images": 45_000})
     points = deviations.open_points(held_out)
