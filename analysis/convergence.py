@@ -42,10 +42,10 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
         figure, panels = style.panels(len(THRESHOLDS), columns, 4.0, 3.6)
         for axes, threshold in zip(panels, THRESHOLDS, strict=True):
             points = iterations_to(frame, threshold)
-            points["value"] = (points["value"] / unit).clip(upper=never)
+            points["value"] /= unit
             axes.axhline(budget / unit, color=style.MUTED, linewidth=0.9, linestyle=":")
-            axis.draw_seeds(axes, points)
-            axis.draw_medians(axes, points)
+            axis.draw_seeds(axes, points.assign(value=points["value"].clip(upper=never)))
+            axis.draw_medians(axes, points, never)
             axis.prepare(axes)
             axes.set(title=f"to {threshold:.0%} training error", ylabel=label)
             axes.set_ylim(0, 1.2 * budget / unit)

@@ -35,6 +35,11 @@ class DepthAxis:
         """From a depth's middle to the lane right of all shortcuts."""
         return STEP * (len(self.shortcuts) + 1) / 2
 
+    @property
+    def colours(self) -> dict[int, str]:
+        """The colour of each depth."""
+        return style.depth_colours(self.depths)
+
     def prepare(self, axes: Axes) -> None:
         axes.set_xticks(range(len(self.depths)), [str(depth) for depth in self.depths])
         axes.set_xlim(-0.5, len(self.depths) - 0.5)
@@ -49,7 +54,7 @@ class DepthAxis:
         sns.scatterplot(
             x=[self.place(depth, shortcut) - ASIDE for depth, shortcut in places],
             y=points["value"], hue=points["depth"], legend=False, ax=axes, s=20, alpha=0.8,
-            palette={depth: style.depth_colour(depth) for depth in select.depths(points)},
+            palette={depth: self.colours[depth] for depth in select.depths(points)},
             edgecolor="none", zorder=3,
         )  # fmt: skip
 
@@ -66,12 +71,16 @@ class DepthAxis:
                     interval = statistics.t_interval(values.to_numpy(dtype=np.float64))
                     axes.vlines(x, interval.low, interval.high, color=colour, lw=1.3, zorder=2)
 
-    def draw_medians(self, axes: Axes, points: pd.DataFrame) -> None:
-        """A connected marker at the median of each depth and shortcut."""
+    def draw_medians(self, axes: Axes, points: pd.DataFrame, top: float) -> None:
+        """A connected marker at the median of each depth and shortcut, at most at `top`.
+
+        The values may be infinite: so is the median, then, unless fewer than half of them are.
+        """
         for shortcut in select.shortcuts(points):
             medians = points[points["shortcut"] == shortcut].groupby("depth")["value"].median()
             places = [self.place(int(depth), shortcut) + ASIDE for depth in medians.index]
-            self._draw_line(axes, places, medians.to_list(), shortcut, connected=True)
+            shown = medians.clip(upper=top).to_list()
+            self._draw_line(axes, places, shown, shortcut, connected=True)
 
     def _draw_line(
         self, axes: Axes, xs: list[float], ys: list[float], shortcut: str, connected: bool
@@ -92,6 +101,6 @@ class DepthAxis:
             )
             for shortcut in self.shortcuts
         ]  # fmt: skip
-        colour = style.depth_colour(self.depths[0])
+        colour = self.colours[self.depths[0]]
         seed = Line2D([], [], color=colour, marker="o", linestyle="none", ms=4, label="a seed")
         return [*handles, seed]

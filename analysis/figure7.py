@@ -1,11 +1,13 @@
 """Figure 7 of the paper, redrawn: how strongly each 3x3 layer responds, in order and sorted."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
-from analysis import checks, layers, paper, style
+from analysis import checks, layers, paper, select, style
 from analysis.layers import Layers
 
 LOOKS: dict[str, LineStyleType] = {"plain": (0, (3.0, 1.5)), "resnet": "-"}
@@ -39,7 +41,8 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
     """
     table = responses(data.table)
     networks = [of_network for _, of_network in table.groupby(["family", "depth"])]
-    looks = [_look(of_network) for of_network in networks]
+    colours = style.depth_colours(select.depths(table))
+    looks = [_look(of_network, colours) for of_network in networks]
     labels = {"layer": "layer", "rank": "layer, sorted by magnitude"}
     with style.theme():
         figure, panels = style.panels(2, columns, 5.4, 3.6)
@@ -61,10 +64,10 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
     return figure
 
 
-def _look(of_network: pd.DataFrame) -> tuple[str, LineStyleType]:
+def _look(of_network: pd.DataFrame, colours: Mapping[int, str]) -> tuple[str, LineStyleType]:
     """Colour and line style of a network."""
     first = of_network.iloc[0]
-    return style.depth_colour(first["depth"]), LOOKS[first["family"]]
+    return colours[first["depth"]], LOOKS[first["family"]]
 
 
 def sentences(data: Layers) -> list[str]:

@@ -4,6 +4,7 @@ The first objection to any such comparison is that the plain network was mistune
 gets the rate that is best for it, chosen on held-out training images, never on the test set.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -79,6 +80,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     """
     runs = at_rates(frame)
     kinds = select.shortcuts(runs)
+    colours = style.depth_colours(select.depths(runs))
     chosen = best(frame)
     errors = sensitivity.ERRORS
     if not chosen.empty:
@@ -88,27 +90,30 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
         figure, panels = style.panels(len(rows), columns or len(kinds), 4.2, 2.9)
         for axes, (error, shortcut) in zip(panels, rows, strict=True):
             of_kind = runs[runs["shortcut"] == shortcut]
-            sensitivity.draw_panel(axes, select.finished(of_kind), RATE, error)
-            _draw_chosen(axes, chosen, shortcut, error)
+            sensitivity.draw_panel(axes, select.finished(of_kind), RATE, error, colours)
+            _draw_chosen(axes, chosen, shortcut, error, colours)
             axes.set_title(f"{style.NAMES[shortcut]}: {errors[error]}")
             axes.set(xlabel="initial learning rate", ylabel="error")
             sensitivity.mark_values(axes, sorted(runs[RATE].unique()))
         style.percent_axis(panels)
         for axes, (_, shortcut) in zip(panels, rows, strict=True):
-            _draw_diverged(axes, runs[runs["shortcut"] == shortcut])
+            _draw_diverged(axes, runs[runs["shortcut"] == shortcut], colours)
         style.frame_panels(figure, _legend(runs, chosen), checks.notices(frame))
     return figure
 
 
-def _draw_chosen(axes: Axes, chosen: pd.DataFrame, shortcut: str, error: str) -> None:
+def _draw_chosen(
+    axes: Axes, chosen: pd.DataFrame, shortcut: str, error: str, colours: Mapping[int, str]
+) -> None:
     """A ring around the mean at each network's best rate."""
     for network in chosen.to_dict("records"):
         if network["shortcut"] == shortcut:
-            axes.plot(network["rate"], 100 * network[error], "o", **_ring(network["depth"]))
+            axes.plot(
+                network["rate"], 100 * network[error], "o", **_ring(colours[network["depth"]])
+            )
 
 
-def _ring(depth: int) -> dict[str, Any]:
-    colour = style.depth_colour(depth)
+def _ring(colour: str) -> dict[str, Any]:
     return {
         "color": colour,
         "markerfacecolor": "none",
@@ -118,34 +123,33 @@ def _ring(depth: int) -> dict[str, Any]:
     }
 
 
-def _draw_diverged(axes: Axes, runs: pd.DataFrame) -> None:
+def _draw_diverged(axes: Axes, runs: pd.DataFrame, colours: Mapping[int, str]) -> None:
     """A cross on the upper edge for each diverged run: its error is not a number."""
     for run in select.finals(runs[runs["status"] == "diverged"]).to_dict("records"):
         axes.plot(
-            run[RATE], axes.get_ylim()[1], "X", color=style.depth_colour(run["depth"]),
+            run[RATE], axes.get_ylim()[1], "X", color=colours[run["depth"]],
             markeredgecolor=style.PAPER, markersize=9, clip_on=False, zorder=6,
         )  # fmt: skip
 
 
 def _legend(runs: pd.DataFrame, chosen: pd.DataFrame) -> list[Line2D]:
     handles = sensitivity.depth_lines(runs)
-    depth = select.depths(runs)[-1]
+    colour = handles[-1].get_color()
     if not chosen.empty:
         ring = Line2D(
-            [], [], marker="o", ls="none", label="best on held-out images", **_ring(depth)
+            [], [], marker="o", ls="none", label="best on held-out images", **_ring(str(colour))
         )
         handles.append(ring)
     if (runs["status"] == "diverged").any():
-        colour = style.depth_colour(depth)
         handles.append(Line2D([], [], color=colour, marker="X", ls="none", label="diverged"))
     return handles
 
 
 def sentences(frame: pd.DataFrame) -> list[str]:
-    """The finding at each network's best learning rate; nothing without validation errors."""
+    """The finding at each network's best rate, where one can be chosen, and the errors at all."""
     chosen = best(frame)
     if chosen.empty:
-        return []
+        return [_by_rate(frame)]
     rates = ", ".join(f"{row['name']} {row['rate']:g}" for row in chosen.to_dict("records"))
     return [
         "With each network at its best learning rate, chosen on held-out training images"
@@ -153,8 +157,23 @@ def sentences(frame: pd.DataFrame) -> list[str]:
         + "".join(
             f" {row['name']} may be better still: its best rate is the {row['end']} that was tried."
             for row in chosen[chosen["end"] != ""].to_dict("records")
-        )
+        ),
+        _by_rate(frame),
     ]
+
+
+def _by_rate(frame: pd.DataFrame) -> str:
+    """The final training error of every network at every rate: none is to be passed over."""
+    ended = select.finished(at_rates(frame))
+    ended = ended.assign(name=ended["network"].str.partition("+")[0])
+    means = ended.groupby(["name", RATE], sort=False)["precise_train_error"].mean().unstack()
+    rates = sorted(means.columns)
+    cells = means[rates].map(lambda error: "-" if pd.isna(error) else tables.percent(error) + "%")
+    of_networks = [f"{name} {', '.join(errors)}" for name, errors in cells.iterrows()]
+    return (
+        f"Final training error at {', '.join(f'{rate:g}' for rate in rates)}, means over finished"
+        f" runs: {'; '.join(of_networks)}."
+    )
 
 
 def cells(frame: pd.DataFrame) -> list[list[str]]:

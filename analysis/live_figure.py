@@ -69,7 +69,7 @@ def _label(run: LiveRun) -> str:
 def _colours(runs: Sequence[LiveRun]) -> dict[str, str]:
     """The colour of each label, in the legend's order."""
     own = sorted({run.depth for run in runs if not run.named})
-    colours = {f"{depth} layers": style.depth_colour(depth) for depth in own}
+    colours = {f"{depth} layers": colour for depth, colour in style.depth_colours(own).items()}
     names = dict.fromkeys(run.network for run in runs if run.named)
     return colours | {
         name: named.COLOURS[place % len(named.COLOURS)] for place, name in enumerate(names)

@@ -43,8 +43,8 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
             unit, label = style.iteration_unit(iterations)
             for network, of_network in group.groupby("network", sort=False):
                 records = select.curves(of_network)
-                records = records.assign(x=records["iteration"] / unit)
-                _draw_lines(axes, records, _colour(str(network), networks), losses)
+                places = {"x": records["iteration"] / unit, "end": records["ended_at"] / unit}
+                _draw_lines(axes, records.assign(**places), _colour(str(network), networks), losses)
             title = f"{group['dataset'].iloc[0]}, {iterations:,} iterations"
             axes.set(title=title, xlabel=label, ylabel="training loss" if losses else "error")
             axes.set_xlim(0, iterations / unit)
@@ -73,7 +73,7 @@ def _draw_lines(axes: Axes, records: pd.DataFrame, colour: str, losses: bool) ->
         if last["status"] == "diverged":
             column = next(iter(looks))
             axes.plot(
-                last["x"], scale * last[column], "X", color=colour, markersize=8,
+                last["end"], scale * last[column], "X", color=colour, markersize=8,
                 markeredgecolor=style.PAPER, zorder=5,
             )  # fmt: skip
 

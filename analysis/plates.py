@@ -45,7 +45,8 @@ PLATES = (
         "Error against iteration",
         "Figure 6 of the paper redrawn. Dashed: running training error; solid: test error. Lines"
         " are means over finished seeds, bands reach from the lowest to the highest seed; thin"
-        " lines are runs that are partial or diverged (a cross marks where).",
+        " lines are runs that are partial or diverged (a cross marks where, at"
+        " chance's error if before the first record). The last running error is over an epoch.",
         figure6.draw,
     ),
     Plate(
@@ -58,9 +59,10 @@ PLATES = (
     Plate(
         "training-errors",
         "Three training errors",
-        "At the last iteration: the running error that the paper plots; in evaluation mode with"
-        " batch norm's running statistics; and with statistics re-estimated on training images,"
-        " the one that the verdict is about. Small dots are seeds, markers their means.",
+        "At the last iteration: the running error that the paper plots, over the last epoch; in"
+        " evaluation mode with batch norm's running statistics; and with statistics re-estimated on"
+        " training images, the one that the verdict is about. Small dots are seeds, markers their"
+        " means.",
         training_errors.draw,
         training_errors.applies,
         says=training_errors.sentences,

@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+import numpy as np
 import pandas as pd
 
 from resnet_bench.errors import UserError
@@ -59,6 +60,25 @@ def finals(frame: pd.DataFrame) -> pd.DataFrame:
 def finished(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a finished run: its record at the last iteration."""
     return finals(frame[frame["status"] == "finished"])
+
+
+def over_last_epoch(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` with `train_error` over an epoch, a fraction, at each finished run's last record.
+
+    That record alone may cover a batch or two. The mean of the last records that together cover
+    as many iterations as the longest epoch, weighted by the iterations of each.
+    """
+    done = curves(frame[frame["status"] == "finished"])
+    errors = {of_run.index[-1]: _last_epoch(of_run) for _, of_run in done.groupby("directory")}
+    ends = pd.Series(errors, dtype=float).reindex(frame.index)
+    return frame.assign(train_error=ends.fillna(frame["train_error"]))
+
+
+def _last_epoch(of_run: pd.DataFrame) -> float:
+    covered = of_run["iteration"].diff().fillna(of_run["iteration"])
+    epoch = covered.groupby(of_run["epoch"]).sum().max()
+    kept = of_run["iteration"].iloc[-1] - of_run["iteration"] < epoch
+    return float(np.average(of_run.loc[kept, "train_error"], weights=covered[kept]))
 
 
 def depths(frame: pd.DataFrame) -> list[int]:

@@ -1,5 +1,7 @@
 """Final error against a setting: panels that budgets and learning rates share; the budgets."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -50,11 +52,12 @@ def draw_budgets(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     """
     ended = select.finished(at_budgets(frame))
     kinds = select.shortcuts(ended)
+    colours = style.depth_colours(select.depths(ended))
     with style.theme():
         rows = [(error, shortcut) for error in ERRORS for shortcut in kinds]
         figure, panels = style.panels(len(rows), columns or len(kinds), 3.6, 3.0)
         for axes, (error, shortcut) in zip(panels, rows, strict=True):
-            draw_panel(axes, ended[ended["shortcut"] == shortcut], BUDGET, error)
+            draw_panel(axes, ended[ended["shortcut"] == shortcut], BUDGET, error, colours)
             axes.set_title(f"{style.NAMES[shortcut]}: {ERRORS[error]}")
             axes.set(xlabel="iterations in all", ylabel="error")
             mark_values(axes, sorted(ended[BUDGET].unique()))
@@ -64,29 +67,43 @@ def draw_budgets(frame: pd.DataFrame, columns: int | None = None) -> Figure:
 
 
 def sentences(frame: pd.DataFrame) -> list[str]:
-    """Final training errors by budget, of the shallowest and the deepest networks: a sentence."""
+    """Final training errors by budget, of the shallowest and the deepest networks: a sentence.
+
+    Means over the seeds that a network has finished at every budget: it is compared with itself.
+    """
     ended = select.finished(at_budgets(frame))
     ended = ended[ended["depth"].isin([ended["depth"].min(), ended["depth"].max()])]
     budgets = sorted(ended[BUDGET].unique())
-    means = 100 * ended.groupby(["network", BUDGET], sort=False)["precise_train_error"].mean()
+    common = ended.groupby(["network", "seed"])[BUDGET].transform("nunique") == len(budgets)
+    compared = ended[common]
+    if compared.empty:
+        return []
+    means = compared.pivot_table("precise_train_error", "network", BUDGET, sort=False)[budgets]
     networks = [
-        f"{network} " + ", ".join(f"{means[network, budget]:.2f}%" for budget in budgets)
-        for network in ended["network"].unique()
-        if all((network, budget) in means for budget in budgets)
+        f"{network} " + ", ".join(f"{100 * error:.2f}%" for error in errors)
+        for network, *errors in means.itertuples()
     ]
+    counts = sorted(set(compared.groupby("network")["seed"].nunique()))
     after = " and ".join(f"{budget:,}" for budget in budgets)
-    counts = [ended[ended[BUDGET] == budget]["seed"].nunique() for budget in budgets]
-    over = " and ".join(map(str, counts if len(set(counts)) > 1 else counts[:1]))
-    seeds = "one seed" if set(counts) == {1} else f"{over} seeds"
-    return [f"Final training error after {after} iterations, over {seeds}: {'; '.join(networks)}."]
+    seeds = "one seed" if counts == [1] else f"{' or '.join(map(str, counts))} seeds"
+    return [
+        f"Final training error after {after} iterations, over {seeds} that ran at each:"
+        f" {'; '.join(networks)}."
+    ]
 
 
-def draw_panel(axes: Axes, ended: pd.DataFrame, setting: str, error: str) -> None:
+def draw_panel(
+    axes: Axes,
+    ended: pd.DataFrame,
+    setting: str,
+    error: str,
+    colours: Mapping[int, str],
+) -> None:
     """Per cent of `error` against `setting`: a dot a run of `ended`, a line through the means."""
     for depth in select.depths(ended):
         runs = ended[ended["depth"] == depth]
         means = 100 * runs.groupby(setting)[error].mean()
-        colour = style.depth_colour(depth)
+        colour = colours[depth]
         axes.plot(runs[setting], 100 * runs[error], "o", color=colour, ms=4, alpha=0.8, mew=0)
         axes.plot(means.index, means, color=colour, linewidth=1.3)
 
@@ -103,8 +120,8 @@ def mark_values(axes: Axes, values: list[float]) -> None:
 def depth_lines(runs: pd.DataFrame) -> list[Line2D]:
     """What the lines are, for a legend."""
     return [
-        Line2D([], [], color=style.depth_colour(depth), marker="o", label=f"{depth} layers")
-        for depth in select.depths(runs)
+        Line2D([], [], color=colour, marker="o", label=f"{depth} layers")
+        for depth, colour in style.depth_colours(select.depths(runs)).items()
     ]
 
 

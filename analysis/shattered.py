@@ -46,14 +46,14 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
             for depth in select.depths(of_kind):
                 of_depth = of_kind[of_kind["depth"] == depth]
                 band = layers.over_seeds(of_depth, "gradient_correlation")
-                style.draw_band(axes, band, style.depth_colour(depth))
+                style.draw_band(axes, band, axis.colours[depth])
             axes.set(title=f"{style.NAMES[shortcut]}, at each layer", xlabel="layer (0: images)")
         low = min(0.0, *(axes.get_ylim()[0] for axes in panels))
         for axes in panels:
             axes.set_ylim(low, 1.03)
         lines = [
-            Line2D([], [], color=style.depth_colour(depth), label=f"{depth} layers")
-            for depth in axis.depths
+            Line2D([], [], color=colour, label=f"{depth} layers")
+            for depth, colour in axis.colours.items()
         ]
         style.frame_panels(figure, axis.legend() + lines, checks.notices(data.runs))
     return figure

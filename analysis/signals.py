@@ -39,7 +39,7 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
     Lines are medians over seeds, bands reach from the lowest to the highest; a colour is a depth.
     """
     start = layers.at_start(data.table)
-    colours = {depth: style.depth_colour(depth) for depth in select.depths(start)}
+    colours = style.depth_colours(select.depths(start))
     with style.theme():
         figure = _draw(start, "depth", colours, AT_START, columns)
         handles = [

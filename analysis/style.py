@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,9 +57,26 @@ PAPER_TOP = 20.0  # per cent: the upper end of the axes of the paper's figure 6
 
 
 def depth_colour(depth: int) -> str:
-    """The colour of a depth, in every figure; one not in the list takes its nearest neighbour's."""
+    """The colour of a depth where it is alone; one not in the list takes its nearest's."""
     nearest = min(DEPTH_COLOURS, key=lambda known: abs(math.log(known / depth)))
     return DEPTH_COLOURS[nearest]
+
+
+def depth_colours(depths: Collection[int]) -> dict[int, str]:
+    """A colour for each depth of one figure, no two the same, in the order of `depths`.
+
+    Its `depth_colour`, unless another depth has that: those in the list come first, then the
+    shallower; the others get the next free one. More depths than colours get shades.
+    """
+    palette = list(dict.fromkeys(DEPTH_COLOURS.values()))
+    if len(depths) > len(palette):
+        return dict(zip(depths, shades(len(depths)), strict=True))
+    owners: dict[str, int] = {}
+    for depth in sorted(depths, key=lambda depth: (depth not in DEPTH_COLOURS, depth)):
+        owners.setdefault(depth_colour(depth), depth)
+    free = (colour for colour in palette if colour not in owners)
+    own = {depth: colour for colour, depth in owners.items()}
+    return {depth: own.get(depth) or next(free) for depth in depths}
 
 
 def shades(count: int) -> list[str]:

@@ -15,7 +15,7 @@ from analysis import checks, select, style
 
 MARKERS = {"train_error": "o", "clean_train_error": "s", "precise_train_error": "D"}
 NAMES = {
-    "train_error": "running (train mode, augmented)",
+    "train_error": "running (train mode, augmented, last epoch)",
     "clean_train_error": "clean (evaluation mode)",
     "precise_train_error": "precise (statistics re-estimated)",
 }
@@ -28,19 +28,21 @@ def applies(frame: pd.DataFrame) -> bool:
 
 
 def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
-    """Running, clean and precise training error at the last iteration, a panel a shortcut.
+    """Training errors at the last iteration, the running one over the last epoch.
 
-    `frame` as from `load.runs`. Small dots are seeds, large markers their means.
+    `frame` as from `load.runs`. A panel a shortcut; small dots are seeds, large markers their
+    means.
     """
-    ended = select.finished(select.own(frame))
+    ended = select.finished(select.over_last_epoch(select.own(frame)))
     depths, kinds = select.depths(ended), select.shortcuts(ended)
+    colours = style.depth_colours(depths)
     with style.theme():
         figure, panels = style.panels(len(kinds), columns, 4.0, 3.4)
         for axes, shortcut in zip(panels, kinds, strict=True):
             of_kind = ended[ended["shortcut"] == shortcut]
             for place, depth in enumerate(depths):
                 runs = of_kind[of_kind["depth"] == depth]
-                look: dict[str, Any] = {"color": style.depth_colour(depth), "linestyle": "none"}
+                look: dict[str, Any] = {"color": colours[depth], "linestyle": "none"}
                 for lane, (error, marker) in enumerate(MARKERS.items(), start=-1):
                     x, values = place + STEP * lane, 100 * runs[error]
                     axes.plot([x + 0.09] * len(values), values, ".", markersize=4, **look)
@@ -61,7 +63,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
 
 def sentences(frame: pd.DataFrame) -> list[str]:
     """The network whose running statistics lag most, by its mean errors."""
-    ended = select.finished(select.own(frame))
+    ended = select.finished(select.over_last_epoch(select.own(frame)))
     means = 100 * ended.groupby("network", sort=False)[list(MARKERS)].mean().dropna()
     if means.empty:
         return []
@@ -70,5 +72,6 @@ def sentences(frame: pd.DataFrame) -> list[str]:
     running, clean, precise, _ = widest.iloc[0]
     return [
         "Training errors of the network in which clean and precise differ most,"
-        f" {widest.index[0]}: running {running:.2f}%, clean {clean:.2f}%, precise {precise:.2f}%."
+        f" {widest.index[0]}: running {running:.2f}% (over the last epoch), clean {clean:.2f}%,"
+        f" precise {precise:.2f}%."
     ]

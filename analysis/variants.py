@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import checks, finding, select, sensitivity, style, tables
+from analysis import checks, contrasts, finding, select, sensitivity, statistics, style, tables
 from analysis.depth_axis import DepthAxis
 
 LANE, ASIDE = 0.36, 0.07  # between kinds at one depth; of base and variant from their middle
@@ -117,7 +118,7 @@ def _draw_pair(
     base, variant = (
         100 * ended.loc[ended["network"] == pair[name], error] for name in ("base", "network")
     )
-    look: dict[str, Any] = {"color": style.depth_colour(pair["depth"]), "zorder": 4}
+    look: dict[str, Any] = {"color": axis.colours[pair["depth"]], "zorder": 4}
     marker = style.MARKERS[pair["shortcut"]]
     axes.plot([x - ASIDE, x + ASIDE], [base.mean(), variant.mean()], lw=1, **look)
     axes.plot(x - ASIDE, base.mean(), marker, markerfacecolor=style.PAPER, markersize=6, **look)
@@ -130,7 +131,7 @@ def _draw_diverged(axes: Axes, axis: DepthAxis, runs: pd.DataFrame, found: pd.Da
     for pair in found[found["network"].isin(diverged)].to_dict("records"):
         axes.plot(
             _place(axis, pair) + ASIDE, axes.get_ylim()[1], "X",
-            color=style.depth_colour(pair["depth"]), markeredgecolor=style.PAPER, markersize=9,
+            color=axis.colours[pair["depth"]], markeredgecolor=style.PAPER, markersize=9,
             clip_on=False, zorder=6,
         )  # fmt: skip
 
@@ -148,8 +149,8 @@ def _legend(axis: DepthAxis) -> list[Line2D]:
 
 
 def sentences(frame: pd.DataFrame) -> list[str]:
-    """What each difference does to the training error, a sentence each."""
-    table = differences(frame, "precise_train_error").dropna()
+    """What each difference does to the training error, and depth then does: one for each."""
+    table = differences(frame, contrasts.ENDPOINT).dropna()
     found = []
     for differs, of_kind in table.groupby("differs", sort=False):
         changes = [
@@ -157,11 +158,31 @@ def sentences(frame: pd.DataFrame) -> list[str]:
             f" {tables.percent(row['variant_error'])}%)"
             for row in of_kind.to_dict("records")
         ]
-        found.append(
+        sentence = (
             f"With {differs} the training error changes, in points and mean over seeds:"
             f" {', '.join(changes)}."
         )
+        found.append(sentence + _of_depth(frame, of_kind))
     return found
+
+
+def _of_depth(frame: pd.DataFrame, of_kind: pd.DataFrame) -> str:
+    """What depth does to the training error of one kind of variants; "" with one depth alone."""
+    runs = frame[frame["network"].isin(of_kind["network"])]
+    found = [one for one in contrasts.primary_of(runs)[:2] if one.n > 1]
+    if not found:
+        return ""
+    parts = []
+    for contrast in found:
+        interval = statistics.t_interval(np.array(contrast.values), 0.95, contrast.resolution)
+        low, high = finding.points(interval.low), finding.points(interval.high)
+        family, _, span = contrast.name.partition(": ")
+        parts.append(f"{family} {finding.points(interval.mean)} ({low} to {high})")
+    deep, _, shallow = span.partition(" - ")
+    return (
+        f" From {shallow} to {deep} layers it then changes: {', '.join(parts)}; unadjusted 95%"
+        " intervals, no verdict."
+    )
 
 
 def cells(frame: pd.DataFrame) -> list[list[str]]:

@@ -129,24 +129,30 @@ def _of(table: pd.DataFrame, pair: tuple[str, str]) -> pd.DataFrame:
 
 
 def _sentence(points: pd.DataFrame, curves: pd.DataFrame) -> str:
-    first, n = points.iloc[0], len(points)
+    first = points.iloc[0]
     largest = points["max_difference"].max()
     equal = "equal bit for bit" if largest == 0 else f"at most {largest:.2g} apart"
-    seeds = f"{n} seeds" if n > 1 else "one seed"
     trained = points["trained_error"].dropna()
     by_sgd = f", while SGD's {first['deep']} has {_percent(trained)}" if len(trained) else ""
     on = f" Trained on from there, by learning rate: {_rates(curves)}." if len(curves) else ""
     return (
         f"{first['source']} and identity blocks make a {first['deep']} of the same function"
-        f" (outputs {equal} on {first['images']:,} images, {seeds}): its training error is"
+        f" (outputs {equal} on {first['images']:,} images; {_seeds(points)}): its training error is"
         f" {_percent(points['witness_error'])}{by_sgd}.{on}"
     )
 
 
 def _of_copy(points: pd.DataFrame, curves: pd.DataFrame) -> str:
     """What training on does without added layers."""
-    name = points["source"].iloc[0]
-    return f"For comparison, {name} itself, trained on in the same way: {_rates(curves)}."
+    return (
+        f"For comparison, {points['source'].iloc[0]} itself, trained on in the same way"
+        f" ({_seeds(points)}): {_rates(curves)}."
+    )
+
+
+def _seeds(points: pd.DataFrame) -> str:
+    """What the errors of a sentence are taken over."""
+    return f"errors are medians over {len(points)} seeds" if len(points) > 1 else "one seed"
 
 
 def _rates(curves: pd.DataFrame) -> str:

@@ -29,17 +29,18 @@ def draw(data: Witnesses, columns: int | None = None) -> Figure:
     pairs = data.pairs()
     rates = sorted(data.curves["learning_rate"].unique().tolist())
     colours = dict(zip(rates, style.shades(len(rates)), strict=True))
+    depths = style.depth_colours(sorted({*data.points["source_depth"], *data.points["depth"]}))
     with style.theme():
         figure, panels = style.panels(len(pairs), columns or min(len(pairs), 2), 6.0, 4.0)
         for axes, (source, deep) in zip(panels, pairs, strict=True):
             points = _of(data.points, source, deep)
-            _draw_trained(axes, data, points)
+            _draw_trained(axes, data, points, depths[points["depth"].iloc[0]])
             _draw_continued(axes, _of(data.curves, source, deep), colours)
-            _draw_source(axes, points)
+            _draw_source(axes, points, depths[points["source_depth"].iloc[0]])
             axes.set_title(deep if source != deep else f"{source} itself, trained on")
             axes.set(xlabel="iteration", ylabel="training error")
             _error_axis(axes)
-        style.frame_panels(figure, _legend(data, pairs, colours), checks.notices(data.runs))
+        style.frame_panels(figure, _legend(data, pairs, colours, depths), checks.notices(data.runs))
     return figure
 
 
@@ -47,10 +48,9 @@ def _of(table: pd.DataFrame, source: str, deep: str) -> pd.DataFrame:
     return table[(table["source"] == source) & (table["deep"] == deep)]
 
 
-def _draw_source(axes: Axes, points: pd.DataFrame) -> None:
+def _draw_source(axes: Axes, points: pd.DataFrame, colour: str) -> None:
     """The source's error as a line across, and the witness on it, before any training."""
     error = 100 * points["source_error"]
-    colour = style.depth_colour(int(points["source_depth"].iloc[0]))
     axes.axhspan(error.min(), error.max(), color=colour, alpha=0.18, linewidth=0)
     axes.axhline(error.median(), color=colour, linewidth=1.3, linestyle="--", zorder=3)
     if (points["source"] != points["deep"]).all():
@@ -60,14 +60,13 @@ def _draw_source(axes: Axes, points: pd.DataFrame) -> None:
         )  # fmt: skip
 
 
-def _draw_trained(axes: Axes, data: Witnesses, points: pd.DataFrame) -> None:
+def _draw_trained(axes: Axes, data: Witnesses, points: pd.DataFrame, colour: str) -> None:
     """SGD's network: its running error, and at the end the precise one as a dot a seed."""
     runs = select.curves(select.own(data.runs))
     runs = runs[runs["status"] == "finished"]
     runs = runs[(runs["network"] == points["deep"].iloc[0]) & runs["seed"].isin(points["seed"])]
     if runs.empty:
         return
-    colour = style.depth_colour(int(points["depth"].iloc[0]))
     band = (100 * runs.groupby("iteration")["train_error"].agg(["median", "min", "max"])).dropna()
     style.draw_band(axes, band, colour)
     ends = select.finals(runs)
@@ -101,18 +100,21 @@ def _error_axis(axes: Axes) -> None:
 
 
 def _legend(
-    data: Witnesses, pairs: list[tuple[str, str]], colours: Mapping[float, str]
+    data: Witnesses,
+    pairs: list[tuple[str, str]],
+    colours: Mapping[float, str],
+    of_depths: Mapping[int, str],
 ) -> list[Line2D]:
     handles = []
     depths = data.points.set_index(["source", "deep"])[["source_depth", "depth"]]
     shown = depths.loc[pairs].drop_duplicates()
     for depth in sorted(shown["source_depth"].unique()):
-        colour = style.depth_colour(depth)
+        colour = of_depths[depth]
         label = f"{depth} layers, the source, at its end"
         handles.append(Line2D([], [], color=colour, lw=1.3, ls="--", label=label))
     for depth in sorted(set(shown["depth"]) - set(shown["source_depth"])):
         label = f"{depth} layers, by SGD (dot: precise)"
-        handles.append(Line2D([], [], color=style.depth_colour(depth), lw=2.2, label=label))
+        handles.append(Line2D([], [], color=of_depths[depth], lw=2.2, label=label))
     star = {"marker": "*", "ls": "none", "ms": 12}
     handles.append(Line2D([], [], color=style.INK, label="the witness", **star))  # type: ignore[arg-type]
     return handles + [

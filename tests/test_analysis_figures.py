@@ -24,14 +24,12 @@ from analysis import (
     figure6,
     load,
     plates,
-    select,
-    sensitivity,
     shortcuts,
     style,
+    training_errors,
 )
 from analysis.runs import Runs
 from resnet_bench.errors import UserError
-from resnet_bench.experiments import load_suite
 
 
 def frame_of(results: Path, suite: str, options: Options = PLAIN_SWEEP) -> pd.DataFrame:
@@ -113,17 +111,51 @@ def test_diverged_and_missing_runs_are_shown_as_such(tmp_path: Path) -> None:
     frame = frame_of(tmp_path, "digits", odd)
     figure = figure6.draw(frame)
     crosses = [line for line in figure.axes[0].get_lines() if line.get_marker() == "X"]
-    records = frame[(frame["network"] == "plain-56") & (frame["seed"] == 1)]["iteration"]
-    assert [line.get_xdata()[0] for line in crosses] == [records.max()]  # type: ignore[index]
+    error = frame[(frame["network"] == "plain-56") & (frame["seed"] == 1)]["train_error"].iloc[-1]
+    assert [line.get_xydata().tolist() for line in crosses] == [[[END // 2 + 1, 100 * error]]]  # type: ignore[union-attr]
     for drawn in (figure, degradation.draw(frame)):
         assert f"Diverged: plain-56 seed 1 at iteration {END // 2 + 1}." in words(drawn)
         assert "Missing: resnet-56-B seed 1." in words(drawn)
 
 
+@pytest.mark.parametrize(("suite", "top"), [("digits", 90.0), ("cifar10", 20.0)])
+def test_a_run_that_diverges_at_once_has_a_cross(tmp_path: Path, suite: str, top: float) -> None:
+    """At chance's error, or the upper edge of the paper's axis."""
+    frame = frame_of(tmp_path, suite, Options(diverged={"resnet-56-A/0": 0.0}))
+    axes = figure6.draw(frame).axes[1]
+    (cross,) = [line for line in axes.get_lines() if line.get_marker() == "X"]
+    unit, _ = style.iteration_unit(int(frame["recipe.iterations"].max()))
+    np.testing.assert_allclose(np.asarray(cross.get_xydata()), [[1 / unit, top]])
+
+
 def test_depth_colours_are_told_apart() -> None:
-    colours = [style.depth_colour(depth) for depth in (20, 32, 44, 56, 110)]
-    assert len(set(colours)) == 5
+    papers = (20, 32, 44, 56, 110, 1202)
+    own = {depth: style.depth_colour(depth) for depth in papers}
+    assert style.depth_colours(papers) == own
+    assert len(set(own.values())) == 6
     assert style.depth_colour(62) == style.depth_colour(56)
+    for others in ((26, 38), (34, 50), (62, 68), (80, 1001)):
+        colours = style.depth_colours(sorted({*papers, *others}))
+        assert {depth: colours[depth] for depth in papers} == own
+        assert len(set(colours.values())) == 8
+    many = range(8, 8 + 6 * 20, 6)
+    assert len(set(style.depth_colours(many).values())) == 20
+
+
+def test_depths_that_would_share_a_colour_do_not_in_one_figure(tmp_path: Path) -> None:
+    frame = frame_of(tmp_path, "smoke").replace({"depth": {8: 44, 14: 50}})
+    first, second = style.depth_colours((44, 50)).values()
+    assert style.depth_colour(50) == first != second
+    drawn = {
+        str(line.get_label()): to_hex(line.get_color())
+        for line in figure6.draw(frame).legends[0].get_lines()
+    }
+    assert (drawn["44 layers"], drawn["50 layers"]) == (first, second)
+    for figure in (figure6.draw(frame), training_errors.draw(frame)):
+        colours = {to_hex(line.get_color()) for line in figure.axes[0].get_lines()}
+        assert {first, second} <= colours
+    (dots,) = convergence.draw(frame).axes[0].collections
+    assert {to_hex(colour) for colour in np.asarray(dots.get_facecolor())} == {first, second}
 
 
 def test_drawing_leaves_the_readers_settings_alone(tmp_path: Path) -> None:
@@ -156,6 +188,15 @@ def test_degradation_draws_final_means_intervals_and_the_papers_points(tmp_path:
     )
 
 
+def test_another_recipes_figures_have_neither_the_papers_axis_nor_its_points(
+    tmp_path: Path,
+) -> None:
+    frame = frame_of(tmp_path, "cifar10").assign(**{"recipe.learning_rate": 0.05})
+    assert figure6.axis_top(frame) is None
+    for axes in degradation.draw(frame).axes:
+        assert not [line for line in axes.get_lines() if line.get_markerfacecolor() == "none"]
+
+
 def test_options_are_compared_by_seed_and_depth(tmp_path: Path) -> None:
     odd = Options(seeds=(0, 1), missing=frozenset({"resnet-44-B/1", "resnet-32-A/0"}))
     frame = frame_of(tmp_path, "digits", odd)
@@ -167,6 +208,18 @@ def test_options_are_compared_by_seed_and_depth(tmp_path: Path) -> None:
     assert found["value"][(56, "B", 1)] == pytest.approx(by_hand)
     assert shortcuts.applies(frame)
     assert not shortcuts.applies(frame_of(tmp_path, "cifar10-short"))
+
+
+def test_a_median_between_a_seed_and_never_is_never(tmp_path: Path) -> None:
+    frame = frame_of(tmp_path, "smoke", Options(seeds=(0, 1))).assign(train_error=0.4)
+    lost = (frame["network"] == "plain-8") & (frame["seed"] == 1)
+    frame.loc[lost, "train_error"] = 0.9
+    axes = convergence.draw(frame).axes[0]
+    never = axes.get_yticks()[-1]
+    assert axes.get_yticklabels()[-1].get_text() == "never"
+    (plain,) = [line for line in axes.get_lines() if line.get_marker() == style.MARKERS["none"]]
+    first = frame[frame["network"] == "plain-14"]["iteration"].min()
+    np.testing.assert_allclose(np.asarray(plain.get_ydata()), [never, first])
 
 
 def test_iterations_to_a_training_error_by_hand(tmp_path: Path) -> None:
@@ -191,38 +244,6 @@ def test_iterations_to_a_training_error_by_hand(tmp_path: Path) -> None:
     assert ("none", 32) not in reached(0.1)  # partial: it may still get there
     figure = convergence.draw(frame)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()][-1] == "never"
-
-
-def test_budgets_compare_suites_that_differ_in_nothing_else(tmp_path: Path) -> None:
-    for suite in ("digits", "digits-3x", "smoke", "cifar10-short"):
-        write_suite(tmp_path, suite)
-    runs = Runs.of(tmp_path, "digits")
-    kept = sensitivity.at_budgets(runs.wider)
-    budgets = [load_suite(suite).recipe.iterations for suite in ("digits", "digits-3x")]
-    assert set(kept["recipe.iterations"]) == set(budgets)  # smoke's networks are others
-    assert not sensitivity.has_budgets(runs.frame)
-    figure = sensitivity.draw_budgets(runs.wider)
-    ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-    assert ticks == [f"{budget:,}" for budget in budgets]
-    deep = select.finished(kept[kept["network"] == "plain-56"]).set_index("suite")
-    errors = [100 * deep["precise_train_error"][suite] for suite in ("digits", "digits-3x")]
-    (sentence,) = sensitivity.sentences(runs.wider)
-    assert sentence.startswith("Final training error after 360 and 1,080 iterations, over one seed")
-    assert f"; plain-56 {errors[0]:.2f}%, {errors[1]:.2f}%; resnet-20-A " in sentence
-    assert "plain-32" not in sentence
-    other = runs.wider.copy()
-    other.loc[other["suite"] == "digits-3x", "recipe.momentum"] = 0.5
-    assert not sensitivity.has_budgets(other)
-    assert not sensitivity.has_budgets(Runs.of(tmp_path, "smoke").wider)  # others' networks
-
-
-def test_one_run_of_two_suites_counts_once(tmp_path: Path) -> None:
-    """`digits-layers` trains some of the networks of `digits`, with the same recipe."""
-    for suite in ("digits", "digits-layers", "digits-3x"):
-        write_suite(tmp_path, suite)
-    ended = select.finished(sensitivity.at_budgets(Runs.of(tmp_path, "digits-layers").wider))
-    assert set(ended["network"]) == {"plain-20", "plain-56", "resnet-20-A", "resnet-56-A"}
-    assert sorted(ended["suite"]) == ["digits-3x"] * 4 + ["digits-layers"] * 4
 
 
 @pytest.mark.parametrize("name", [plate.name for plate in plates.PLATES])

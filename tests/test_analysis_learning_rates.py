@@ -39,7 +39,14 @@ def test_the_rates_of_the_networks_that_have_several(tmp_path: Path) -> None:
     assert len(learning_rates.draw(frame).axes) == 2  # training and test error of plain networks
     assert learning_rates.best(frame).empty  # no held-out images
     assert not learning_rates.can_choose(frame)
-    assert learning_rates.sentences(frame) == []
+    ended = frame[frame["iteration"] == END].set_index("network")["precise_train_error"]
+    base, higher = (
+        f"{100 * ended[name]:.2f}%" for name in ("plain-56", "plain-56+learning_rate=0.1")
+    )
+    assert learning_rates.sentences(frame) == [
+        f"Final training error at {DIGITS_RECIPE.learning_rate:g}, 0.1, means over finished runs:"
+        f" plain-56 {base}, {higher}."
+    ]
 
 
 def test_the_best_rate_is_chosen_on_held_out_images(frame: pd.DataFrame) -> None:
@@ -92,7 +99,9 @@ def test_the_contrasts_are_those_of_the_best_rates(frame: pd.DataFrame) -> None:
 
 
 def test_in_words(frame: pd.DataFrame) -> None:
-    (sentence,) = learning_rates.sentences(frame)
+    sentence, at_all = learning_rates.sentences(frame)
+    rates = ", ".join(f"{rate:g}" for rate in RATES)
+    assert at_all.startswith(f"Final training error at {rates}, means over finished runs: plain-20")
     assert sentence.startswith(
         "With each network at its best learning rate, chosen on held-out training images (plain-20"
         f" 0.1, plain-56 0.01, resnet-20-A {BASE:g}, resnet-56-A {BASE:g}), going from 20 to 56"

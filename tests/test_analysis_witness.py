@@ -44,9 +44,9 @@ def test_staying_and_drifting_in_words(data: Witnesses) -> None:
     # Seed 1 rises by 0.6 points at 0.001: more than the half point that counts as none.
     assert witness.sentences(data) == [
         "plain-8 and identity blocks make a plain-14 of the same function (outputs equal bit for"
-        " bit on 1,797 images, 2 seeds): its training error is 3.00%, while SGD's plain-14 has"
-        " 65.00%. Trained on from there, by learning rate: 0.001: 2.80% after 20 iterations (stays"
-        " with 1 of 2 seeds); 0.1: 85.00% after 20 iterations (drifts away)."
+        " bit on 1,797 images; errors are medians over 2 seeds): its training error is 3.00%, while"
+        " SGD's plain-14 has 65.00%. Trained on from there, by learning rate: 0.001: 2.80% after"
+        " 20 iterations (stays with 1 of 2 seeds); 0.1: 85.00% after 20 iterations (drifts away)."
     ]
 
 
@@ -55,11 +55,19 @@ def test_a_copy_is_what_the_witness_is_compared_with(data: Witnesses) -> None:
     curves = data.curves.assign(deep="plain-8")
     copy = Witnesses(data.runs, points, curves)
     assert witness.sentences(copy) == [
-        "For comparison, plain-8 itself, trained on in the same way: 0.001: 2.80% after 20"
-        " iterations (stays with 1 of 2 seeds); 0.1: 85.00% after 20 iterations (drifts away)."
+        "For comparison, plain-8 itself, trained on in the same way (errors are medians over 2"
+        " seeds): 0.001: 2.80% after 20 iterations (stays with 1 of 2 seeds); 0.1: 85.00%"
+        " after 20 iterations (drifts away)."
     ]
     both = Witnesses(data.runs, pd.concat([points, data.points]), pd.concat([curves, data.curves]))
     assert [text.partition(" ")[0] for text in witness.sentences(both)] == ["plain-8", "For"]
+
+
+def test_one_seed_has_no_median(data: Witnesses) -> None:
+    one = Witnesses(
+        data.runs, data.points[data.points["seed"] == 0], data.curves[data.curves["seed"] == 0]
+    )
+    assert " on 1,797 images; one seed): its training error is 2.00%" in witness.sentences(one)[0]
 
 
 def test_the_figure_shows_source_witness_sgd_and_training_on(data: Witnesses) -> None:
@@ -105,7 +113,7 @@ def test_a_copy_that_is_trained_on_has_a_panel_and_a_sentence(tmp_path: Path) ->
     data = Witnesses.of(load.runs(folder))
     (sentence,) = witness.sentences(data)
     assert sentence.startswith(
-        "For comparison, plain-8 itself, trained on in the same way: 0.1: 90"
+        "For comparison, plain-8 itself, trained on in the same way (one seed): 0.1: 90"
     )
     assert witness_figure.draw(data).axes[0].get_title() == "plain-8 itself, trained on"
 
