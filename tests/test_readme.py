@@ -4,10 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
 from analysis import readme
+from resnet_bench.__main__ import app
+from resnet_bench.datasets import DATASETS
 from resnet_bench.errors import UserError
-from resnet_bench.experiments import suite_names
+from resnet_bench.experiments import find_experiment, suite_names
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
@@ -47,3 +50,30 @@ def test_the_targets_and_suites_it_names_are_there(page: Path) -> None:
         assert target in targets, f"make {target}"
     for suite in re.findall(r"SUITE=([\w-]+)", text):
         assert suite in suite_names()
+
+
+@pytest.mark.parametrize("page", readme.PAGES, ids=["README", "results"])
+def test_the_experiments_data_sets_and_anchors_it_names_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"EXP=(\S+?/[\w-]+)", text)
+    named += re.findall(r"^python -m resnet_bench (?:run|export) (\S+)", text, flags=re.MULTILINE)
+    assert named
+    for name in named:
+        assert find_experiment(name).name == name
+    for dataset in re.findall(r"DATASET=(\w+)", text):
+        assert dataset in DATASETS
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    anchors = {
+        re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings
+    }
+    for anchor in re.findall(r"\]\(#([^)]+)\)", text):
+        assert anchor in anchors
+
+
+def test_the_commands_it_shows_take_the_options_that_it_names() -> None:
+    """Of every `python -m resnet_bench` line, in the help of its command."""
+    for line in re.findall(r"^python -m resnet_bench (.*)$", TEXT, flags=re.MULTILINE):
+        command, *words = line.partition("#")[0].split()
+        known = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+        options = {option for parameter in known for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options
