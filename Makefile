@@ -60,10 +60,12 @@ verify: $(VENV)/.ready  ## hold a suite's runs against the paper and its own fil
 report: $(VENV)/.ready  ## write one self-contained HTML page: SUITE=
 	@$(ANALYSIS).report "$(SUITE)" --results "$(RESULTS)"
 
-reference: $(VENV)/.ready  ## take a suite's records into results/reference, draw them, fill the pages: SUITE=
+reference: $(VENV)/.ready  ## take a suite's ended runs into results/reference, draw them, fill the pages: SUITE=
 	@mkdir -p results/reference
-	@cd "$(RESULTS)" && find "$(SUITE)" \( -name run.json -o -name epochs.csv -o -name summary.json \
-	  -o -name layers.csv -o -name witness.json \) | tar -cf - -T - | tar -xf - -C "$(CURDIR)/results/reference"
+	@cd "$(RESULTS)" && find "$(SUITE)" -name summary.json -o -name witness.json | sed 's|/[^/]*$$||' | \
+	  while read -r run; do find "$$run" -maxdepth 1 \( -name run.json -o -name epochs.csv -o -name \
+	  summary.json -o -name layers.csv -o -name witness.json \); done | \
+	  tar -cf - -T - | tar -xf - -C "$(CURDIR)/results/reference"
 	@$(ANALYSIS) "$(SUITE)" --results results/reference
 	@$(ANALYSIS).readme
 

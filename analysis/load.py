@@ -6,6 +6,7 @@
 `COLUMNS` says what each column of the frame is.
 """
 
+import shlex
 from pathlib import Path
 from typing import Any, get_args
 
@@ -66,7 +67,7 @@ def runs(*paths: str | Path, suites: Path = SUITES_FOLDER) -> pd.DataFrame:
 
 def results_setting(folder: Path) -> str:
     """What make must be told where results are not in its own folder: " RESULTS=elsewhere"."""
-    return "" if folder.resolve() == RESULTS.resolve() else f" RESULTS='{folder}'"
+    return "" if folder.resolve() == RESULTS.resolve() else f" RESULTS={shlex.quote(str(folder))}"
 
 
 def _runs_of(path: Path, suites: Path) -> list[tuple[dict[str, Any], list[EpochRecord]]]:

@@ -179,8 +179,9 @@ def test_their_curves_have_two_panels_a_recipe(alone: pd.DataFrame, suites: Path
         np.asarray(drawn.get_ydata()), residual.groupby("iteration")["train_loss"].mean()
     )
     crosses = [line for line in errors.get_lines() if line.get_marker() == "X"]
-    last = alone[alone["status"] == "diverged"].groupby("directory")["iteration"].max().dropna()
-    assert [line.get_xdata()[0] for line in crosses] == last.tolist()  # type: ignore[index]
+    ended = alone[(alone["status"] == "diverged") & alone["iteration"].notna()]
+    ends = ended.groupby("directory")["ended_at"].first()
+    assert [line.get_xdata()[0] for line in crosses] == ends.tolist()  # type: ignore[index]
     assert [entry.get_text() for entry in figure.legends[0].get_texts()][:3] == [
         experiment.network_name for experiment in load_suite("alone", suites).experiments
     ]

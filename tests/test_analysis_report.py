@@ -12,7 +12,7 @@ from analysis_layers import write_layers
 from analysis_results import Options, write_changed, write_suite
 from analysis_witness import write_witness
 
-from analysis import command, finding, plates, provenance, report
+from analysis import command, finding, load, plates, provenance, report
 from analysis.runs import Runs
 from resnet_bench.experiments import load_suite
 
@@ -112,7 +112,7 @@ def test_it_names_the_runs_that_the_contrasts_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plates, "PLATES", [])
-    monkeypatch.setattr(report, "ROOT", tmp_path)
+    monkeypatch.setattr(load, "RESULTS", tmp_path / "results")
     odd = Options(seeds=(0, 1, 2), diverged={"plain-14/1": 0.4}, missing=frozenset({"plain-8/2"}))
     write_suite(tmp_path / "results", "smoke", odd)
     text = report.build(Runs.of(tmp_path / "results", "smoke"), [])

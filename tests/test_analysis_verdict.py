@@ -192,9 +192,10 @@ def test_what_to_type_for_a_verdict_is_said_where_the_runs_are(
 ) -> None:
     frame = load.runs(results / "cifar10-short")
     assert verdict.more_seeds(frame) == [
-        f"For a verdict: make sweep SUITE=cifar10-short SEEDS=3 RESULTS='{results}' keeps these"
-        " runs and adds two seeds."
+        f"For a verdict: make sweep SUITE=cifar10-short SEEDS=3 RESULTS={results} keeps these runs"
+        " and adds two seeds."
     ]
+    assert load.results_setting(Path("my results")) == " RESULTS='my results'"
     monkeypatch.setattr(load, "RESULTS", results)  # make's own folder
     (sentence,) = verdict.more_seeds(frame)
     assert "SUITE=cifar10-short SEEDS=3 keeps" in sentence
