@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from resnet_bench.errors import UserError
+from resnet_bench.errors import CaptureError, UserError
 from resnet_bench.training import Batch, Member, eager_step
 
 WARM_UP_STEPS = 3  # before a capture: libraries choose their kernels and make their workspaces
@@ -92,7 +92,8 @@ def capture_graph(slot: Slot, batch: Batch, stream: Stream) -> torch.cuda.CUDAGr
     Captured on the lane's stream: a graph holds the address of its stream's cuBLAS workspace,
     which only graphs that never run at the same time may share.
 
-    Raises UserError, which names the way out, if the step cannot be captured or does not fit.
+    Raises CaptureError if the step cannot be captured, UserError if the GPU's memory is full; both
+    name the way out.
     """
     current = torch.cuda.current_stream(stream.device)
     stream.wait_stream(current)
@@ -117,9 +118,9 @@ def capture_graph(slot: Slot, batch: Batch, stream: Stream) -> torch.cuda.CUDAGr
         ):
             slot.eager(batch)
     except RuntimeError as error:
-        # Not to be gone on with: a failed capture leaves torch's stream and allocator in it.
+        # A failed capture leaves torch's stream and allocator in it.
         reason = str(error).strip().partition("\n")[0]
-        raise UserError(
+        raise CaptureError(
             f"{name}: its step cannot be captured as a CUDA graph ({reason}); "
             "--no-graphs trains without, to the same bits"
         ) from error

@@ -1,4 +1,4 @@
-"""The one exception that stands for a mistake of the user's, not of the program's."""
+"""The exception that stands for a mistake of the user's, not of the program's."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,6 +6,10 @@ from collections.abc import Iterable
 
 class UserError(Exception):
     """Input that cannot be used: shown as one line, never as a traceback; exit code 2."""
+
+
+class CaptureError(UserError):
+    """A step that could not be captured as a CUDA graph: this process cannot compute any more."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

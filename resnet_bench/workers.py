@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from resnet_bench.errors import CaptureError, UserError
 from resnet_bench.experiments import Run
 from resnet_bench.progress import Machine, Progress
 from resnet_bench.tracking import announce_with
@@ -40,6 +41,7 @@ class Worker:
     reported: float = 0.0
     busy: bool = False
     alone: bool = False  # the parent was killed
+    broken: str = ""  # why this process cannot train any more
 
     def listen(self, progresses: Sequence[Progress]) -> bool:
         """Pass the progress on, now and then and at the end; False when it is time to stop."""
@@ -73,14 +75,23 @@ def start_worker(machine: Machine, free_devices: Any, stop: Any, reports: Any, p
 
 
 def train_group(group: list[Run]) -> list[Progress]:
-    """Train a group in this process; nothing if the sweep is stopping already."""
+    """Train a group in this process; nothing if the sweep is stopping already.
+
+    Raises UserError for what the user can put right, and again for every group after a failed
+    capture.
+    """
     from resnet_bench.runner import run_group
 
     if _worker.stop.is_set():
         return []
+    if _worker.broken:
+        raise UserError(_worker.broken)
     _worker.busy = True
     try:
         return run_group(group, _worker.machine, _worker.listen)
+    except CaptureError as error:
+        _worker.broken = str(error)
+        raise
     finally:
         _worker.busy = False
 

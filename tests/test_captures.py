@@ -18,7 +18,7 @@ from resnet_bench.captures import (
     make_state,
     untouched,
 )
-from resnet_bench.errors import UserError
+from resnet_bench.errors import CaptureError, UserError
 from resnet_bench.initialization import digest
 from resnet_bench.training import Batch, Member
 
@@ -152,7 +152,9 @@ def test_a_step_that_cannot_be_captured_is_one_line_with_the_way_out(
     batch = data_of(member.run.experiment).batch(BatchStream(member.recipe, 1437, 0).draw(0))
     make_state(member.optimizer)
     cuda = NotedCuda(monkeypatch, failure="CUDA error: operation not permitted\nCompile with ...")
-    with pytest.raises(UserError, match=r"^smoke/resnet-8-B.*not permitted\); --no-graphs") as info:
+    with pytest.raises(
+        CaptureError, match=r"^smoke/resnet-8-B.*not permitted\); --no-graphs"
+    ) as info:
         cuda.capture(Slot.of(member), batch)
     assert "\n" not in str(info.value)
     # The counters of batch norm are back where they belong.

@@ -1,6 +1,8 @@
 """Which runs share a group, and how a run says that its steps are executed."""
 
+import queue
 import sys
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -10,14 +12,12 @@ import torch
 from lanes import NAMES, members_of
 
 from resnet_bench import __main__ as command_line
-from resnet_bench import runner
-from resnet_bench.captures import (
-    Slot,
-)
-from resnet_bench.errors import UserError
+from resnet_bench import runner, workers
+from resnet_bench.captures import Slot
+from resnet_bench.errors import CaptureError, UserError
 from resnet_bench.experiments import Experiment, Run, find_experiment, load_suite
 from resnet_bench.graphs import LaneStep
-from resnet_bench.progress import Machine
+from resnet_bench.progress import Machine, Progress
 from resnet_bench.records import RunDirectory
 from resnet_bench.runner import run_group
 from resnet_bench.sweep import group_runs
@@ -123,3 +123,24 @@ def test_the_command_line_passes_graphs_and_lanes_on(monkeypatch: pytest.MonkeyP
                 command_line.main()
     expected = [(None, None), (False, None), (True, 3)]
     assert [(machine.graphs, machine.lanes) for machine in seen] == expected * 2
+
+
+def test_after_a_failed_capture_a_process_trains_nothing_more(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves torch in the capture: what is computed then is not to be trusted."""
+    calls = []
+
+    def fails(group: list[Run], *_: object) -> list[Progress]:
+        calls.append(group)
+        raise CaptureError("smoke/plain-8: its step cannot be captured")
+
+    worker = workers.Worker(machine, threading.Event(), queue.Queue(), parent=0)
+    monkeypatch.setattr(workers, "_worker", worker, raising=False)
+    monkeypatch.setattr(runner, "run_group", fails)
+    groups = [[Run(find_experiment("smoke/plain-8"), seed)] for seed in (0, 1)]
+    for group in groups:
+        with pytest.raises(UserError, match="smoke/plain-8: its step cannot be captured"):
+            workers.train_group(group)
+    assert calls == groups[:1]
+    assert not worker.busy
