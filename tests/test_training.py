@@ -156,7 +156,7 @@ def test_three_records_an_epoch(policy: str, iterations: list[int], images: list
     for record, count in covered:
         assert record.images_per_second * record.seconds == pytest.approx(count)
 
-    (epoch,) = run_all([whole], iterations[2])[names[1]]
+    (epoch,) = run_all([whole], iterations[2])[whole.run.experiment.name]
     assert epoch["iteration"] == iterations[2]
     for figure in ("train_error", "train_loss"):
         total = sum(getattr(record, figure) * count for record, count in covered[:3])
