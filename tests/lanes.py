@@ -3,28 +3,17 @@
 from collections.abc import Callable, Sequence
 
 import torch
+from members import data_of
 
 from resnet_bench.batches import BatchStream
 from resnet_bench.captures import Slot, Stream, counted_together, forward_passes
-from resnet_bench.data import TrainingData
-from resnet_bench.experiments import Experiment, Run, find_experiment
 from resnet_bench.graphs import LaneStep
 from resnet_bench.initialization import digest
-from resnet_bench.sources import load_dataset
-from resnet_bench.training import Batch, Member, eager_step, new_member, train
+from resnet_bench.training import Batch, Member, eager_step, train
 
-CPU = torch.device("cpu")
 # A power of two, so that the rate is the same number as a Python float and as a float32 tensor.
 EXACT = "divide_by=2.0+drops=[4]+iterations=8+learning_rate=0.03125"
 NAMES = tuple(f"smoke/{name}+{EXACT}" for name in ("plain-8", "resnet-14-A", "resnet-8-B"))
-
-
-def members_of(*names: str) -> list[Member]:
-    return [new_member(Run(find_experiment(name), 0), CPU) for name in names]
-
-
-def data_of(experiment: Experiment) -> TrainingData:
-    return TrainingData(experiment, *load_dataset(experiment.dataset), CPU)
 
 
 class Replay:

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from lanes import CPU, NAMES, assert_equal, data_of, members_of, run_all
+from lanes import NAMES, assert_equal, run_all
+from members import CPU, data_of, members_of
 from torch import nn
 
 from resnet_bench.batches import BatchStream

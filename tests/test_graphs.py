@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from lanes import EXACT, NAMES, assert_equal, data_of, in_lanes, members_of, replays, run_all
+from lanes import EXACT, NAMES, assert_equal, in_lanes, replays, run_all
+from members import data_of, members_of
 
 from resnet_bench import checkpoints
 from resnet_bench.batches import BatchStream

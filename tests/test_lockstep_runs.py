@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from lanes import NAMES, members_of
+from lanes import NAMES
+from members import members_of
 
 from resnet_bench import __main__ as command_line
 from resnet_bench import runner, workers
