@@ -20,7 +20,8 @@ from resnet_bench.experiments import SUITES_FOLDER, load_suite
 from resnet_bench.records import EpochRecord, RunDirectory
 from resnet_bench.specification import Shortcut
 
-RESULTS = SUITES_FOLDER.parent / "results"
+RESULTS = SUITES_FOLDER.parent / "results"  # make's own folder
+REFERENCE = RESULTS / "reference"  # the committed results
 RECORD_COLUMNS = {
     "epoch": "1 is the first; there may be several records in one",
     "iteration": "iterations done; what tells a run's records apart",

@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 
 from analysis import finding, load, plates, provenance, tables
+from analysis.load import REFERENCE
 from analysis.runs import Runs
 from resnet_bench.errors import UserError
 from resnet_bench.records import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
-REFERENCE = ROOT / "results" / "reference"
 PAGES = (ROOT / "README.md", REFERENCE / "README.md")
 BLOCK = re.compile(
     r"<!-- (finding|table|made|says): ([\w-]+)/?([\w-]*) -->\n.*?<!-- end -->", re.DOTALL

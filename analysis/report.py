@@ -23,8 +23,8 @@ from analysis import (
     verdict,
 )
 from analysis.contrasts import Contrast
+from analysis.load import REFERENCE
 from analysis.plates import Plate
-from analysis.readme import REFERENCE
 from analysis.runs import Runs
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Suite, load_suite
