@@ -74,6 +74,19 @@ class BatchStream:
             return -(-record * self.images // (self.recipe.batch_size * records_per_epoch))
         return -(-record * self.iterations_per_epoch() // records_per_epoch)  # rounded up
 
+    def records(self) -> int:
+        """How many records a whole run makes."""
+        per_epoch = self.recipe.records_per_epoch
+        record = 1
+        while self.record_end(record, per_epoch) < self.recipe.iterations:
+            record += 1
+        return record
+
+    def clean_due(self, record: int) -> bool:
+        """Whether clean and precise errors are measured at `record`: at the last one always."""
+        every = self.recipe.clean_every * self.recipe.records_per_epoch
+        return record % every == 0 or record == self.records()
+
     def digest(self) -> str:
         """SHA-256 over the tables of all epochs that the recipe's iterations touch."""
         sha = hashlib.sha256(f"{self.recipe.batch_size} {self.recipe.last_batch} ".encode())

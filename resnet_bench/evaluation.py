@@ -1,6 +1,6 @@
 """Losses and errors of a network as it stands, and the re-estimated batch norm statistics."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -22,30 +22,51 @@ class Score:
     error: float
 
 
+def unheard(_: int) -> None:
+    """The default listener."""
+
+
 @torch.no_grad()
-def evaluate(network: nn.Module, data: TrainingData, part: Part, precision: Precision) -> Score:
-    """The score of `network` in evaluation mode on the un-augmented images of `part`."""
+def evaluate(
+    network: nn.Module,
+    data: TrainingData,
+    part: Part,
+    precision: Precision,
+    hear: Callable[[int], None] = unheard,
+) -> Score:
+    """The score of `network` in evaluation mode on the un-augmented images of `part`.
+
+    `hear` is told after every batch how many images it had.
+    """
     training = network.training
     network.eval()
     loss = torch.zeros((), dtype=torch.float64, device=data.device)
     wrong = torch.zeros((), dtype=torch.int64, device=data.device)
-    for images, labels in data.plain_batches(part, EVALUATION_BATCH):
-        with autocast(precision, data.device):
-            logits = network(images)
-        loss += F.cross_entropy(logits.float(), labels, reduction="sum")
-        wrong += (logits.argmax(dim=1) != labels).sum()
-    network.train(training)
+    try:
+        for images, labels in data.plain_batches(part, EVALUATION_BATCH):
+            with autocast(precision, data.device):
+                logits = network(images)
+            loss += F.cross_entropy(logits.float(), labels, reduction="sum")
+            wrong += (logits.argmax(dim=1) != labels).sum()
+            hear(len(labels))
+    finally:
+        network.train(training)
     return Score(loss.item() / len(part), wrong.item() / len(part))
 
 
 @contextmanager
 def precise_batch_norm(
-    network: nn.Module, data: TrainingData, recipe: Recipe, precision: Precision
+    network: nn.Module,
+    data: TrainingData,
+    recipe: Recipe,
+    precision: Precision,
+    hear: Callable[[int], None] = unheard,
 ) -> Iterator[None]:
     """Within the context, batch norm's statistics are the mean over un-augmented training batches.
 
     Running statistics lag behind the weights, and deep plain networks can look degraded for that
-    reason alone. They, and everything else, are restored afterwards, in place.
+    reason alone. They, and everything else, are restored afterwards, in place. `hear` is told
+    after every batch how many images it had.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     saved = [(norm.momentum, [b.clone() for b in norm.buffers()]) for norm in norms]
@@ -54,7 +75,7 @@ def precise_batch_norm(
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # PyTorch's cumulative average
-        _estimate_statistics(network, data, recipe, precision)
+        _estimate_statistics(network, data, recipe, precision, hear)
         yield
     finally:
         network.train(training)
@@ -66,12 +87,15 @@ def precise_batch_norm(
 
 @torch.no_grad()
 def _estimate_statistics(
-    network: nn.Module, data: TrainingData, recipe: Recipe, precision: Precision
+    network: nn.Module,
+    data: TrainingData,
+    recipe: Recipe,
+    precision: Precision,
+    hear: Callable[[int], None],
 ) -> None:
-    size = recipe.batch_size
-    # Whole batches only: a short one would weigh as much as the others in the average.
-    count = min(recipe.precise_batches, len(data.train) // size)
+    count = recipe.whole_precise_batches(len(data.train))
     network.train()
-    for images, _ in islice(data.plain_batches(data.train, size), count):
+    for images, _ in islice(data.plain_batches(data.train, recipe.batch_size), count):
         with autocast(precision, data.device):
             network(images)
+        hear(len(images))

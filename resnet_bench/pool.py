@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run
-from resnet_bench.progress import Machine, Progress, work
+from resnet_bench.progress import Machine, Progress, work, work_done
 from resnet_bench.workers import (
     environment_of_workers,
     seconds_per_work,
@@ -80,17 +80,20 @@ class Pool:
         self.groups, self.machine, self.devices = groups, machine, devices
         self.deadline, self.outcome = deadline, outcome
         context = get_context("spawn")
-        self.stop = context.Event()
+        # A sweep that is out of time finishes what it measures: a limit shorter than that would
+        # never get past it.
+        self.stop, self.break_off = context.Event(), context.Event()
         self.reports = context.Queue()
         self.free_devices = context.Queue()
         for device in devices:
             self.free_devices.put(device)
         self.context = context
-        self.iterations: dict[Run, int] = {}  # of the runs that have begun, as last reported
+        self.done: dict[Run, int] = {}  # work of the runs that have begun, as last reported
         self.warned = False
 
     def run(self) -> None:
-        arguments = (self.machine, self.free_devices, self.stop, self.reports, os.getpid())
+        events = (self.stop, self.break_off)
+        arguments = (self.machine, self.free_devices, *events, self.reports, os.getpid())
         with (
             environment_of_workers(),
             self._signals(),
@@ -133,15 +136,14 @@ class Pool:
 
     def _show(self, progress: Progress, bar: Any) -> None:
         run = progress.run
-        iterations = run.experiment.recipe.iterations
-        share = work(run) / iterations
-        if run not in self.iterations:
-            bar.total -= share * progress.iteration  # done by an earlier attempt
-        elif progress.status == "diverged":
-            bar.total -= share * (iterations - self.iterations[run])  # will not be done
+        done = work_done(run, progress.iteration, progress.measured)
+        if progress.status == "diverged":
+            bar.total -= work(run) - self.done.get(run, 0)  # will not be done
+        elif run not in self.done:
+            bar.total -= done  # by an earlier attempt
         else:
-            bar.update(share * (progress.iteration - self.iterations[run]))
-        self.iterations[run] = progress.iteration
+            bar.update(done - self.done[run])
+        self.done[run] = done
         if progress.status in ("finished", "diverged"):
             bar.write(str(progress))
 
@@ -178,18 +180,15 @@ class Pool:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM stops the workers at a safe point, the second at once."""
+        """The first Ctrl-C or SIGTERM stops the workers cleanly, the second at once."""
 
         def on_signal(number: int, _: FrameType | None) -> None:
             if self.stop.is_set() and self.outcome.interrupted_by is not None:
                 os._exit(128 + number)  # the workers see that they are alone, and stop
             self.outcome.interrupted_by = number
             self.stop.set()
-            print(
-                "\nStopping at the next safe point (errors that are being measured are finished "
-                "first) ...",
-                file=sys.stderr,
-            )
+            self.break_off.set()
+            print("\nStopping ...", file=sys.stderr)
 
         before = {
             number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from resnet_bench.batches import BatchStream
 from resnet_bench.experiments import Run
 from resnet_bench.records import EpochRecord, RunDirectory
 from resnet_bench.sizes import network_size
@@ -25,11 +26,12 @@ class Machine:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: sent at safe points and when it ends."""
+    """How far a run is: sent at safe points, while errors are measured, and when it ends."""
 
     run: Run
     iteration: int
-    status: Literal["training", "stopped", "finished", "diverged"]
+    status: Literal["training", "measuring", "stopped", "finished", "diverged"]
+    measured: int = 0  # images passed forward for the records, over all attempts
     seconds: float = 0.0  # training time over all attempts
     last_record: EpochRecord | None = None
 
@@ -54,14 +56,35 @@ def finished(run: Run, machine: Machine) -> Progress | None:
         return None
     rows = directory.rows()
     last = rows[-1] if rows else None
-    return Progress(run, summary.iteration, summary.status, summary.seconds, last)
+    measured = measured_images(run, len(rows))
+    return Progress(run, summary.iteration, summary.status, measured, summary.seconds, last)
 
 
-def work(run: Run) -> float:
-    """Multiply-adds of the whole training, one pass forward: what progress is measured in."""
-    recipe = run.experiment.recipe
+def work(run: Run) -> int:
+    """Multiply-adds of the whole run, its records' included: what progress is measured in."""
+    stream = BatchStream(run.experiment.recipe, run.experiment.train_images, run.seed)
+    measured = measured_images(run, stream.records())
+    return work_done(run, run.experiment.recipe.iterations, measured)
+
+
+def work_done(run: Run, iterations: int, measured: int) -> int:
+    """Multiply-adds of so many iterations and so many images `measured`.
+
+    An image in training counts for three, forward and twice that backward.
+    """
     size = network_size(run.experiment.network, run.experiment.images)
-    return float(size.multiply_adds) * recipe.batch_size * recipe.iterations
+    images = 3 * run.experiment.recipe.batch_size * iterations + measured
+    return size.multiply_adds * images
+
+
+def measured_images(run: Run, records: int) -> int:
+    """Images that are passed forward for a run's first `records` records."""
+    experiment, recipe = run.experiment, run.experiment.recipe
+    train, test = experiment.train_images, experiment.dataset.test_images
+    each = test + experiment.dataset.train_images - train  # those are held out
+    clean = 2 * train + test + recipe.batch_size * recipe.whole_precise_batches(train)
+    stream = BatchStream(recipe, train, run.seed)
+    return each * records + clean * sum(map(stream.clean_due, range(1, records + 1)))
 
 
 def may_have_gpu() -> bool:

@@ -146,9 +146,9 @@ class RunDirectory:
             file.flush()
             os.fsync(file.fileno())
 
-    def truncate_rows(self, iteration: int) -> list[EpochRecord]:
-        """Cut off the rows past `iteration`, where the checkpoint stands; returns those kept."""
-        kept = [row for row in self.rows() if row.iteration <= iteration]
+    def truncate_rows(self, count: int) -> list[EpochRecord]:
+        """Cut off the rows past the first `count`, which the checkpoint has; returns those kept."""
+        kept = self.rows()[:count]
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow(COLUMNS)

@@ -20,7 +20,7 @@ from resnet_bench.experiments import Experiment, Run
 from resnet_bench.initialization import digest
 from resnet_bench.layer_records import LayerRecord, LayersFile
 from resnet_bench.precision import executed_precision
-from resnet_bench.progress import Machine, Progress
+from resnet_bench.progress import Machine, Progress, measured_images
 from resnet_bench.provenance import new_attempt
 from resnet_bench.records import EpochRecord, RunDirectory, Summary
 from resnet_bench.signals import measure_layers
@@ -90,7 +90,9 @@ class RunRecord:
         member = self.member
         status = self.summary.status if self.summary else "stopped"
         iteration = member.diverged_at or member.iteration
-        return Progress(member.run, iteration, status, member.seconds, member.last_record)
+        return Progress(
+            member.run, iteration, status, member.measured, member.seconds, member.last_record
+        )
 
 
 def open_run(
@@ -114,10 +116,11 @@ def open_run(
     attempt = new_attempt(device, group_size, member.iteration, member.seconds)
     description["attempts"].append(attempt)
     directory.write_description(description)
-    rows = directory.truncate_rows(member.iteration)
+    rows = directory.truncate_rows(member.records)
     if len(rows) != member.records:
         raise UserError(f"{directory.epochs_csv}: rows from before its checkpoint are missing")
     member.last_record = rows[-1] if rows else None
+    member.measured = measured_images(run, member.records)
     layers = LayersFile(directory.layers_csv).truncate(member.iteration if resumed else -1)
     measured = {row.iteration for row in layers}
     missing = {i for i in member.recipe.layers_at if i < member.iteration} - measured

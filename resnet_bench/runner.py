@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -24,10 +24,10 @@ from resnet_bench.precision import (
     set_determinism,
     set_precision,
 )
-from resnet_bench.progress import Machine, Progress, finished, work
+from resnet_bench.progress import Machine, Progress, finished, work_done
 from resnet_bench.run_records import RunRecord, open_run
 from resnet_bench.sources import load_dataset
-from resnet_bench.training import Member, Step, eager_step, new_member, train
+from resnet_bench.training import BrokenOffError, Member, Step, eager_step, new_member, train
 
 
 def go_on(_: Sequence[Progress]) -> bool:
@@ -42,8 +42,9 @@ def run_group(
 ) -> list[Progress]:
     """Train the `runs`, which share data set, seed and batches, in lockstep; say how each ended.
 
-    `listen` is told of the progress at every safe point; when it returns False the group stops
-    with everything on disk. Raises UserError for what the user can put right.
+    `listen` is told of the progress at every safe point, and of "measuring" while errors are
+    measured; when it returns False the group stops with everything on disk (but for the record
+    that was being measured). Raises UserError for what the user can put right.
     """
     device = find_device(machine.device)
     if device.type == "cpu" and (machine.graphs or machine.lanes):
@@ -111,7 +112,7 @@ def measure(run: Run, machine: Machine) -> float:
         eager_step([member], data.batch(stream.draw(iteration)))
         member.totals.loss.item()  # waits for a GPU
         seconds.append(time.perf_counter() - started)
-    return min(seconds[1:]) * experiment.recipe.iterations / work(run)
+    return min(seconds[1:]) / work_done(run, 1, 0)
 
 
 def _train(
@@ -143,13 +144,20 @@ def _train(
             for record in open_records:
                 record.save()
             saved_at = time.monotonic()
-        return listen([_training(record.member) for record in open_records])
+        return listen([_progress(record.member, "training") for record in open_records])
+
+    def measuring(member: Member) -> bool:
+        return listen([_progress(member, "measuring")])
 
     members = [record.member for record in records]
-    for member, row in train(members, stream, data, step=step, safe_point=safe_point):
-        by_run[member.run].write(row)
-    measure_and_end()
-    for record in open_records:  # stopped at a safe point
+    rows = train(members, stream, data, step=step, safe_point=safe_point, measuring=measuring)
+    try:
+        for member, row in rows:
+            by_run[member.run].write(row)
+        measure_and_end()
+    except BrokenOffError:
+        pass  # a group that goes on makes the record first
+    for record in open_records:  # stopped
         record.save()
 
 
@@ -165,8 +173,10 @@ def _wait(members: Sequence[Member]) -> None:
         member.seconds += elapsed
 
 
-def _training(member: Member) -> Progress:
-    return Progress(member.run, member.iteration, "training", member.seconds, member.last_record)
+def _progress(member: Member, status: Literal["training", "measuring"]) -> Progress:
+    return Progress(
+        member.run, member.iteration, status, member.measured, member.seconds, member.last_record
+    )
 
 
 _last_data: dict[tuple[Any, ...], TrainingData] = {}

@@ -160,6 +160,13 @@ class Recipe(Specification):
     layers_at: tuple[Annotated[int, Field(ge=0)], ...] = ()  # iterations at which layers are
     # measured (layers.csv); 0 is before the first, the last one is after all
 
+    def whole_precise_batches(self, images: int) -> int:
+        """Over how many batches precise statistics are estimated, of `images` training images.
+
+        Whole ones only: a short one would weigh as much as the others in the average.
+        """
+        return min(self.precise_batches, images // self.batch_size)
+
     @model_validator(mode="after")
     def check_agreement(self) -> Self:
         if list(self.drops) != sorted(set(self.drops)):

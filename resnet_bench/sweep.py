@@ -42,7 +42,8 @@ def sweep(
 ) -> Outcome:
     """Train `runs`, skipping what is finished; `workers` processes, None for one a core or GPU.
 
-    Stops at a safe point after `time_limit` seconds, or on Ctrl-C or SIGTERM; a second one kills.
+    Stops after `time_limit` seconds, finishing what is being measured, or on Ctrl-C or SIGTERM,
+    at once but cleanly; a second one kills.
     Raises UserError if there is no such device, or no way to get a data set.
     """
     deadline = None if time_limit is None else time.monotonic() + time_limit

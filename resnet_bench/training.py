@@ -67,6 +67,7 @@ class Member:
     interval_seconds: float = 0.0  # training time of the group since the last record
     seconds: float = 0.0  # the same since the start, over all attempts
     diverged_at: int | None = None  # the first iteration, from 1, whose loss was not finite
+    measured: int = 0  # images passed forward for the records, over all attempts
     last_record: EpochRecord | None = field(default=None, repr=False)
 
     @property
@@ -79,12 +80,22 @@ class Member:
         return min(due, self.recipe.iterations)
 
     @property
+    def recorded_at(self) -> int:
+        """The iteration up to which records say everything; 0 without one."""
+        return self.last_record.iteration if self.last_record else 0
+
+    @property
     def finished(self) -> bool:
-        return self.diverged_at is None and self.iteration == self.recipe.iterations
+        return self.diverged_at is None and self.recorded_at == self.recipe.iterations
 
     @property
     def living(self) -> bool:
-        return self.diverged_at is None and self.iteration < self.recipe.iterations
+        """Whether there is something to train or to record."""
+        return self.diverged_at is None and self.recorded_at < self.recipe.iterations
+
+    def lacks_record(self, stream: BatchStream) -> bool:
+        """Whether the next thing to do is a record: after its iteration, or broken off in it."""
+        return self.living and self.recorded_at < self.iteration == self.next_record(stream)
 
 
 Batch = tuple[Tensor, Tensor]  # images (B, C, H, W), labels (B,)
@@ -138,7 +149,11 @@ def forward(member: Member, images: Tensor) -> Tensor:
         return torch.cat([member.network(part) for part in images.split(recipe.batch_norm_images)])
 
 
-def always() -> bool:
+class BrokenOffError(Exception):
+    """A record was broken off; its member stands before it, and can be saved."""
+
+
+def always(*_: object) -> bool:
     return True
 
 
@@ -149,20 +164,27 @@ def train(
     *,
     step: Step = eager_step,
     safe_point: Callable[[], bool] = always,
+    measuring: Callable[[Member], bool] = always,
 ) -> Iterator[tuple[Member, EpochRecord]]:
     """Train until every member is finished or has diverged, yielding each record as it is due.
 
     A member that is ahead of the others, after a resume, waits for them. `safe_point` is called
     before every iteration, when everything about a member can be saved; False ends the training.
+    `measuring` is called after every batch that is measured for a record; on False raises
+    BrokenOffError, and the record is the first thing to do for whoever goes on.
     """
-    while living := [member for member in members if member.living]:
-        if not safe_point():
+    while True:
+        for member in [member for member in members if member.lacks_record(stream)]:
+            if record := make_record(member, stream, data, measuring):
+                yield member, record
+        living = [member for member in members if member.living]
+        if not living or not safe_point():
             return
         iteration = min(member.iteration for member in living)
         standing = [member for member in living if member.iteration == iteration]
         started = time.perf_counter()
         step(standing, data.batch(stream.draw(iteration)))
-        due = [member for member in standing if iteration + 1 == member.next_record(stream)]
+        due = any(iteration + 1 == member.next_record(stream) for member in standing)
         if due and data.device.type == "cuda":
             torch.cuda.synchronize(data.device)  # the time of the work, not of its launch
         elapsed = time.perf_counter() - started
@@ -170,32 +192,42 @@ def train(
             member.iteration += 1
             member.interval_seconds += elapsed
             member.seconds += elapsed
-        for member in due:
-            if record := make_record(member, data):
-                yield member, record
 
 
-def make_record(member: Member, data: TrainingData) -> EpochRecord | None:
-    """The record due now; None if the loss was not finite since the last, which ends the member."""
+def make_record(
+    member: Member,
+    stream: BatchStream,
+    data: TrainingData,
+    measuring: Callable[[Member], bool] = always,
+) -> EpochRecord | None:
+    """The record due now; None if the loss was not finite since the last, which ends the member.
+
+    Raises BrokenOffError once `measuring`, called after every batch measured, says False.
+    """
     if first_bad := int(member.totals.first_bad.item()):
         member.diverged_at = first_bad
         return None
-    recipe = member.recipe
+    recipe, network = member.recipe, member.network
     precision = executed_precision(recipe.precision, member.device)
     number = member.records + 1
     epoch = -(-number // recipe.records_per_epoch)
     images = int(member.totals.images.item())
-    test = evaluate(member.network, data, data.test, precision)
+
+    def hear(measured: int) -> None:
+        member.measured += measured
+        if not measuring(member):
+            raise BrokenOffError
+
+    test = evaluate(network, data, data.test, precision, hear)
     held_out = None
     if len(data.validation):
-        held_out = evaluate(member.network, data, data.validation, precision)
+        held_out = evaluate(network, data, data.validation, precision, hear)
     clean = precise = precise_test = None
-    clean_due = number % (recipe.clean_every * recipe.records_per_epoch) == 0
-    if clean_due or member.iteration == recipe.iterations:
-        clean = evaluate(member.network, data, data.train, precision).error
-        with precise_batch_norm(member.network, data, recipe, precision):
-            precise = evaluate(member.network, data, data.train, precision).error
-            precise_test = evaluate(member.network, data, data.test, precision).error
+    if stream.clean_due(number):
+        clean = evaluate(network, data, data.train, precision, hear).error
+        with precise_batch_norm(network, data, recipe, precision, hear):
+            precise = evaluate(network, data, data.train, precision, hear).error
+            precise_test = evaluate(network, data, data.test, precision, hear).error
     record = EpochRecord(
         epoch=epoch,
         iteration=member.iteration,

@@ -35,7 +35,8 @@ class Worker:
     """A process's side of a sweep."""
 
     machine: Machine
-    stop: Any  # an event of the parent's
+    stop: Any  # an event of the parent's: at the next safe point
+    break_off: Any  # another: what is being measured, too
     reports: Any  # a queue to the parent
     parent: int  # its process id
     reported: float = 0.0
@@ -46,11 +47,14 @@ class Worker:
     def listen(self, progresses: Sequence[Progress]) -> bool:
         """Pass the progress on, now and then and at the end; False when it is time to stop."""
         now = time.monotonic()
-        if now - self.reported > REPORT_SECONDS or any(p.status != "training" for p in progresses):
+        ended = any(p.status in ("stopped", "finished", "diverged") for p in progresses)
+        if now - self.reported > REPORT_SECONDS or ended:
             self.reported = now
             for progress in progresses:
                 self.reports.put(progress)
-        return not (self.stop.is_set() or self.alone)
+        measuring = any(p.status == "measuring" for p in progresses)
+        stop = self.break_off if measuring else self.stop
+        return not (stop.is_set() or self.alone)
 
     def watch(self) -> None:
         """Leave when the parent is gone, which the pool's own queues never notice."""
@@ -63,13 +67,16 @@ class Worker:
 _worker: Worker
 
 
-def start_worker(machine: Machine, free_devices: Any, stop: Any, reports: Any, parent: int) -> None:
+def start_worker(
+    machine: Machine, free_devices: Any, stop: Any, break_off: Any, reports: Any, parent: int
+) -> None:
     """Take one of the free devices; the pool calls this once in each process."""
     global _worker
     # The parent decides when to stop; Ctrl-C reaches the whole process group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _worker = Worker(replace(machine, device=free_devices.get()), stop, reports, parent)
+    machine = replace(machine, device=free_devices.get())
+    _worker = Worker(machine, stop, break_off, reports, parent)
     threading.Thread(target=_worker.watch, daemon=True).start()
     announce_with(reports.put)  # the terminal is the parent's
 

@@ -1,6 +1,6 @@
 """After any interruption, whatever was or was not on disk by then, a run has the same bits."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +56,93 @@ def test_a_run_stopped_within_an_epoch_of_several_records_goes_on_to_the_same_bi
     assert_same(run, machine, reference)
     rows = RunDirectory(run.directory(machine.results)).rows()
     assert [(row.epoch, row.iteration) for row in rows] == [(1, 8), (1, 15), (1, 23), (2, 25)]
+
+
+def break_off(network: str, images: int) -> Callable[[Sequence[Progress]], bool]:
+    """Stop in the record of `network` that brings its measured images to `images`."""
+
+    def listen(progresses: Sequence[Progress]) -> bool:
+        (*_, last) = progresses
+        here = last.run.experiment.network_name == network and last.status == "measuring"
+        return not (here and last.measured >= images)
+
+    return listen
+
+
+# A record measures 360 test images, 1437 twice and 360 again, and 22 batches of 64 for the
+# statistics: 5002 images.
+@pytest.mark.parametrize("images", [1, 361, 1800, 4000, 5002, 5003, 15006])
+def test_a_record_that_was_broken_off_is_made_by_whoever_goes_on(
+    runs: list[Run], machine: Machine, uninterrupted: Machine, images: int
+) -> None:
+    """Within the test error, the clean one, the statistics, the precise one; in the last record."""
+    (progress,) = run_group(runs[:1], machine, break_off("plain-8", images))
+    records = (images - 1) // 5002
+    assert (progress.status, progress.iteration) == ("stopped", (23, 45, 50)[records])
+    directory = RunDirectory(runs[0].directory(machine.results))
+    assert directory.status() == "partial"
+    assert len(directory.rows()) == records
+    (progress,) = run_group(runs[:1], machine)
+    assert (progress.status, progress.measured) == ("finished", 3 * 5002)
+    assert_same(runs[0], machine, uninterrupted)
+    description = directory.description()
+    assert description is not None
+    iterations = [(a["first_iteration"], a["last_iteration"]) for a in description["attempts"]]
+    assert iterations == [(0, (23, 45, 50)[records]), ((23, 45, 50)[records], 50)]
+
+
+def test_a_record_broken_off_twice_and_killed_after_its_row(
+    runs: list[Run], machine: Machine, uninterrupted: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row is there at the checkpoint's iteration, and still not the checkpoint's."""
+    for images in (5500, 6000):
+        run_group(runs[:1], machine, break_off("plain-8", images))
+    original = RunDirectory.append
+
+    def killed_after(self: RunDirectory, record: EpochRecord) -> None:
+        original(self, record)
+        raise Killed
+
+    monkeypatch.setattr(RunDirectory, "append", killed_after)
+    with pytest.raises(Killed):
+        run_group(runs[:1], machine)
+    monkeypatch.undo()
+    rows = RunDirectory(runs[0].directory(machine.results)).rows()
+    assert [row.iteration for row in rows] == [23, 45]
+    run_group(runs[:1], machine)
+    assert_same(runs[0], machine, uninterrupted)
+
+
+@pytest.mark.parametrize("network", ["plain-8", "resnet-8-A"])
+def test_a_group_of_which_one_record_was_broken_off(
+    runs: list[Run], machine: Machine, uninterrupted: Machine, network: str
+) -> None:
+    """The first one's, before the second has its own; or the second's, after the first."""
+    run_group(runs, machine, break_off(network, 12_000))
+    made = [len(RunDirectory(run.directory(machine.results)).rows()) for run in runs]
+    assert made == ([2, 2] if network == "plain-8" else [3, 2])
+    progresses = run_group(runs, machine)
+    assert [p.status for p in progresses] == ["finished", "finished"]
+    for run in runs:
+        assert_same(run, machine, uninterrupted)
+
+
+def test_layers_are_measured_once_where_a_record_was_broken_off(
+    suites: Path, machine: Machine
+) -> None:
+    settings = ("recipe.iterations=30", "recipe.layers_at=[0,23,30]")
+    run = Run(find_experiment("small/plain-8", settings, suites), 0)
+    reference = replace(machine, results=machine.results.with_name("reference"))
+    run_group([run], reference)
+    for images in (3000, 8000):  # in the records of iterations 23 and 30
+        run_group([run], machine, break_off(run.experiment.network_name, images))
+    run_group([run], machine)
+    assert_same(run, machine, reference)
+    layers, expected = (
+        RunDirectory(run.directory(each.results)).layers_csv.read_bytes()
+        for each in (machine, reference)
+    )
+    assert layers == expected
 
 
 @pytest.mark.parametrize("when", ["before a checkpoint", "after a row", "after the last row"])

@@ -1,0 +1,103 @@
+"""What a sweep shows of its runs, and how its workers hear that they should stop."""
+
+import io
+import queue
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from members import data_of, members_of
+from tqdm import tqdm
+
+from resnet_bench.batches import BatchStream
+from resnet_bench.experiments import Run, find_experiment
+from resnet_bench.networks import CifarNet
+from resnet_bench.pool import Outcome, Pool
+from resnet_bench.progress import Machine, Progress, measured_images, work, work_done
+from resnet_bench.training import train
+from resnet_bench.workers import Worker
+
+MACHINE = Machine(results=Path("results"), device="cpu")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "",
+        "+records_per_epoch=3",
+        "+clean_every=2+iterations=80",
+        "+last_batch=drop+precise_batches=5",
+        "+train_images=1200",
+        "+batch_size=1437+drops=[1]+iterations=3",
+    ],
+)
+def test_every_image_that_is_measured_is_foreseen(
+    settings: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted as they pass through the network, but for those of the training."""
+    (member,) = members_of("smoke/plain-8" + settings)
+    experiment = member.run.experiment
+    seen = 0
+    forward = CifarNet.forward
+
+    def count(self: CifarNet, images: Any) -> Any:
+        nonlocal seen
+        seen += len(images)
+        return forward(self, images)
+
+    monkeypatch.setattr(CifarNet, "forward", count)
+    stream = BatchStream(experiment.recipe, experiment.train_images, 0)
+    for record, _ in enumerate(train([member], stream, data_of(experiment)), start=1):
+        assert member.measured == measured_images(member.run, record)
+    assert record == stream.records()
+    trained = experiment.recipe.batch_size * experiment.recipe.iterations
+    assert seen == trained + member.measured
+    assert work(member.run) == work_done(member.run, experiment.recipe.iterations, member.measured)
+
+
+def bar_after(*reports: Progress) -> Any:
+    """The bar of a sweep of the reports' runs, after them."""
+    runs = list(dict.fromkeys(report.run for report in reports))
+    pool = Pool([[run] for run in runs], MACHINE, ["cpu"], None, Outcome())
+    with tqdm(total=sum(map(work, runs)), disable=False, file=io.StringIO()) as bar:
+        for report in reports:
+            pool._show(report, bar)
+    return bar
+
+
+def test_the_bar_counts_training_and_measuring_and_is_full_at_the_end() -> None:
+    new, resumed, broken = (Run(find_experiment("smoke/plain-8"), seed) for seed in range(3))
+    whole = measured_images(new, 2)
+    per_image = work_done(new, 0, 1)
+    bar = bar_after(Progress(new, 0, "training"), Progress(new, 23, "measuring", 360))
+    assert (bar.n, bar.total) == (per_image * (3 * 64 * 23 + 360), work(new))
+    bar = bar_after(
+        Progress(new, 0, "training"),
+        Progress(resumed, 23, "measuring", 360),  # an earlier attempt's work is no part of the bar
+        Progress(broken, 0, "training"),
+        Progress(new, 30, "finished", whole),
+        Progress(resumed, 30, "finished", whole),
+        Progress(broken, 5, "diverged"),
+    )
+    assert bar.n == bar.total == 2 * work(new) - work_done(new, 23, 360)
+
+
+def test_a_worker_hears_of_time_at_safe_points_and_of_signals_always() -> None:
+    stop, break_off = threading.Event(), threading.Event()
+    worker = Worker(MACHINE, stop, break_off, queue.Queue(), parent=0)
+    run = Run(find_experiment("smoke/plain-8"), 0)
+    training, measuring = (
+        [Progress(run, 23, "training")],
+        [Progress(run, 23, "measuring", 360)],
+    )
+    assert worker.listen(training)
+    assert worker.listen(measuring)
+    stop.set()  # out of time
+    assert not worker.listen(training)
+    assert worker.listen(measuring)
+    break_off.set()  # Ctrl-C or SIGTERM
+    assert not worker.listen(measuring)
+    break_off.clear()
+    worker.alone = True  # the parent was killed
+    assert not worker.listen(measuring)
