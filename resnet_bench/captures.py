@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from resnet_bench.errors import CaptureError, UserError
-from resnet_bench.training import Batch, Member, eager_step
+from resnet_bench.members import Member
+from resnet_bench.training import Batch, eager_step
 
 WARM_UP_STEPS = 3  # before a capture: libraries choose their kernels and make their workspaces
 Stream = Any  # torch.cuda.Stream, or None on a CPU

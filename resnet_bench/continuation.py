@@ -14,13 +14,14 @@ from resnet_bench.batches import BatchStream
 from resnet_bench.data import TrainingData
 from resnet_bench.experiments import Experiment, Run
 from resnet_bench.initialization import digest
+from resnet_bench.members import Member, new_member
 from resnet_bench.precision import executed_precision
 from resnet_bench.provenance import new_attempt
 from resnet_bench.records import EpochRecord, RunDirectory, Summary
 from resnet_bench.run_records import locked
 from resnet_bench.schema import validate
 from resnet_bench.specification import Recipe
-from resnet_bench.training import Member, new_member, train
+from resnet_bench.training import train
 
 
 def rate_folder(folder: Path, rate: float) -> Path:

@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from resnet_bench.captures import Replayable, Slot, Stream, capture_graph, make_state
+from resnet_bench.members import Member
 from resnet_bench.schedule import learning_rate_at
-from resnet_bench.training import Batch, Member
+from resnet_bench.training import Batch
 
 Capture = Callable[[Slot, Batch, Stream], Replayable]
 

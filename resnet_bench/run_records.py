@@ -19,12 +19,12 @@ from resnet_bench.errors import UserError
 from resnet_bench.experiments import Experiment, Run
 from resnet_bench.initialization import digest
 from resnet_bench.layer_records import LayerRecord, LayersFile
+from resnet_bench.members import Member, new_member
 from resnet_bench.precision import executed_precision
 from resnet_bench.progress import Machine, Progress, measured_images
 from resnet_bench.provenance import new_attempt
 from resnet_bench.records import EpochRecord, RunDirectory, Summary
 from resnet_bench.signals import measure_layers
-from resnet_bench.training import Member, new_member
 
 
 @dataclass

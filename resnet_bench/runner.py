@@ -18,6 +18,7 @@ from resnet_bench.data import TrainingData
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Experiment, Run
 from resnet_bench.graphs import LaneStep
+from resnet_bench.members import Member, new_member
 from resnet_bench.precision import (
     executed_precision,
     find_device,
@@ -27,7 +28,7 @@ from resnet_bench.precision import (
 from resnet_bench.progress import Machine, Progress, finished, work_done
 from resnet_bench.run_records import RunRecord, open_run
 from resnet_bench.sources import load_dataset
-from resnet_bench.training import BrokenOffError, Member, Step, eager_step, new_member, train
+from resnet_bench.training import BrokenOffError, Step, eager_step, train
 
 
 def go_on(_: Sequence[Progress]) -> bool:

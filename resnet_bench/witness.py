@@ -19,12 +19,12 @@ from resnet_bench.data import TrainingData
 from resnet_bench.errors import UserError
 from resnet_bench.evaluation import precise_batch_norm
 from resnet_bench.experiments import Experiment, Run
+from resnet_bench.members import Member, new_member
 from resnet_bench.networks import Block, CifarNet
 from resnet_bench.progress import Machine, finished
 from resnet_bench.records import RunDirectory
 from resnet_bench.schema import one_line
 from resnet_bench.specification import Network
-from resnet_bench.training import Member, new_member
 
 
 def deeper_experiment(experiment: Experiment, depth: int) -> Experiment:

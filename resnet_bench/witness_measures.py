@@ -17,8 +17,9 @@ from resnet_bench.batches import BatchStream
 from resnet_bench.data import EVALUATION_BATCH, TrainingData
 from resnet_bench.evaluation import evaluate, precise_batch_norm
 from resnet_bench.initialization import digest
+from resnet_bench.members import Member
 from resnet_bench.provenance import new_attempt
-from resnet_bench.training import Batch, Member, forward
+from resnet_bench.training import Batch, forward
 from resnet_bench.witness import calibrate
 
 

@@ -9,7 +9,8 @@ from resnet_bench.batches import BatchStream
 from resnet_bench.captures import Slot, Stream, counted_together, forward_passes
 from resnet_bench.graphs import LaneStep
 from resnet_bench.initialization import digest
-from resnet_bench.training import Batch, Member, eager_step, train
+from resnet_bench.members import Member
+from resnet_bench.training import Batch, eager_step, train
 
 # A power of two, so that the rate is the same number as a Python float and as a float32 tensor.
 EXACT = "divide_by=2.0+drops=[4]+iterations=8+learning_rate=0.03125"

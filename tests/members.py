@@ -8,9 +8,10 @@ import torch
 from resnet_bench.batches import BatchStream
 from resnet_bench.data import TrainingData
 from resnet_bench.experiments import Experiment, Run, find_experiment
+from resnet_bench.members import Member, new_member
 from resnet_bench.records import TIME_COLUMNS, EpochRecord
 from resnet_bench.sources import load_dataset
-from resnet_bench.training import Member, new_member, train
+from resnet_bench.training import train
 
 CPU = torch.device("cpu")
 

@@ -34,8 +34,8 @@ from resnet_bench.benchmarks.yardsticks import (
 )
 from resnet_bench.datasets import DATASETS
 from resnet_bench.experiments import Experiment, load_suite
+from resnet_bench.members import new_member
 from resnet_bench.specification import Network, Recipe, Shortcut
-from resnet_bench.training import new_member
 
 ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")

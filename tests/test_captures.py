@@ -21,7 +21,8 @@ from resnet_bench.captures import (
 )
 from resnet_bench.errors import CaptureError, UserError
 from resnet_bench.initialization import digest
-from resnet_bench.training import Batch, Member
+from resnet_bench.members import Member
+from resnet_bench.training import Batch
 
 
 def test_a_warm_up_leaves_no_trace_on_adam() -> None:

@@ -16,9 +16,10 @@ from resnet_bench.captures import (
 )
 from resnet_bench.experiments import load_suite
 from resnet_bench.graphs import LaneStep, chain_length, fewest_lanes, pack
+from resnet_bench.members import Member
 from resnet_bench.networks import CifarNet
 from resnet_bench.records import RunDirectory
-from resnet_bench.training import Member, eager_step
+from resnet_bench.training import eager_step
 
 
 def test_members_are_packed_in_balanced_lanes_longest_first() -> None:

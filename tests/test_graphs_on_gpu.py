@@ -16,12 +16,13 @@ from resnet_bench.data import TrainingData
 from resnet_bench.experiments import Run, find_experiment
 from resnet_bench.graphs import LaneStep
 from resnet_bench.initialization import digest
+from resnet_bench.members import Member, new_member
 from resnet_bench.precision import executed_precision, set_determinism, set_precision
 from resnet_bench.progress import Machine, Progress
 from resnet_bench.records import TIME_COLUMNS, RunDirectory
 from resnet_bench.runner import run_group
 from resnet_bench.sources import load_dataset
-from resnet_bench.training import Member, new_member, train
+from resnet_bench.training import train
 from resnet_bench.workers import CUDA_SETTINGS
 
 # Read once, at the process's first product, whichever test makes it.

@@ -13,10 +13,10 @@ from runs_on_disk import stop_at
 from resnet_bench import checkpoints, runner, tracking
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run
+from resnet_bench.members import new_member
 from resnet_bench.progress import Machine, Progress
 from resnet_bench.records import EpochRecord, RunDirectory
 from resnet_bench.runner import run_group
-from resnet_bench.training import new_member
 
 
 def test_the_files_of_a_finished_run(runs: list[Run], machine: Machine) -> None:

@@ -17,11 +17,12 @@ from resnet_bench.experiments import Run, find_experiment
 from resnet_bench.initialization import digest
 from resnet_bench.layer_records import LayerRecord, gradient_growth
 from resnet_bench.layers import watched, weighted_layers
+from resnet_bench.members import Member, new_member
 from resnet_bench.networks import Block
 from resnet_bench.schedule import learning_rate_at
 from resnet_bench.signals import NEIGHBOUR_DISTANCE, measure_layers
 from resnet_bench.sources import load_dataset
-from resnet_bench.training import Member, eager_step, new_member
+from resnet_bench.training import eager_step
 
 CPU = torch.device("cpu")
 VARIANTS: dict[str, dict[str, Any]] = {

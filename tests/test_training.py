@@ -12,9 +12,10 @@ from resnet_bench.batches import BatchStream
 from resnet_bench.data import TrainingData
 from resnet_bench.experiments import Run, find_experiment
 from resnet_bench.initialization import digest
+from resnet_bench.members import new_member
 from resnet_bench.schedule import learning_rate_at
 from resnet_bench.sources import load_dataset
-from resnet_bench.training import eager_step, new_member, train
+from resnet_bench.training import eager_step, train
 
 NAMES = ("smoke/plain-8", "smoke/resnet-14-A", "smoke/resnet-8-B")
 

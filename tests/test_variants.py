@@ -12,10 +12,11 @@ from resnet_bench.architectures import build_network
 from resnet_bench.datasets import DATASETS
 from resnet_bench.experiments import Run, load_suite
 from resnet_bench.initialization import initialize
+from resnet_bench.members import new_member
 from resnet_bench.networks import Block, CifarNet, pool
 from resnet_bench.sizes import network_size
 from resnet_bench.specification import Network, Recipe
-from resnet_bench.training import eager_step, new_member
+from resnet_bench.training import eager_step
 from resnet_bench.variants import Bottleneck, PreactivationBlock
 
 CIFAR10, DIGITS = DATASETS["cifar10"], DATASETS["digits"]

@@ -16,9 +16,9 @@ from resnet_bench.data import TrainingData
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Experiment, Run, find_experiment
 from resnet_bench.initialization import digest
+from resnet_bench.members import Member, new_member
 from resnet_bench.sources import load_dataset
 from resnet_bench.specification import Network, Shortcut
-from resnet_bench.training import Member, new_member
 from resnet_bench.witness import build_witness, calibrate, deeper_experiment, stage_statistics
 from resnet_bench.witness_measures import compare_in_train_mode, errors_of, largest_difference
 

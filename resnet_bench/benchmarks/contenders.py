@@ -10,11 +10,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from resnet_bench.batches import BatchStream
 from resnet_bench.experiments import Experiment, Run
+from resnet_bench.members import new_member
 from resnet_bench.networks import CifarNet
 from resnet_bench.progress import available_cores
 from resnet_bench.runner import training_data
 from resnet_bench.sources import load_dataset
-from resnet_bench.training import eager_step, new_member
+from resnet_bench.training import eager_step
 from resnet_bench.workers import environment_of_workers
 
 PEER_WORKERS = 2

@@ -23,9 +23,10 @@ from resnet_bench.benchmarks.contenders import Contender, Peers, Sweepers
 from resnet_bench.data import TrainingData
 from resnet_bench.evaluation import evaluate
 from resnet_bench.experiments import Run, find_experiment
+from resnet_bench.members import new_member
 from resnet_bench.records import COLUMNS, EpochRecord, RunDirectory
 from resnet_bench.runner import training_data
-from resnet_bench.training import eager_step, new_member
+from resnet_bench.training import eager_step
 
 EPOCHS = 6  # records of cifar10-short: 2,000 iterations of 128 images
 CHECKPOINT_SECONDS = 30.0

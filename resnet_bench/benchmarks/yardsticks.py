@@ -18,10 +18,11 @@ from resnet_bench.data import TrainingData
 from resnet_bench.datasets import Dataset
 from resnet_bench.experiments import Experiment, Run
 from resnet_bench.graphs import LaneStep
+from resnet_bench.members import Member, new_member
 from resnet_bench.precision import executed_precision, set_determinism, set_precision
 from resnet_bench.sources import Images
 from resnet_bench.specification import Precision
-from resnet_bench.training import Batch, Member, eager_step, new_member
+from resnet_bench.training import Batch, eager_step
 
 SEED = 0
 
