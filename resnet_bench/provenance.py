@@ -42,6 +42,7 @@ def _versions() -> dict[str, str]:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
+    versions["torch"] = str(torch.__version__)  # with its build, which PyPI's wheels do not say
     if torch.version.cuda:
         versions["cuda"] = torch.version.cuda
         versions["cudnn"] = str(torch.backends.cudnn.version())

@@ -1,9 +1,10 @@
-"""Whether a run is of committed code: what counts as a change, and what does not."""
+"""What a run says of its origin: committed code or not, and torch with its build."""
 
 import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 from resnet_bench import provenance
 
@@ -46,3 +47,14 @@ def test_outside_git_nothing_is_known(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     monkeypatch.setattr(provenance, "__file__", str(tmp_path / "package" / "provenance.py"))
     assert provenance._commit.__wrapped__() == (None, None)
+
+
+def test_torchs_build_is_named_where_its_package_does_not_say_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """PyPI's CUDA wheel of 2.13.0 is 2.13.0 to pip, and 2.13.0+cu130 to itself."""
+    monkeypatch.setattr(provenance, "version", lambda _: "2.13.0")
+    monkeypatch.setattr(torch, "__version__", "2.13.0+cu130")
+    versions = provenance._versions.__wrapped__()
+    assert versions["torch"] == "2.13.0+cu130"
+    assert versions["torchvision"] == "2.13.0"
