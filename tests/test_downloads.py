@@ -160,6 +160,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path
         thread.join()
 
 
+# torchvision extracts as it always has, of which Python 3.12 and 3.13 warn.
+@pytest.mark.filterwarnings("ignore:Python 3.14 will, by default, filter:DeprecationWarning")
 def test_cifar_through_torchvision(
     cifar: Tiny,
     target: Path,

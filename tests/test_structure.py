@@ -20,7 +20,7 @@ ROWS = (
     ("architectures", "wandb_metrics"),
     ("tracking", "shapes", "listings"),
     ("data", "progress", "provenance", "workspaces", "sync"),
-    ("evaluation", "dashboards"),
+    ("evaluation", "dashboards", "members"),
     ("training",),
     ("checkpoints", "captures", "signals"),
     ("graphs", "run_records", "witness"),
