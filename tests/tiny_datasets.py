@@ -138,7 +138,10 @@ def fake_npm(folder: Path, body: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     calls = folder / "calls"
     program = [
-        f"#!{sys.executable}",
+        # To a shell a command, to Python a string: a path with a space cannot follow "#!".
+        "#!/bin/sh",
+        f"'''exec' '{sys.executable}' \"$0\" \"$@\"",
+        "' '''",
         "import os, pathlib, shutil, sys, time",
         f"with open({str(calls)!r}, 'a') as log: print(*sys.argv[1:], file=log)",
         "destination = sys.argv[sys.argv.index('--pack-destination') + 1]",
