@@ -66,6 +66,14 @@ class Outcome:
         return ", ".join(parts)
 
 
+def make_is_gone(launcher: int) -> bool:
+    """Whether make started this process, and `launcher`, its shell, was killed.
+
+    A SIGTERM to make ends its shell and nothing below it: the sweep would go on unseen.
+    """
+    return "MAKELEVEL" in os.environ and os.getppid() != launcher
+
+
 class Pool:
     """The processes of one sweep, and what they report: one on each of `devices`."""
 
@@ -107,11 +115,14 @@ class Pool:
             estimates = [pool.submit(seconds_per_work, group[0]) for group in measured]
             jobs = [pool.submit(train_group, group) for group in self.groups]
             waiting: set[Future[Any]] = {*estimates, *jobs}
+            launcher = os.getppid()
             while waiting:
                 self._hear(bar)
                 if self.deadline and time.monotonic() > self.deadline and not self.stop.is_set():
                     self.outcome.out_of_time = True
                     self.stop.set()
+                if make_is_gone(launcher) and self.outcome.interrupted_by is None:
+                    self._interrupt(signal.SIGTERM)
                 for future in [future for future in waiting if future.done()]:
                     waiting.remove(future)
                     if future in estimates:
@@ -178,6 +189,13 @@ class Pool:
         form = "{percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
         return tqdm(total=total, bar_format=form, disable=None, smoothing=0.05, file=sys.stderr)
 
+    def _interrupt(self, number: int) -> None:
+        """Stop as a signal of this number asks for it."""
+        self.outcome.interrupted_by = number
+        self.stop.set()
+        self.break_off.set()
+        print("\nStopping ...", file=sys.stderr)
+
     @contextmanager
     def _signals(self) -> Iterator[None]:
         """The first Ctrl-C or SIGTERM stops the workers cleanly, the second at once."""
@@ -185,10 +203,7 @@ class Pool:
         def on_signal(number: int, _: FrameType | None) -> None:
             if self.stop.is_set() and self.outcome.interrupted_by is not None:
                 os._exit(128 + number)  # the workers see that they are alone, and stop
-            self.outcome.interrupted_by = number
-            self.stop.set()
-            self.break_off.set()
-            print("\nStopping ...", file=sys.stderr)
+            self._interrupt(number)
 
         before = {
             number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)

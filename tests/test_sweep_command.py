@@ -91,6 +91,28 @@ def test_a_sweep_interrupted_again_and_again_goes_on_to_the_same_bits(
         assert [r.precise_test_error for r in rows] == [r.precise_test_error for r in expected]
 
 
+def test_a_sweep_ends_with_the_make_that_started_it(tmp_path: Path, reference: Path) -> None:
+    """SIGTERM ends make's shell, and only that."""
+    options = f"--wandb disabled --device cpu --workers 2 --results '{tmp_path}'"
+    line = f"'{sys.executable}' -m resnet_bench sweep smoke {options}; exit"
+    environment = os.environ | {"MAKELEVEL": "1"}
+    with subprocess.Popen(
+        ["sh", "-c", line], cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as shell:  # fmt: skip
+        while not recorded(tmp_path):
+            time.sleep(0.02)
+        shell.kill()
+        output, errors = shell.communicate()  # when the sweep has left, too
+    assert "Stopping ..." in errors
+    assert "stopped; the same command goes on from here" in output
+    assert "missing" in status_of(tmp_path)
+    with sweep_of(tmp_path) as process:
+        process.communicate()
+    assert process.returncode == 0
+    assert status_of(tmp_path) == status_of(reference)
+
+
 def test_a_sweep_equals_its_runs_alone(reference: Path, tmp_path: Path) -> None:
     run = Run(find_experiment("smoke/resnet-14-B"), 0)
     machine = Machine(tmp_path, device="cpu")
