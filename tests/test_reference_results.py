@@ -26,7 +26,8 @@ def taken_apart(text: str) -> tuple[str, list[float]]:
 
 def test_every_committed_folder_is_a_suite_with_its_report() -> None:
     assert "digits" in SUITES
-    assert sorted(path.name for path in REFERENCE.iterdir() if path.is_dir()) == SUITES
+    folders = {path.name for path in REFERENCE.iterdir() if path.is_dir()}
+    assert sorted(folders - {"bench"}) == SUITES  # there go bench-gpu's tables
 
 
 @pytest.mark.parametrize("suite", SUITES)
