@@ -84,8 +84,9 @@ class BatchStream:
 
     def clean_due(self, record: int) -> bool:
         """Whether clean and precise errors are measured at `record`: at the last one always."""
-        every = self.recipe.clean_every * self.recipe.records_per_epoch
-        return record % every == 0 or record == self.records()
+        per_epoch = self.recipe.records_per_epoch
+        last = self.record_end(record, per_epoch) >= self.recipe.iterations
+        return last or record % (self.recipe.clean_every * per_epoch) == 0
 
     def digest(self) -> str:
         """SHA-256 over the tables of all epochs that the recipe's iterations touch."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 DECIDING = ("resnet_bench", "experiments", "pyproject.toml", "constraints.txt")
-PACKAGES = ("resnet_bench", "torch", "torchvision", "numpy", "scikit-learn", "wandb")
+PACKAGES = ("resnet_bench", "torchvision", "numpy", "scikit-learn", "wandb")
 
 
 def new_attempt(
@@ -36,13 +36,13 @@ def new_attempt(
 
 @cache
 def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
+    # torch's own word names its build, which the metadata of PyPI's wheels does not.
+    versions = {"python": platform.python_version(), "torch": str(torch.__version__)}
     for package in PACKAGES:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    versions["torch"] = str(torch.__version__)  # with its build, which PyPI's wheels do not say
     if torch.version.cuda:
         versions["cuda"] = torch.version.cuda
         versions["cudnn"] = str(torch.backends.cudnn.version())

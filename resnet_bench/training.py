@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from resnet_bench.batches import BatchStream
-from resnet_bench.data import TrainingData
-from resnet_bench.evaluation import evaluate, precise_batch_norm
+from resnet_bench.data import Part, TrainingData
+from resnet_bench.evaluation import Score, evaluate, precise_batch_norm
 from resnet_bench.members import Member
 from resnet_bench.precision import autocast, executed_precision
 from resnet_bench.records import EpochRecord
@@ -105,7 +105,7 @@ def make_record(
     if first_bad := int(member.totals.first_bad.item()):
         member.diverged_at = first_bad
         return None
-    recipe, network = member.recipe, member.network
+    recipe = member.recipe
     precision = executed_precision(recipe.precision, member.device)
     number = member.records + 1
     epoch = -(-number // recipe.records_per_epoch)
@@ -116,16 +116,17 @@ def make_record(
         if not measuring(member):
             raise BrokenOffError
 
-    test = evaluate(network, data, data.test, precision, hear)
-    held_out = None
-    if len(data.validation):
-        held_out = evaluate(network, data, data.validation, precision, hear)
+    def score(part: Part) -> Score:
+        return evaluate(member.network, data, part, precision, hear)
+
+    test = score(data.test)
+    held_out = score(data.validation) if len(data.validation) else None
     clean = precise = precise_test = None
     if stream.clean_due(number):
-        clean = evaluate(network, data, data.train, precision, hear).error
-        with precise_batch_norm(network, data, recipe, precision, hear):
-            precise = evaluate(network, data, data.train, precision, hear).error
-            precise_test = evaluate(network, data, data.test, precision, hear).error
+        clean = score(data.train).error
+        with precise_batch_norm(member.network, data, recipe, precision, hear):
+            precise = score(data.train).error
+            precise_test = score(data.test).error
     record = EpochRecord(
         epoch=epoch,
         iteration=member.iteration,

@@ -1,7 +1,9 @@
 """What a sweep shows of its runs, and how its workers hear that they should stop."""
 
 import io
+import os
 import queue
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,16 @@ def test_the_bar_counts_training_and_measuring_and_is_full_at_the_end() -> None:
         Progress(broken, 5, "diverged"),
     )
     assert bar.n == bar.total == 2 * work(new) - work_done(new, 23, 360)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_breaks_off_what_is_measured(number: signal.Signals) -> None:
+    pool = Pool([], MACHINE, ["cpu"], None, Outcome())
+    with pool._signals():
+        os.kill(os.getpid(), number)
+    assert pool.stop.is_set()
+    assert pool.break_off.is_set()
+    assert pool.outcome.interrupted_by == number
 
 
 def test_a_worker_hears_of_time_at_safe_points_and_of_signals_always() -> None:

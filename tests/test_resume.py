@@ -27,6 +27,13 @@ def uninterrupted(runs: list[Run], machine: Machine) -> Machine:
     return reference
 
 
+def attempts(run: Run, machine: Machine) -> list[tuple[int, int]]:
+    """The first and the last iteration of each attempt at `run`."""
+    description = RunDirectory(run.directory(machine.results)).description()
+    assert description is not None
+    return [(a["first_iteration"], a["last_iteration"]) for a in description["attempts"]]
+
+
 @pytest.mark.parametrize("iteration", [1, 22, 23, 24, 49])
 def test_a_stopped_run_goes_on_to_the_same_bits(
     runs: list[Run], machine: Machine, uninterrupted: Machine, iteration: int
@@ -36,11 +43,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     assert RunDirectory(runs[0].directory(machine.results)).status() == "partial"
     run_group(runs[:1], machine)
     assert_same(runs[0], machine, uninterrupted)
-    description = RunDirectory(runs[0].directory(machine.results)).description()
-    assert description is not None
-    attempts = description["attempts"]
-    assert [a["first_iteration"] for a in attempts] == [0, iteration]
-    assert [a["last_iteration"] for a in attempts] == [iteration, 50]
+    assert attempts(runs[0], machine) == [(0, iteration), (iteration, 50)]
 
 
 def test_a_run_stopped_within_an_epoch_of_several_records_goes_on_to_the_same_bits(
@@ -85,10 +88,8 @@ def test_a_record_that_was_broken_off_is_made_by_whoever_goes_on(
     (progress,) = run_group(runs[:1], machine)
     assert (progress.status, progress.measured) == ("finished", 3 * 5002)
     assert_same(runs[0], machine, uninterrupted)
-    description = directory.description()
-    assert description is not None
-    iterations = [(a["first_iteration"], a["last_iteration"]) for a in description["attempts"]]
-    assert iterations == [(0, (23, 45, 50)[records]), ((23, 45, 50)[records], 50)]
+    iteration = (23, 45, 50)[records]
+    assert attempts(runs[0], machine) == [(0, iteration), (iteration, 50)]
 
 
 def test_a_record_broken_off_twice_and_killed_after_its_row(
