@@ -13,6 +13,8 @@ BENCH_ARGS ?=
 VENV := .venv
 BENCH := $(VENV)/bin/python -m resnet_bench
 ANALYSIS := $(VENV)/bin/python -m analysis
+# What `make sweep` trains; without SUITE= it depends on whether there is a GPU.
+CHOSEN = $(or $(SUITE),$(shell $(BENCH) default-suite))
 INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
@@ -21,13 +23,14 @@ INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check -c cons
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
+	@echo "  Without SUITE= a suite's commands take the one that make sweep does."
 	@echo "  SUITE=digits  SEEDS=3  EXP=digits/plain-56  SEED=1  DATASET=cifar10  RESULTS=results"
 	@echo "  SWEEP_ARGS='--time-limit 9m'  PIP_ARGS='...' (for pip)  PYTHON=python3.12"
 
 setup: $(VENV)/.ready  ## make .venv from pyproject.toml and constraints.txt
 
 sweep: $(VENV)/.ready  ## train a suite's networks and draw the comparison: SUITE=, SEEDS=
-	@suite="$(SUITE)"; [ -n "$$suite" ] || suite=$$($(BENCH) default-suite) || exit; \
+	@suite="$(CHOSEN)"; [ -n "$$suite" ] || exit; \
 	$(BENCH) sweep "$$suite" --seeds $(SEEDS) --results "$(RESULTS)" $(SWEEP_ARGS); code=$$?; \
 	[ $$code -eq 2 ] || $(ANALYSIS) "$$suite" --results "$(RESULTS)" || exit; \
 	exit $$code
@@ -41,24 +44,24 @@ list: $(VENV)/.ready  ## list the suites, or one suite's experiments: SUITE=
 shapes: $(VENV)/.ready  ## print the shapes through a network: EXP=, INPUT=1x224x224
 	@$(BENCH) shapes "$(EXP)" $(if $(INPUT),--input $(INPUT))
 
-status: $(VENV)/.ready  ## say how far a suite's runs are: SUITE=
-	@$(BENCH) status "$(SUITE)" --results "$(RESULTS)"
+status: $(VENV)/.ready  ## say how far all suites are, or each run of one: SUITE=
+	@$(BENCH) status $(SUITE) --results "$(RESULTS)"
 
 witness: $(VENV)/.ready  ## build a deeper network equal to a trained one: EXP=, DEPTH=, SEED=, CONTINUE=1
 	@$(BENCH) witness "$(EXP)" $(foreach depth,$(DEPTH),--depth $(depth)) --seed $(SEED) \
 	  --results "$(RESULTS)" $(if $(filter-out 0 no false,$(CONTINUE)),--continue)
 
 figures: $(VENV)/.ready  ## redraw a suite's figures and table from its CSVs: SUITE=
-	@$(ANALYSIS) "$(SUITE)" --results "$(RESULTS)"
+	@$(ANALYSIS) "$(CHOSEN)" --results "$(RESULTS)"
 
 verdict: $(VENV)/.ready  ## say whether depth degrades, with intervals: SUITE=
-	@$(ANALYSIS).verdict "$(SUITE)" --results "$(RESULTS)"
+	@$(ANALYSIS).verdict "$(CHOSEN)" --results "$(RESULTS)"
 
 verify: $(VENV)/.ready  ## hold a suite's runs against the paper and its own file: SUITE=
-	@$(ANALYSIS).verify "$(SUITE)" --results "$(RESULTS)"
+	@$(ANALYSIS).verify "$(CHOSEN)" --results "$(RESULTS)"
 
 report: $(VENV)/.ready  ## write one self-contained HTML page: SUITE=
-	@$(ANALYSIS).report "$(SUITE)" --results "$(RESULTS)"
+	@$(ANALYSIS).report "$(CHOSEN)" --results "$(RESULTS)"
 
 reference: $(VENV)/.ready  ## take a suite's ended runs into results/reference, draw them, fill the pages: SUITE=
 	@mkdir -p results/reference
@@ -71,10 +74,10 @@ reference: $(VENV)/.ready  ## take a suite's ended runs into results/reference, 
 
 dashboard: $(VENV)/.ready  ## look at a suite's runs in W&B: SUITE=, DRY_RUN=1
 	@$(MAKE) --silent $(VENV)/.ready-dashboards || echo "Going on without the extra, which saved workspaces need."
-	@$(BENCH) dashboard "$(SUITE)" --results "$(RESULTS)" $(if $(filter-out 0 no false,$(DRY_RUN)),--dry-run)
+	@$(BENCH) dashboard "$(CHOSEN)" --results "$(RESULTS)" $(if $(filter-out 0 no false,$(DRY_RUN)),--dry-run)
 
 sync: $(VENV)/.ready  ## upload a suite's offline runs to W&B: SUITE=, YES=1
-	@$(BENCH) sync "$(SUITE)" --results "$(RESULTS)" $(if $(filter-out 0 no false,$(YES)),--yes)
+	@$(BENCH) sync "$(CHOSEN)" --results "$(RESULTS)" $(if $(filter-out 0 no false,$(YES)),--yes)
 
 data: $(VENV)/.ready  ## fetch and verify a data set: DATASET=cifar10
 	@$(BENCH) data "$(DATASET)"

@@ -1,5 +1,6 @@
 """The commands that list: suites, the experiments of one, and how far its runs are."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import find_experiment, load_suite, suite_names
-from resnet_bench.options import RESULTS, Results, SuiteName
+from resnet_bench.options import RESULTS, Results
 from resnet_bench.records import RunDirectory
 from resnet_bench.sizes import network_size
 
@@ -29,8 +30,34 @@ def list_experiments(
         typer.echo(f"{experiment.name:<{width}}{size.parameters:>12,}{size.multiply_adds:>16,}")
 
 
-def status(suite: SuiteName, results: Results = RESULTS) -> None:
-    """Say how far each run of a suite is."""
+def status(
+    suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Say how many runs of each suite are finished, or how far each run of one is."""
+    if suite is None:
+        _overview(results)
+    else:
+        _status_of(suite, results)
+
+
+def _overview(results: Path) -> None:
+    """One line for each suite that has runs."""
+    counts = {name: _statuses(results / name) for name in suite_names()}
+    for name, statuses in counts.items():
+        if statuses:
+            told = [f"{count} {status}" for status, count in statuses.most_common()]
+            typer.echo(f"{name:<18}{', '.join(told)}")
+    if not any(counts.values()):
+        typer.echo(f"no runs in {results} yet: make sweep trains some")
+
+
+def _statuses(folder: Path) -> Counter[str]:
+    """How many of a suite's run directories are finished, diverged and partial."""
+    return Counter(RunDirectory(path.parent).status() for path in folder.glob("*/seed-*/run.json"))
+
+
+def _status_of(suite: str, results: Path) -> None:
     loaded = load_suite(suite)
     folder = results / suite
     names = [experiment.network_name for experiment in loaded.experiments]

@@ -1,13 +1,16 @@
 """What every test gets: no W&B account, no data folder but its own, one thread."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from calls import Answer, Call
 from tiny_datasets import Tiny, tiny
 
+from resnet_bench import __main__ as command_line
 from resnet_bench import layouts, sources
 from resnet_bench.downloads import Download, UnavailableError
 from resnet_bench.experiments import Experiment, Run, load_suite
@@ -99,3 +102,18 @@ def cifar() -> Tiny:
 @pytest.fixture
 def fashion() -> Tiny:
     return tiny("fashion", channels=1)
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """The command line: call("list", "digits") is `python -m resnet_bench list digits`."""
+
+    def run(*arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["resnet_bench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            command_line.main()
+        captured = capsys.readouterr()
+        code = ended.value.code
+        return Answer(code if isinstance(code, int) else 0, captured.out, captured.err)
+
+    return run

@@ -1,43 +1,18 @@
 """The commands: what they print, how they answer mistakes, and what they do not import."""
 
-import itertools
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from calls import Call
 
 from resnet_bench import __main__ as command_line
 from resnet_bench.errors import UserError
 from resnet_bench.options import parse_duration
-from resnet_bench.records import COLUMNS, EpochRecord, RunDirectory, Summary
+from resnet_bench.records import RunDirectory, Summary
 
 ROOT = Path(__file__).parent.parent
-
-
-class Answer:
-    """What a command printed, and its exit code."""
-
-    def __init__(self, code: int, output: str, errors: str) -> None:
-        self.code, self.output, self.errors = code, output, errors
-
-
-Call = Callable[..., Answer]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    def run(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["resnet_bench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            command_line.main()
-        captured = capsys.readouterr()
-        code = ended.value.code
-        return Answer(code if isinstance(code, int) else 0, captured.out, captured.err)
-
-    return run
 
 
 def test_list_names_suites_and_experiments_with_their_sizes(call: Call) -> None:
@@ -105,38 +80,6 @@ def test_results_that_cannot_be_written(call: Call, tmp_path: Path) -> None:
     assert answer.code == 2
     assert "Traceback" not in answer.errors
     assert "error:" in answer.errors
-
-
-def test_status_of_what_is_not_there(call: Call, tmp_path: Path) -> None:
-    answer = call("status", "smoke", "--results", str(tmp_path))
-    assert answer.output.count("missing") == 6
-
-
-def test_status_counts_epochs_and_not_records(call: Call, tmp_path: Path) -> None:
-    directory = RunDirectory(tmp_path / "smoke" / "plain-8+records_per_epoch=3" / "seed-1")
-    directory.create()
-    for epoch, iteration in ((1, 8), (1, 15), (1, 23), (2, 30)):
-        record: dict[str, Any] = dict.fromkeys(COLUMNS, 0.5)
-        directory.append(EpochRecord(**record | {"epoch": epoch, "iteration": iteration}))
-    answer = call("status", "smoke", "--results", str(tmp_path))
-    (line,) = [line for line in answer.output.splitlines() if "records_per_epoch" in line]
-    assert "seed-1" in line
-    assert line.endswith("epoch    2, iteration 30 of 30")
-
-
-def test_status_of_settings_that_are_lists_and_of_folders_that_are_no_experiments(
-    call: Call, tmp_path: Path
-) -> None:
-    names = ("plain-8+drops=[10,20]", "plain-8+momentum=0.9", "plain-8+of_old=1")
-    for seed, name in itertools.product((10, 2), names):
-        RunDirectory(tmp_path / "smoke" / name / f"seed-{seed}").create()
-    lines = call("status", "smoke", "--results", str(tmp_path)).output.splitlines()
-    assert [line.split()[:3] for line in lines[-4:]] == [
-        ["plain-8+drops=[10,20]", "seed-2", "missing"],
-        ["plain-8+drops=[10,20]", "seed-10", "missing"],
-        ["plain-8+momentum=0.9", "is", "no"],  # what smoke has anyway
-        ["plain-8+of_old=1", "is", "no"],
-    ]
 
 
 def test_a_diverged_runs_weights_are_not_exported(call: Call, tmp_path: Path) -> None:

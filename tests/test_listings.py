@@ -1,0 +1,82 @@
+"""How far runs are, in words, and which suite a make target takes."""
+
+import itertools
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from calls import Call
+
+from resnet_bench.records import COLUMNS, EpochRecord, RunDirectory, Summary
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_status_of_what_is_not_there(call: Call, tmp_path: Path) -> None:
+    answer = call("status", "smoke", "--results", str(tmp_path))
+    assert answer.output.count("missing") == 6
+
+
+def test_status_counts_epochs_and_not_records(call: Call, tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "smoke" / "plain-8+records_per_epoch=3" / "seed-1")
+    directory.create()
+    for epoch, iteration in ((1, 8), (1, 15), (1, 23), (2, 30)):
+        record: dict[str, Any] = dict.fromkeys(COLUMNS, 0.5)
+        directory.append(EpochRecord(**record | {"epoch": epoch, "iteration": iteration}))
+    answer = call("status", "smoke", "--results", str(tmp_path))
+    (line,) = [line for line in answer.output.splitlines() if "records_per_epoch" in line]
+    assert "seed-1" in line
+    assert line.endswith("epoch    2, iteration 30 of 30")
+
+
+def test_status_of_settings_that_are_lists_and_of_folders_that_are_no_experiments(
+    call: Call, tmp_path: Path
+) -> None:
+    names = ("plain-8+drops=[10,20]", "plain-8+momentum=0.9", "plain-8+of_old=1")
+    for seed, name in itertools.product((10, 2), names):
+        RunDirectory(tmp_path / "smoke" / name / f"seed-{seed}").create()
+    lines = call("status", "smoke", "--results", str(tmp_path)).output.splitlines()
+    assert [line.split()[:3] for line in lines[-4:]] == [
+        ["plain-8+drops=[10,20]", "seed-2", "missing"],
+        ["plain-8+drops=[10,20]", "seed-10", "missing"],
+        ["plain-8+momentum=0.9", "is", "no"],  # what smoke has anyway
+        ["plain-8+of_old=1", "is", "no"],
+    ]
+
+
+def test_status_of_all_suites_counts_runs_by_how_far_they_are(call: Call, tmp_path: Path) -> None:
+    answer = call("status", "--results", str(tmp_path))
+    assert answer.output == f"no runs in {tmp_path} yet: make sweep trains some\n"
+    for suite, network, ended in (
+        ("smoke", "plain-8", "finished"),
+        ("smoke", "plain-14", "finished"),
+        ("smoke", "resnet-8-A", "diverged"),
+        ("digits", "plain-56", None),
+    ):
+        directory = RunDirectory(tmp_path / suite / network / "seed-0")
+        directory.create()
+        directory.run_json.write_text("{}")
+        if ended:
+            directory.write_summary(Summary(ended, 30, {}, 1.0))  # type: ignore[arg-type]
+    (tmp_path / "no-suite" / "plain-8" / "seed-0").mkdir(parents=True)
+    lines = call("status", "--results", str(tmp_path)).output.splitlines()
+    assert [line.split(maxsplit=1) for line in lines] == [
+        ["digits", "1 partial"],
+        ["smoke", "2 finished, 1 diverged"],
+    ]
+
+
+@pytest.mark.parametrize("target", ["sweep", "figures", "verdict", "verify", "report", "sync"])
+def test_without_a_suite_a_target_takes_the_one_that_sweep_does(
+    target: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python"
+    python.write_text("#!/bin/sh\n[ \"$*\" = '-m resnet_bench default-suite' ] && echo chosen\n")
+    python.chmod(0o755)
+    (tmp_path / ".ready").touch()
+    for given, taken in (([], "chosen"), (["SUITE=smoke"], "smoke")):
+        command = ["make", "--dry-run", target, f"VENV={tmp_path}", *given]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert f'"{taken}"' in done.stdout
