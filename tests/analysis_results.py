@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from analysis import load
 from resnet_bench.experiments import (
     SUITES_FOLDER,
     Experiment,
@@ -82,6 +84,11 @@ def write_suite(
         for seed in options.seeds:
             write_run(results, experiment, seed, options)
     return results / suite
+
+
+def frame_of(results: Path, suite: str, options: Options = PLAIN_SWEEP) -> pd.DataFrame:
+    """The records of a suite that is written for it, as the analysis reads them."""
+    return load.runs(write_suite(results, suite, options))
 
 
 def write_changed(results: Path, name: str, setting: str, options: Options = PLAIN_SWEEP) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from analysis_results import DIGITS_RECIPE, END, Options, write_changed, write_suite
+from analysis_results import DIGITS_RECIPE, END, Options, frame_of, write_changed, write_suite
 
 from analysis import contrasts, learning_rates, load, verdict
 from resnet_bench.experiments import load_suite
@@ -22,7 +22,7 @@ def frame(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Six rates; plain-56 would be best at 0.003, but diverges with one seed there and below."""
     lost = {f"plain-56+learning_rate={rate:g}/1": 0.5 for rate in RATES[:2]}
     odd = Options(seeds=(0, 1, 2), best_rates=BEST, diverged=lost)
-    return load.runs(write_suite(tmp_path_factory.mktemp("results"), "digits-lr", odd))
+    return frame_of(tmp_path_factory.mktemp("results"), "digits-lr", odd)
 
 
 def test_the_rates_of_the_networks_that_have_several(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_rate_that_is_not_complete_is_not_chosen(tmp_path: Path) -> None:
         missing=frozenset({"plain-20+learning_rate=0.1/0"}),
         partial={"resnet-20-A/1": 0.5},
     )
-    frame = load.runs(write_suite(tmp_path, "digits-lr", odd))
+    frame = frame_of(tmp_path, "digits-lr", odd)
     chosen = learning_rates.best(frame)
     rates = chosen.set_index("name")["rate"].to_dict()
     assert rates["plain-20"] in (BASE, 0.3)

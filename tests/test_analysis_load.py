@@ -11,6 +11,7 @@ from analysis_results import (
     END,
     Options,
     edit_description,
+    frame_of,
     write_changed,
     write_suite,
 )
@@ -42,7 +43,7 @@ def test_a_row_a_record_with_the_values_of_the_csv(tmp_path: Path) -> None:
 
 
 def test_every_column_is_documented(tmp_path: Path) -> None:
-    frame = load.runs(write_suite(tmp_path, "smoke"))
+    frame = frame_of(tmp_path, "smoke")
     assert list(frame.columns) == list(load.COLUMNS)
     assert set(records.COLUMNS) <= set(load.COLUMNS)
     assert {f"recipe.{key}" for key in Recipe.model_fields} <= set(load.COLUMNS)
@@ -55,7 +56,7 @@ def test_what_has_no_record_is_in_the_frame_all_the_same(tmp_path: Path) -> None
         partial={"plain-32/0": 0.5},
         diverged={"plain-56/0": 0, "plain-56/1": 0.4},
     )
-    frame = load.runs(write_suite(tmp_path, "digits", odd))
+    frame = frame_of(tmp_path, "digits", odd)
     last = select.finals(frame).set_index(["network", "seed"])
     assert len(last) == 24
     assert last.loc[("plain-20", 1), "status"] == "missing"
@@ -97,7 +98,7 @@ def test_a_run_that_is_not_what_its_suite_file_declares_is_refused(tmp_path: Pat
 @pytest.mark.parametrize(("device", "refused"), [("cpu", False), ("cuda", True)])
 def test_tf32_runs_as_ieee_on_a_cpu_only(tmp_path: Path, device: str, refused: bool) -> None:
     odd = Options(devices={"plain-20/0": device}, precisions={"plain-20/0": "ieee"})
-    frame = load.runs(write_suite(tmp_path, "cifar10", odd))
+    frame = frame_of(tmp_path, "cifar10", odd)
     assert (frame[frame["network"] == "plain-20"]["problem"] != "").all() == refused
 
 
@@ -109,9 +110,9 @@ def test_differences_of_provenance_are_named(tmp_path: Path) -> None:
         digests={"plain-32/1": "another stream"},
         dirty=True,
     )
-    found = checks.notices(load.runs(write_suite(tmp_path, "smoke", odd)))
+    found = checks.notices(frame_of(tmp_path, "smoke", odd))
     assert found == ["Uncommitted changes in code or suites of 12 of 12 runs."]  # no such networks
-    found = checks.notices(load.runs(write_suite(tmp_path, "digits", odd)))
+    found = checks.notices(frame_of(tmp_path, "digits", odd))
     assert found == [
         "Different commits: feedfacefe (1 run), 0123456789 (23 runs).",
         "Different devices: cpu (23 runs), cuda (1 run).",

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from analysis_results import Options, write_suite
+from analysis_results import Options, frame_of
 
-from analysis import fidelity, load, paper, tables
+from analysis import fidelity, paper, tables
 from resnet_bench.datasets import DATASETS
 from resnet_bench.sizes import network_size
 from resnet_bench.specification import Network
@@ -20,7 +20,7 @@ def cifar10(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Final test errors of plain-20: 9.5, 9.8 and 10.1%, after 164 epochs."""
     folder = tmp_path_factory.mktemp("results")
     odd = Options(seeds=(0, 1, 2), missing=frozenset({"plain-44/0"}), diverged={"plain-44/1": 0.2})
-    frame = load.runs(write_suite(folder, "cifar10", odd))
+    frame = frame_of(folder, "cifar10", odd)
     for seed, error in enumerate((0.095, 0.098, 0.101)):
         rows = (frame["network"] == "plain-20") & (frame["seed"] == seed)
         frame.loc[rows & (frame["iteration"] == 64_000), "test_error"] = error
@@ -68,7 +68,7 @@ def test_html_is_escaped() -> None:
 
 
 def test_no_paper_columns_where_there_is_nothing_to_compare(tmp_path: Path) -> None:
-    table = tables.final_errors(load.runs(write_suite(tmp_path, "digits")))
+    table = tables.final_errors(frame_of(tmp_path, "digits"))
     assert tables.cells(table)[0] == [
         "network", "parameters", "n", "epoch", "train error %", "test error %",
     ]  # fmt: skip
@@ -89,7 +89,7 @@ def test_beside_the_paper(cifar10: pd.DataFrame) -> None:
 def test_a_network_that_nobody_repeated_stands_beside_the_paper_without_a_band(
     tmp_path: Path,
 ) -> None:
-    frame = load.runs(write_suite(tmp_path, "cifar10-1202"))
+    frame = frame_of(tmp_path, "cifar10-1202")
     frame.loc[frame["iteration"] == 64_000, "test_error"] = 0.08
     table = tables.final_errors(frame)
     assert tables.cells(table)[1][-4:] == ["8.00", "7.93", "", ""]
@@ -143,7 +143,7 @@ def test_what_the_paper_leaves_open_does_not_keep_from_comparing(
 
 
 def test_only_from_110_layers_on_is_a_warm_up_the_papers(tmp_path: Path) -> None:
-    frame = load.runs(write_suite(tmp_path, "cifar10-deep"))
+    frame = frame_of(tmp_path, "cifar10-deep")
     table = tables.final_errors(frame).set_index("network")
     assert table["in_band"].to_dict() == {
         "plain-20": "",

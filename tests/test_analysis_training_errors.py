@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from analysis_results import Options, write_suite
+from analysis_results import Options, frame_of
 from matplotlib.colors import to_hex
 
-from analysis import figure6, load, select, style, training_errors
+from analysis import figure6, select, style, training_errors
 
 
 def test_three_markers_a_depth_and_the_one_that_lags(tmp_path: Path) -> None:
-    frame = load.runs(write_suite(tmp_path, "smoke", Options(seeds=(0, 1))))
+    frame = frame_of(tmp_path, "smoke", Options(seeds=(0, 1)))
     for seed, (running, clean, precise) in enumerate([(0.4, 0.9, 0.5), (0.6, 0.7, 0.5)]):
         run = (frame["network"] == "plain-14") & (frame["seed"] == seed)
         frame.loc[run, list(training_errors.MARKERS)] = [running, clean, precise]
@@ -35,7 +35,7 @@ def test_three_markers_a_depth_and_the_one_that_lags(tmp_path: Path) -> None:
 
 
 def test_the_running_error_at_the_end_is_over_an_epoch(tmp_path: Path) -> None:
-    frame = load.runs(write_suite(tmp_path, "digits-3x"))
+    frame = frame_of(tmp_path, "digits-3x")
     of_run = frame[frame["network"] == "plain-56"]
     before, last = of_run.index[-2:]
     assert of_run["iteration"].tolist()[-3:] == [1056, 1078, 1080]  # an epoch is 22 or 23
@@ -78,5 +78,5 @@ def test_an_epoch_of_several_records_and_a_run_that_has_not_ended() -> None:
 def test_nothing_before_a_run_is_finished(tmp_path: Path) -> None:
     names = ["plain-8", "plain-14", "resnet-8-A", "resnet-14-A", "resnet-8-B", "resnet-14-B"]
     partial = Options(partial={f"{name}/0": 0.5 for name in names})
-    frame = load.runs(write_suite(tmp_path, "smoke", partial))
+    frame = frame_of(tmp_path, "smoke", partial)
     assert not training_errors.applies(frame)

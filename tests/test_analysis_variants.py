@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from analysis_results import END, Options, write_suite
+from analysis_results import END, Options, frame_of
 
-from analysis import contrasts, load, variants
+from analysis import contrasts, variants
 
 ERRORS: dict[str, tuple[float, ...]] = {  # final precise training errors of seeds 0, 1, 2
     "plain-20-bottleneck": (0.05, 0.05, 0.05),
@@ -20,7 +20,7 @@ ERRORS: dict[str, tuple[float, ...]] = {  # final precise training errors of see
 @pytest.fixture(scope="module")
 def frame(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     folder = tmp_path_factory.mktemp("results")
-    found = load.runs(write_suite(folder, "digits-variants", Options(seeds=(0, 1, 2))))
+    found = frame_of(folder, "digits-variants", Options(seeds=(0, 1, 2)))
     for network, of_seeds in ERRORS.items():
         for seed, error in enumerate(of_seeds):
             last = (found["network"] == network) & (found["iteration"] == END)
@@ -55,5 +55,5 @@ def test_without_a_second_depth_or_seed_nothing_is_said_of_depth(frame: pd.DataF
 
 
 def test_the_results_of_a_suite_without_variants(tmp_path: Path) -> None:
-    plain = load.runs(write_suite(tmp_path, "digits"))
+    plain = frame_of(tmp_path, "digits")
     assert not variants.applies(plain)

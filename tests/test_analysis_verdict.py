@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from analysis_results import END, Options, write_suite
+from analysis_results import END, Options, frame_of, write_suite
 
 from analysis import command, contrasts, finding, load, verdict
 
@@ -127,7 +127,7 @@ def test_one_image_is_that_of_the_set_that_is_measured_on(results: Path) -> None
 
 def test_a_diverged_run_leaves_its_contrasts_undecided(tmp_path: Path) -> None:
     odd = Options(seeds=(0, 1, 2), diverged={"plain-56/2": 0.5})
-    plain, residual, difference = contrasts.primary(load.runs(write_suite(tmp_path, "digits", odd)))
+    plain, residual, difference = contrasts.primary(frame_of(tmp_path, "digits", odd))
     assert (plain.n, plain.word, plain.lost) == (2, "undecided", ("plain-56 seed 2 diverged",))
     assert (residual.n, residual.word) == (3, "does not degrade")
     assert difference.word == "undecided"
@@ -157,7 +157,7 @@ def test_where_there_is_no_option_a_another_is_compared(results: Path) -> None:
 
 def test_a_refused_run_is_no_part_of_the_verdict(tmp_path: Path) -> None:
     odd = Options(seeds=(0, 1, 2), recipes={"plain-56/2": {"learning_rate": 0.5}})
-    frame = load.runs(write_suite(tmp_path, "digits", odd))
+    frame = frame_of(tmp_path, "digits", odd)
     plain, _, _ = contrasts.primary(frame)
     assert plain.seeds == (0, 1)
     assert "Refused" in verdict.as_text(frame)
@@ -232,5 +232,5 @@ def test_the_finding_names_budget_and_uncertainty(results: Path, tmp_path: Path)
         " +0.00 points, a single pair of runs); their difference is undecided."
     )
     odd = Options(missing=frozenset({"resnet-56-A/0"}))
-    unfinished = finding.sentence(load.runs(write_suite(tmp_path, "digits", odd)))
+    unfinished = finding.sentence(frame_of(tmp_path, "digits", odd))
     assert unfinished.endswith("nothing can be said yet: resnet-56-A seed 0 missing.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from analysis_results import END, Options, write_suite
+from analysis_results import END, Options, frame_of, write_suite
 
 from analysis import command, deviations, fidelity, load, verify
 
@@ -90,7 +90,7 @@ def test_seeds_that_share_their_batches_are_off(cifar10: pd.DataFrame) -> None:
 
 def test_refused_and_diverged_runs_are_off(tmp_path: Path) -> None:
     odd = Options(recipes={"plain-20/0": {"momentum": 0.5}}, diverged={"plain-56/0": 0.3})
-    found = off(load.runs(write_suite(tmp_path, "digits", odd)))
+    found = off(frame_of(tmp_path, "digits", odd))
     assert found == {
         "runs as the suite file declares": (
             "plain-20 seed 0: recipe.momentum is 0.5, the suite file says 0.9"
@@ -116,7 +116,7 @@ def test_the_deviations_are_read_off_the_recipe(cifar10: pd.DataFrame) -> None:
 
 
 def test_the_networks_of_table_1_are_compared_with_table_1(tmp_path: Path) -> None:
-    frame = load.runs(write_suite(tmp_path, "fashion"))
+    frame = frame_of(tmp_path, "fashion")
     found = deviations.from_paper(frame)
     assert "architecture: imagenet, table 1's for ImageNet; section 4.2's is cifar" in found
     assert not any("depths" in words or "option" in words for words in found)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from analysis_results import Options, write_suite
+from analysis_results import Options, frame_of, write_suite
 from analysis_witness import write_witness
 from matplotlib.colors import to_hex
 
@@ -119,7 +119,7 @@ def test_a_copy_that_is_trained_on_has_a_panel_and_a_sentence(tmp_path: Path) ->
 
 
 def test_without_witnesses_nothing_applies(tmp_path: Path) -> None:
-    assert not witness_figure.applies(Witnesses.of(load.runs(write_suite(tmp_path, "smoke"))))
+    assert not witness_figure.applies(Witnesses.of(frame_of(tmp_path, "smoke")))
 
 
 def test_a_damaged_witness_is_the_users_mistake(tmp_path: Path) -> None:
