@@ -28,6 +28,7 @@ from resnet_bench.workers import (
 )
 
 HOUR = 3600.0
+LAUNCHER = os.getppid()  # at the start: once it is killed, its children have another parent
 
 
 @dataclass
@@ -66,12 +67,12 @@ class Outcome:
         return ", ".join(parts)
 
 
-def make_is_gone(launcher: int) -> bool:
-    """Whether make started this process, and `launcher`, its shell, was killed.
+def make_is_gone() -> bool:
+    """Whether make started this process, and its shell was killed.
 
     A SIGTERM to make ends its shell and nothing below it: the sweep would go on unseen.
     """
-    return "MAKELEVEL" in os.environ and os.getppid() != launcher
+    return "MAKELEVEL" in os.environ and os.getppid() != LAUNCHER
 
 
 class Pool:
@@ -115,13 +116,12 @@ class Pool:
             estimates = [pool.submit(seconds_per_work, group[0]) for group in measured]
             jobs = [pool.submit(train_group, group) for group in self.groups]
             waiting: set[Future[Any]] = {*estimates, *jobs}
-            launcher = os.getppid()
             while waiting:
                 self._hear(bar)
                 if self.deadline and time.monotonic() > self.deadline and not self.stop.is_set():
                     self.outcome.out_of_time = True
                     self.stop.set()
-                if make_is_gone(launcher) and self.outcome.interrupted_by is None:
+                if make_is_gone() and self.outcome.interrupted_by is None:
                     self._interrupt(signal.SIGTERM)
                 for future in [future for future in waiting if future.done()]:
                     waiting.remove(future)

@@ -89,8 +89,13 @@ def measured_images(run: Run, records: int) -> int:
 
 def may_have_gpu() -> bool:
     """False where there is surely no CUDA GPU: a look that costs no import of torch."""
-    drivers = ("/dev/nvidiactl", "/dev/nvidia0", "/proc/driver/nvidia", "/dev/dxg")
-    return any(Path(driver).exists() for driver in drivers)
+    return has_nvidia_driver() or Path("/dev/dxg").exists()  # Windows' GPUs in WSL, of any make
+
+
+def has_nvidia_driver() -> bool:
+    """Whether NVIDIA's driver is loaded, in a container or WSL from outside."""
+    traces = ("/dev/nvidiactl", "/dev/nvidia0", "/proc/driver/nvidia")
+    return any(Path(trace).exists() for trace in (*traces, "/usr/lib/wsl/lib/libcuda.so.1"))
 
 
 def available_cores() -> int:

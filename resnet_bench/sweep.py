@@ -3,6 +3,8 @@
 On a CPU a group is one run in one single-threaded process; on a GPU it is all runs of one seed.
 """
 
+import os
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +12,14 @@ from typing import Any
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run
 from resnet_bench.pool import Outcome, Pool
-from resnet_bench.progress import Machine, available_cores, finished, may_have_gpu, work
+from resnet_bench.progress import (
+    Machine,
+    available_cores,
+    finished,
+    has_nvidia_driver,
+    may_have_gpu,
+    work,
+)
 from resnet_bench.sources import load_dataset
 
 
@@ -64,6 +73,8 @@ def sweep(
             # Fetched, or refused, once and before the bar; the workers find it in its place.
             load_dataset(dataset, machine.data_folder)
         devices = find_devices(machine.device)
+        if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
+            print(reason, file=sys.stderr)
         groups = group_runs(pending, one_by_one=devices == ["cpu"])
         if devices == ["cpu"]:
             devices *= workers or available_cores()
@@ -87,3 +98,18 @@ def find_devices(wanted: str | None) -> list[str]:
     if wanted is not None or device.type == "cpu":
         return [str(device)]
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+
+
+def why_no_gpu() -> str:
+    """In a sentence, why PyTorch cannot use a GPU whose driver is here; "" where there is none."""
+    if not has_nvidia_driver() or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return ""
+    import torch
+
+    found = f"NVIDIA's driver is here, but PyTorch {torch.__version__}"
+    if torch.version.cuda is None:
+        return f"{found} is a build without CUDA: training on the CPU."
+    return (
+        f"{found} finds no GPU it can use: training on the CPU. "
+        f"(nvidia-smi says whether there is one, and its driver fits CUDA {torch.version.cuda}.)"
+    )
