@@ -5,7 +5,7 @@ import math
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import checks, select, style
+from analysis import checks, layout, select, style
 from analysis.depth_axis import DepthAxis
 
 THRESHOLDS = (0.5, 0.2, 0.1)  # running training error
@@ -39,7 +39,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     unit, label = style.iteration_unit(budget)
     never = 1.12 * budget / unit
     with style.theme():
-        figure, panels = style.panels(len(THRESHOLDS), columns, 4.0, 3.6)
+        figure, panels = layout.panels(len(THRESHOLDS), columns, 4.0, 3.6)
         for axes, threshold in zip(panels, THRESHOLDS, strict=True):
             points = iterations_to(frame, threshold)
             points["value"] /= unit
@@ -51,5 +51,5 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
             axes.set_ylim(0, 1.2 * budget / unit)
             ticks = [tick for tick in axes.get_yticks() if tick <= budget / unit]
             axes.set_yticks([*ticks, never], [*(f"{tick:g}" for tick in ticks), "never"])
-        style.frame_panels(figure, axis.legend(), checks.notices(frame))
+        layout.frame_panels(figure, axis.legend(), checks.notices(frame))
     return figure

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import checks, deviations, figure6, paper, select, style
+from analysis import checks, deviations, figure6, layout, paper, select, style
 from analysis.depth_axis import DepthAxis
 
 PANELS = {
@@ -27,7 +27,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     axis = DepthAxis.of(runs)
     top = figure6.axis_top(runs)
     with style.theme():
-        figure, panels = style.panels(len(PANELS), columns, 4.8, 3.8)
+        figure, panels = layout.panels(len(PANELS), columns, 4.8, 3.8)
         for axes, (error, title) in zip(panels, PANELS.items(), strict=True):
             points = select.finished(runs).assign(value=lambda ended: 100 * ended[error])  # noqa: B023
             axis.draw_seeds(axes, points)
@@ -40,7 +40,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
         for axes in panels:
             _draw_diverged(axes, runs, axis)
         handles = _legend(runs, axis, with_paper=top is not None)
-        style.frame_panels(
+        layout.frame_panels(
             figure, handles, figure6.leavers(runs, top, *PANELS) + checks.notices(frame)
         )
     return figure

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
-from analysis import checks, deviations, select, style
+from analysis import checks, deviations, layout, select, style
 from resnet_bench.datasets import DATASETS
 
 ERRORS = {"train_error": "training error (running)", "test_error": "test error"}
@@ -33,7 +33,7 @@ def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = No
     unit, label = style.iteration_unit(int(runs["recipe.iterations"].max()))
     records = records.assign(x=records["iteration"] / unit)
     with style.theme():
-        figure, panels = style.panels(len(kinds), columns, 4.0, 3.6)
+        figure, panels = layout.panels(len(kinds), columns, 4.0, 3.6)
         for axes, shortcut in zip(panels, kinds, strict=True):
             panel = records[records["shortcut"] == shortcut]
             _draw_means(axes, panel[panel["status"] == "finished"], colours)
@@ -44,7 +44,7 @@ def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = No
             axes.set(title=style.NAMES[shortcut], xlabel=label, ylabel="error")
             axes.set_xlim(0, runs["recipe.iterations"].max() / unit)
         style.percent_axis(panels, top)
-        style.frame_panels(figure, _legend(colours), leavers(runs, top) + checks.notices(frame))
+        layout.frame_panels(figure, _legend(colours), leavers(runs, top) + checks.notices(frame))
     return figure
 
 

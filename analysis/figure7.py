@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
-from analysis import checks, layers, paper, select, style
+from analysis import checks, layers, layout, paper, select, style
 from analysis.layers import Layers
 
 LOOKS: dict[str, LineStyleType] = {"plain": (0, (3.0, 1.5)), "resnet": "-"}
@@ -45,7 +45,7 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
     looks = [_look(of_network, colours) for of_network in networks]
     labels = {"layer": "layer", "rank": "layer, sorted by magnitude"}
     with style.theme():
-        figure, panels = style.panels(2, columns, 5.4, 3.6)
+        figure, panels = layout.panels(2, columns, 5.4, 3.6)
         for axes, (by, label) in zip(panels, labels.items(), strict=True):
             for of_network, (colour, look) in zip(networks, looks, strict=True):
                 style.draw_band(
@@ -60,7 +60,7 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
             Line2D([], [], color=colour, lw=1.8, ls=look, label=of_network["network"].iloc[0])
             for of_network, (colour, look) in zip(networks, looks, strict=True)
         ]
-        style.frame_panels(figure, handles, checks.notices(data.runs))
+        layout.frame_panels(figure, handles, checks.notices(data.runs))
     return figure
 
 

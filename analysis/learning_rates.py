@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import checks, contrasts, finding, select, sensitivity, style, tables
+from analysis import checks, contrasts, finding, layout, select, sensitivity, style, tables
 from analysis.contrasts import Contrast
 
 RATE, CHOICE = "recipe.learning_rate", "validation_error"
@@ -87,7 +87,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
         errors = {CHOICE: "error on held-out images"} | errors
     with style.theme():
         rows = [(error, shortcut) for error in errors for shortcut in kinds]
-        figure, panels = style.panels(len(rows), columns or len(kinds), 4.2, 2.9)
+        figure, panels = layout.panels(len(rows), columns or len(kinds), 4.2, 2.9)
         for axes, (error, shortcut) in zip(panels, rows, strict=True):
             of_kind = runs[runs["shortcut"] == shortcut]
             sensitivity.draw_panel(axes, select.finished(of_kind), RATE, error, colours)
@@ -98,7 +98,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
         style.percent_axis(panels)
         for axes, (_, shortcut) in zip(panels, rows, strict=True):
             _draw_diverged(axes, runs[runs["shortcut"] == shortcut], colours)
-        style.frame_panels(figure, _legend(runs, chosen), checks.notices(frame))
+        layout.frame_panels(figure, _legend(runs, chosen), checks.notices(frame))
     return figure
 
 

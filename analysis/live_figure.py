@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
-from analysis import figure6, named, style
+from analysis import figure6, layout, named, style
 from analysis.live_runs import LiveRun, Scene
 from resnet_bench.datasets import DATASETS
 
@@ -28,7 +28,7 @@ def draw(scene: Scene) -> Figure:
     rows = _rows(scene.runs)
     colours = _colours(scene.runs)
     with style.theme():
-        figure, panels = style.panels(2 * len(rows), 2, 4.4, 3.3)
+        figure, panels = layout.panels(2 * len(rows), 2, 4.4, 3.3)
         for row, (title, runs) in enumerate(rows.items()):
             iterations = max(run.iterations for run in runs)
             unit, label = style.iteration_unit(iterations)
@@ -49,7 +49,7 @@ def draw(scene: Scene) -> Figure:
             errors.set(ylabel="error", ylim=(0, 105 * (_highest(runs, ERRORS) or 0.01)))
         style.percent_axis(panels[1::2])
         above = _above_the_axis(list(rows.values()))
-        style.frame_panels(figure, _legend(scene.runs, colours), above, scene.in_words())
+        layout.frame_panels(figure, _legend(scene.runs, colours), above, scene.in_words())
     return figure
 
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import checks, figure6, select, style
+from analysis import checks, figure6, layout, select, style
 
 # Okabe and Ito's colours again, here one an experiment.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a7ad6", "#8c6d1f")
@@ -37,7 +37,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     networks = list(dict.fromkeys(runs["network"]))
     with style.theme():
         rows = [(group, losses) for group in alike for losses in (False, True)]
-        figure, panels = style.panels(len(rows), columns or min(len(rows), 4), 3.4, 3.2)
+        figure, panels = layout.panels(len(rows), columns or min(len(rows), 4), 3.4, 3.2)
         for axes, (group, losses) in zip(panels, rows, strict=True):
             iterations = int(group["recipe.iterations"].iloc[0])
             unit, label = style.iteration_unit(iterations)
@@ -50,7 +50,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
             axes.set_xlim(0, iterations / unit)
         for axes in panels[::2]:
             style.percent_axis([axes])
-        style.frame_panels(figure, _legend(networks), checks.notices(frame))
+        layout.frame_panels(figure, _legend(networks), checks.notices(frame))
     return figure
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from analysis import checks, select, style
+from analysis import checks, layout, select, style
 
 # What two suites may differ in and still be the same experiment at two budgets: the drops stand
 # at the same fractions, and how often is measured does not touch the training.
@@ -55,14 +55,14 @@ def draw_budgets(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     colours = style.depth_colours(select.depths(ended))
     with style.theme():
         rows = [(error, shortcut) for error in ERRORS for shortcut in kinds]
-        figure, panels = style.panels(len(rows), columns or len(kinds), 3.6, 3.0)
+        figure, panels = layout.panels(len(rows), columns or len(kinds), 3.6, 3.0)
         for axes, (error, shortcut) in zip(panels, rows, strict=True):
             draw_panel(axes, ended[ended["shortcut"] == shortcut], BUDGET, error, colours)
             axes.set_title(f"{style.NAMES[shortcut]}: {ERRORS[error]}")
             axes.set(xlabel="iterations in all", ylabel="error")
             mark_values(axes, sorted(ended[BUDGET].unique()))
         style.percent_axis(panels)
-        style.frame_panels(figure, depth_lines(ended), checks.notices(frame))
+        layout.frame_panels(figure, depth_lines(ended), checks.notices(frame))
     return figure
 
 

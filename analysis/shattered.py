@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import checks, layers, select, style
+from analysis import checks, layers, layout, select, style
 from analysis.depth_axis import DepthAxis
 from analysis.layers import Layers
 from resnet_bench.layer_records import INPUT, LINEAR
@@ -36,7 +36,7 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
     start = layers.at_start(data.table)
     start = start[start["kind"] != LINEAR]
     with style.theme():
-        figure, panels = style.panels(1 + len(axis.shortcuts), columns, 4.2, 3.4)
+        figure, panels = layout.panels(1 + len(axis.shortcuts), columns, 4.2, 3.4)
         axis.draw_seeds(panels[0], points)
         axis.draw_means(panels[0], points)
         axis.prepare(panels[0])
@@ -55,7 +55,7 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
             Line2D([], [], color=colour, label=f"{depth} layers")
             for depth, colour in axis.colours.items()
         ]
-        style.frame_panels(figure, axis.legend() + lines, checks.notices(data.runs))
+        layout.frame_panels(figure, axis.legend() + lines, checks.notices(data.runs))
     return figure
 
 

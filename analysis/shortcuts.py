@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import checks, degradation, select, style
+from analysis import checks, degradation, layout, select, style
 from analysis.depth_axis import DepthAxis
 
 
@@ -35,7 +35,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     runs = select.own(frame)
     axis = DepthAxis.of(runs[runs["shortcut"].isin(["B", "C"])])
     with style.theme():
-        figure, panels = style.panels(len(degradation.PANELS), columns, 4.8, 3.4)
+        figure, panels = layout.panels(len(degradation.PANELS), columns, 4.8, 3.4)
         for axes, (error, title) in zip(panels, degradation.PANELS.items(), strict=True):
             points = differences(frame, error).assign(value=lambda pairs: 100 * pairs["value"])
             axes.axhline(0, color=style.INK, linewidth=0.9, zorder=1)
@@ -44,5 +44,5 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
             axis.prepare(axes)
             axes.set(title=title, ylabel="difference to option A (points)")
             style.difference_axis(axes)
-        style.frame_panels(figure, axis.legend(connected=False), checks.notices(frame))
+        layout.frame_panels(figure, axis.legend(connected=False), checks.notices(frame))
     return figure

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from analysis import checks, layers, select, style
+from analysis import checks, layers, layout, select, style
 from analysis.layers import YANG, Layers
 
 AT_START = {
@@ -48,7 +48,7 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
         ]
         label = f"{YANG:.3f} a layer (Yang et al.)"
         handles.append(Line2D([], [], color=style.MUTED, lw=1.2, ls=":", label=label))
-        style.frame_panels(figure, handles, checks.notices(data.runs))
+        layout.frame_panels(figure, handles, checks.notices(data.runs))
     return figure
 
 
@@ -62,7 +62,7 @@ def draw_in_training(data: Layers, columns: int | None = None) -> Figure:
             Line2D([], [], color=colour, lw=2.2, label=f"iteration {iteration:,}")
             for iteration, colour in shades.items()
         ]
-        style.frame_panels(figure, handles, checks.notices(data.runs))
+        layout.frame_panels(figure, handles, checks.notices(data.runs))
     return figure
 
 
@@ -83,7 +83,7 @@ def _draw(
     """A row of panels a quantity, a column a kind of shortcut, a line for each value of `by`."""
     kinds = select.shortcuts(table)
     rows = [(quantity, shortcut) for quantity in quantities for shortcut in kinds]
-    figure, panels = style.panels(len(rows), columns or len(kinds), 5.0, 2.8)
+    figure, panels = layout.panels(len(rows), columns or len(kinds), 5.0, 2.8)
     for axes, (quantity, shortcut) in zip(panels, rows, strict=True):
         of_kind = table[table["shortcut"] == shortcut]
         chosen = layers.block_ends if quantity == "activation_deviation" else layers.convolutions

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import checks, select, style
+from analysis import checks, layout, select, style
 
 MARKERS = {"train_error": "o", "clean_train_error": "s", "precise_train_error": "D"}
 NAMES = {
@@ -37,7 +37,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     depths, kinds = select.depths(ended), select.shortcuts(ended)
     colours = style.depth_colours(depths)
     with style.theme():
-        figure, panels = style.panels(len(kinds), columns, 4.0, 3.4)
+        figure, panels = layout.panels(len(kinds), columns, 4.0, 3.4)
         for axes, shortcut in zip(panels, kinds, strict=True):
             of_kind = ended[ended["shortcut"] == shortcut]
             for place, depth in enumerate(depths):
@@ -57,7 +57,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
             Line2D([], [], color=style.INK, marker=marker, linestyle="none", label=NAMES[error])
             for error, marker in MARKERS.items()
         ]
-        style.frame_panels(figure, handles, checks.notices(frame))
+        layout.frame_panels(figure, handles, checks.notices(frame))
     return figure
 
 

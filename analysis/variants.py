@@ -8,7 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import checks, contrasts, finding, select, sensitivity, statistics, style, tables
+from analysis import (
+    checks,
+    contrasts,
+    finding,
+    layout,
+    select,
+    sensitivity,
+    statistics,
+    style,
+    tables,
+)
 from analysis.depth_axis import DepthAxis
 
 LANE, ASIDE = 0.36, 0.07  # between kinds at one depth; of base and variant from their middle
@@ -91,7 +101,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     runs = select.declared(frame)
     with style.theme():
         rows = [(error, kind) for error in sensitivity.ERRORS for kind in kinds]
-        figure, panels = style.panels(len(rows), columns or min(len(kinds), 4), 3.2, 3.0)
+        figure, panels = layout.panels(len(rows), columns or min(len(kinds), 4), 3.2, 3.0)
         for axes, (error, kind) in zip(panels, rows, strict=True):
             for pair in found[found["differs"] == kind].to_dict("records"):
                 _draw_pair(axes, axis, select.finished(runs), pair, error)
@@ -100,7 +110,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
         style.percent_axis(panels)
         for axes, (_, kind) in zip(panels, rows, strict=True):
             _draw_diverged(axes, axis, runs, found[found["differs"] == kind])
-        style.frame_panels(figure, _legend(axis), checks.notices(frame))
+        layout.frame_panels(figure, _legend(axis), checks.notices(frame))
     return figure
 
 

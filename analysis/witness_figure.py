@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from analysis import checks, contrasts, select, style
+from analysis import checks, contrasts, layout, select, style
 from analysis.witness import Witnesses
 
 LINEAR_BELOW = 1.0  # per cent: below it the axis is linear, so that 0 is on it
@@ -31,7 +31,7 @@ def draw(data: Witnesses, columns: int | None = None) -> Figure:
     colours = dict(zip(rates, style.shades(len(rates)), strict=True))
     depths = style.depth_colours(sorted({*data.points["source_depth"], *data.points["depth"]}))
     with style.theme():
-        figure, panels = style.panels(len(pairs), columns or min(len(pairs), 2), 6.0, 4.0)
+        figure, panels = layout.panels(len(pairs), columns or min(len(pairs), 2), 6.0, 4.0)
         for axes, (source, deep) in zip(panels, pairs, strict=True):
             points = _of(data.points, source, deep)
             _draw_trained(axes, data, points, depths[points["depth"].iloc[0]])
@@ -40,7 +40,9 @@ def draw(data: Witnesses, columns: int | None = None) -> Figure:
             axes.set_title(deep if source != deep else f"{source} itself, trained on")
             axes.set(xlabel="iteration", ylabel="training error")
             _error_axis(axes)
-        style.frame_panels(figure, _legend(data, pairs, colours, depths), checks.notices(data.runs))
+        layout.frame_panels(
+            figure, _legend(data, pairs, colours, depths), checks.notices(data.runs)
+        )
     return figure
 
 
