@@ -1,12 +1,13 @@
 """Order, crops and flips: functions of (seed, epoch) alone; preprocessing as in the paper."""
 
+import functools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from resnet_bench.batches import BatchStream
+from resnet_bench.batches import BatchStream, Draw
 from resnet_bench.data import TrainingData
 from resnet_bench.datasets import DATASETS
 from resnet_bench.experiments import Experiment
@@ -117,6 +118,22 @@ def test_the_digest_names_the_stream() -> None:
         assert digest != BatchStream(recipe.model_copy(update=change), 10, 0).digest()
     assert digest != BatchStream(recipe, 10, 1).digest()
     assert digest != BatchStream(recipe, 11, 0).digest()
+
+
+@pytest.mark.parametrize(("iterations", "epochs"), [(1, 1), (3, 1), (4, 2), (5, 2), (6, 3)])
+def test_the_digest_is_over_the_epochs_that_are_seen(iterations: int, epochs: int) -> None:
+    stream = BatchStream(Recipe(iterations=iterations, batch_size=4), images=10, seed=0)
+    digest, draw, read = stream.digest(), stream.epoch, set()
+
+    def changed(number: int, epoch: int) -> Draw:
+        read.add(epoch)
+        tables = draw(epoch)
+        return replace(tables, left=tables.left + 1) if epoch == number else tables
+
+    for number in range(4):
+        stream.epoch = functools.partial(changed, number)  # type: ignore[method-assign]
+        assert (stream.digest() != digest) == (number < epochs)
+    assert read == set(range(epochs))
 
 
 @pytest.mark.parametrize("pad", ["after-mean", "before-mean"])

@@ -1,14 +1,20 @@
 """The committed results: whole, from committed code, and their tables what their CSVs say."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+from members import CPU
 
 from analysis import select
 from analysis.__main__ import write_tables
 from analysis.fidelity import all_checks
 from analysis.runs import Runs
+from resnet_bench.batches import BatchStream
+from resnet_bench.experiments import Run, load_suite
+from resnet_bench.initialization import digest
+from resnet_bench.members import new_member
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 SUITES = sorted(path.parent.name for path in REFERENCE.glob("*/report.html"))
@@ -48,3 +54,23 @@ def test_committed_results_are_what_their_csvs_say(suite: str, tmp_path: Path) -
         assert numbers == pytest.approx(expected, rel=1e-9), f"make reference SUITE={suite}"
     drawn = {plate.name for plate, _ in runs.plates()}
     assert {path.stem for path in (folder / "figures").glob("*.png")} == drawn
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_run_of_today_starts_as_the_committed_ones_did(suite: str) -> None:
+    """The same batches at every seed, and at seed 0 the same initial weights."""
+    seen: set[int] = set()
+    for experiment in load_suite(suite).experiments:
+        for folder in (REFERENCE / experiment.name).glob("seed-*"):
+            identity = json.loads((folder / "run.json").read_text(encoding="utf-8"))["identity"]
+            seed, committed = identity["seed"], identity["digests"]
+            if seed not in seen:
+                stream = BatchStream(experiment.recipe, experiment.train_images, seed)
+                assert stream.digest() == committed["batch_stream"], folder
+                seen.add(seed)
+            if seed == 0 and "learning_rate" not in experiment.name:
+                member = new_member(Run(experiment, seed), CPU)
+                assert digest(member.network) == committed["initial_weights"], folder
+                shared = digest(member.network, shared_only=True)
+                assert shared == committed["initial_shared_weights"], folder
+    assert len(seen) >= 3
