@@ -71,6 +71,29 @@ def test_several_records_an_epoch_are_as_far_apart_as_batches_allow(
     assert [stream.record_end(epoch, 1) for epoch in (1, 2, 3)] == ends[1::2]
 
 
+@pytest.mark.parametrize(
+    ("iterations", "per_epoch", "every", "records", "clean"),
+    [
+        (10, 1, 2, 4, [2, 4]),  # the last record is at the end of an epoch,
+        (9, 1, 2, 4, [2, 4]),  # or before it
+        (8, 1, 2, 3, [2, 3]),
+        (8, 1, 1, 3, [1, 2, 3]),
+        (8, 1, 9, 3, [3]),
+        (8, 2, 2, 6, [4, 6]),
+        (2, 1, 1, 1, [1]),
+    ],
+)
+def test_clean_errors_are_due_every_so_many_epochs_and_at_the_end(
+    iterations: int, per_epoch: int, every: int, records: int, clean: list[int]
+) -> None:
+    recipe = Recipe(
+        iterations=iterations, batch_size=4, records_per_epoch=per_epoch, clean_every=every
+    )
+    stream = BatchStream(recipe, images=10, seed=0)
+    assert stream.records() == records
+    assert [record for record in range(1, records + 1) if stream.clean_due(record)] == clean
+
+
 def test_a_batch_depends_on_seed_and_iteration_alone() -> None:
     recipe = Recipe(iterations=9, batch_size=4)
     forwards = [BatchStream(recipe, 10, 0).draw(i).index.tolist() for i in range(6)]
