@@ -1,5 +1,7 @@
 """Counts, matched initial weights, and what the blocks compute."""
 
+from typing import Literal
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -124,6 +126,21 @@ def test_option_a_subsamples_and_pads_with_zeros() -> None:
     both = identity(x, 2, (1, 1))
     assert torch.equal(both[:, 1:3], end[:, :2])
     assert not both[:, [0, 3]].any()
+
+
+@pytest.mark.parametrize(("where", "first"), [("end", 0), ("both", 2)])
+def test_a_block_puts_zero_channels_where_the_suite_says(
+    where: Literal["end", "both"], first: int
+) -> None:
+    """What the paper leaves open; a block whose F is zero hands on its identity."""
+    block = Block(4, 8, 2, Network(depth=8, shortcut="A", zero_channels=where)).eval()
+    torch.nn.init.zeros_(block.last_norm.weight)
+    x = torch.rand(3, 4, 6, 6)
+    output = block(x)
+    assert torch.equal(output[:, first : first + 4], x[:, :, ::2, ::2])
+    assert output.count_nonzero() == x[:, :, ::2, ::2].count_nonzero()
+    same_width = Block(4, 4, 1, Network(depth=8, shortcut="A", zero_channels=where))
+    assert same_width.padding_channels == (0, 0)
 
 
 def test_option_a_adds_no_tensor_and_b_only_where_the_shape_changes() -> None:
