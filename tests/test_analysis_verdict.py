@@ -133,6 +133,28 @@ def test_a_diverged_run_leaves_its_contrasts_undecided(tmp_path: Path) -> None:
     assert difference.word == "undecided"
 
 
+def test_what_an_unfinished_run_has_so_far_is_no_final_error(tmp_path: Path) -> None:
+    odd = Options(seeds=(0, 1, 2), partial={"plain-56/2": 0.5}, diverged={"resnet-56-A/1": 0.5})
+    frame = frame_of(tmp_path, "digits", odd)
+    frame["precise_train_error"] = 0.5  # measured at every record
+    plain, residual, _ = contrasts.primary(frame)
+    assert (plain.seeds, plain.lost) == ((0, 1), ("plain-56 seed 2 partial",))
+    assert (residual.seeds, residual.lost) == ((0, 2), ("resnet-56-A seed 1 diverged",))
+    on_test = {one.name: one.seeds for one in contrasts.secondary(frame) if one.n < 3}
+    assert on_test == {"plain: 56 - 20": (0, 1), "option A: 56 - 20": (0, 2)}
+
+
+def test_two_seeds_have_an_interval_and_one_has_none(results: Path) -> None:
+    frame = load.runs(results / "digits")
+    for seeds in (1, 2):
+        few = frame[frame["seed"] < seeds]
+        for contrast in (*contrasts.primary(few), *contrasts.secondary(few)):
+            assert contrast.n == seeds
+            assert (contrast.interval is not None) == (seeds == 2), contrast.name
+    nothing = contrasts.primary(frame[frame["network"] != "plain-56"].query("depth in (20, 56)"))
+    assert (nothing[0].mean, nothing[0].interval, nothing[0].word) == (None, None, "undecided")
+
+
 def test_plain_networks_alone_have_a_finding_of_their_own(results: Path) -> None:
     """At the level of the first of three, as if the others were tested."""
     frame = with_errors(load.runs(results / "digits"), ERRORS)
