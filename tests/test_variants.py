@@ -15,7 +15,7 @@ from resnet_bench.initialization import initialize
 from resnet_bench.members import new_member
 from resnet_bench.networks import Block, CifarNet, pool
 from resnet_bench.sizes import network_size
-from resnet_bench.specification import Network, Recipe
+from resnet_bench.specification import Network, Recipe, Shortcut
 from resnet_bench.training import eager_step
 from resnet_bench.variants import Bottleneck, PreactivationBlock
 
@@ -92,6 +92,21 @@ def test_pre_activation_leaves_x_as_it_is() -> None:
     torch.testing.assert_close(block.residual(x), by_hand, rtol=0, atol=0)
     block.conv2.weight.data.zero_()
     assert torch.equal(block(x), x)
+
+
+@pytest.mark.parametrize("shortcut", ["none", "A"])
+def test_without_shortcuts_pre_activation_is_the_same_function(shortcut: Shortcut) -> None:
+    """It only moves the border between blocks; with them something else is added."""
+    images = torch.rand(8, 1, 8, 8)
+    outputs = []
+    for activation in ("post", "pre"):
+        specification = Network.model_validate(
+            {"depth": 14, "shortcut": shortcut, "activation": activation}
+        )
+        network = build_network(specification, DIGITS)
+        initialize(network, 0, RECIPE)
+        outputs.append(network(images))
+    assert torch.equal(*outputs) == (shortcut == "none")
 
 
 def test_a_pre_activation_network_begins_and_ends_with_norm_and_relu() -> None:
