@@ -1,6 +1,7 @@
 """What the records of a training say: errors, in which mode, over which images."""
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -60,6 +61,20 @@ def test_three_records_an_epoch(policy: str, iterations: list[int], images: list
     for figure in ("train_error", "train_loss"):
         total = sum(getattr(record, figure) * count for record, count in covered[:3])
         assert total / sum(images[:3]) == pytest.approx(epoch[figure])
+
+
+def test_the_time_of_a_record_is_that_of_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes on by a second at every look: evaluation takes none."""
+    clock = itertools.count(100)
+    monkeypatch.setattr("resnet_bench.training.time.perf_counter", lambda: float(next(clock)))
+    members = members_of("smoke/plain-8", "smoke/resnet-8-A")
+    experiment = members[0].run.experiment
+    stream = BatchStream(experiment.recipe, experiment.train_images, 0)
+    for member, record in train(members, stream, data_of(experiment)):
+        done = 23 if record.epoch == 1 else 30
+        assert record.seconds == (23, 7)[record.epoch - 1]
+        assert record.images_per_second == 64  # of this run, while the others train, too
+        assert member.seconds == done
 
 
 def test_measuring_does_not_touch_training() -> None:
