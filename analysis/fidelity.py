@@ -114,7 +114,7 @@ def _iterations(runs: pd.DataFrame, suite: Suite) -> Check:
         assert experiment is not None  # others are refused
         end = experiment.recipe.iterations
         for number, iteration in enumerate(of_run["iteration"], start=1):
-            due = min(_due(number, experiment), end)
+            due = min(record_due(number, experiment), end)
             if iteration != due:
                 wrong.append(f"{network} seed {seed}: record {number} at {iteration}, not {due}")
                 break
@@ -126,7 +126,7 @@ def _iterations(runs: pd.DataFrame, suite: Suite) -> Check:
     return _check("records at the ends of epochs", wrong, "every record where it is due")
 
 
-def _due(number: int, experiment: Experiment) -> int:
+def record_due(number: int, experiment: Experiment) -> int:
     """The iteration after which a run's record of this `number` (1 is the first) is due."""
     recipe = experiment.recipe
     per_epoch = Fraction(experiment.train_images, recipe.batch_size)

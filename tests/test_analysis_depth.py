@@ -56,6 +56,15 @@ def test_a_median_between_a_seed_and_never_is_never(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.asarray(plain.get_ydata()), [never, first])
 
 
+def test_never_is_above_the_budget_in_thousands(tmp_path: Path) -> None:
+    axes = convergence.draw(frame_of(tmp_path, "cifar10")).axes[0]
+    budget = axes.get_lines()[0]
+    assert list(np.asarray(budget.get_ydata())) == [64, 64]
+    *ticks, never = axes.get_yticks()
+    assert ticks[0] == 0
+    assert 30 < ticks[-1] <= 64 < never < axes.get_ylim()[1] < 80
+
+
 def test_iterations_to_a_training_error_by_hand(tmp_path: Path) -> None:
     odd = Options(partial={"plain-32/0": 0.1}, diverged={"resnet-32-A/0": 0})
     frame = frame_of(tmp_path, "digits", odd)

@@ -9,6 +9,8 @@ import pytest
 from analysis_results import END, Options, frame_of, write_suite
 
 from analysis import command, deviations, fidelity, load, verify
+from resnet_bench.batches import BatchStream
+from resnet_bench.experiments import find_experiment
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,35 @@ def off(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def test_faithful_runs_pass_every_check(cifar10: pd.DataFrame) -> None:
-    assert {check.state for check in fidelity.all_checks(cifar10)} == {"ok"}
+    found = fidelity.all_checks(cifar10)
+    assert {check.state for check in found} == {"ok"}
+    said = {check.what: check.found for check in found}
+    assert said["initial weights"] == "matched in 8 groups of one depth and seed"
+    assert said["batch stream"] == "one for all networks of a recipe, at seeds 0, 1"
+    assert said["final test errors"] == "8 networks inside their bands"
+
+
+def test_what_is_not_there_yet_is_not_compared(tmp_path: Path) -> None:
+    odd = Options(partial={"plain-56/0": 0.5}, missing=frozenset({"resnet-56-A/0"}))
+    found = {check.what: check for check in fidelity.all_checks(frame_of(tmp_path, "digits", odd))}
+    assert found["all runs finished"].state == "not compared"
+    assert found["all runs finished"].found == "2 partial or missing"
+    assert found["final test errors"].found == (
+        "the paper's are for its recipe of 64,000 iterations on cifar10, and finished runs of its"
+        " networks"
+    )
+
+
+@pytest.mark.parametrize("per_epoch", [1, 3])
+@pytest.mark.parametrize("policy", ["run-on", "short", "drop"])
+def test_records_are_due_where_the_training_makes_them(policy: str, per_epoch: int) -> None:
+    """The check has a formula of its own, which is to give what the batch stream does."""
+    settings = (f"recipe.last_batch={policy}", f"recipe.records_per_epoch={per_epoch}")
+    experiment = find_experiment("digits/plain-20", settings)
+    stream = BatchStream(experiment.recipe, experiment.train_images, 0)
+    for number in range(1, 20):
+        due = fidelity.record_due(number, experiment)
+        assert due == stream.record_end(number, per_epoch)
 
 
 def test_what_the_paper_has_not_is_not_compared(results: Path) -> None:
