@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from analysis_layers import GROWTH, MEASURED, layers_at, write_layers
 from analysis_results import Options, write_changed, write_suite
+from legends import labels_of
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
@@ -143,9 +144,7 @@ def test_signals_in_training_are_the_deepest_networks(data: Layers) -> None:
     assert figure.axes[0].get_title() == "plain-14: deviation of responses"
     assert len(figure.axes) == 3 * 3
     assert len(figure.axes[0].get_lines()) == len(MEASURED)
-    assert [entry.get_text() for entry in figure.legends[0].get_texts()] == [
-        f"iteration {iteration}" for iteration in MEASURED
-    ]
+    assert labels_of(figure) == [f"iteration {iteration}" for iteration in MEASURED]
 
 
 def test_figure_7_in_order_and_sorted(data: Layers) -> None:

@@ -1,6 +1,7 @@
 """Where legends stand, measured by matplotlib once they are drawn."""
 
 import pytest
+from legends import rows_of
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
@@ -18,15 +19,6 @@ def legend_of(labels: list[str], panels: int) -> Legend:
         layout.frame_panels(figure, [Line2D([], [], label=label) for label in labels], [])
         FigureCanvasAgg(figure).draw()
         return figure.legends[0]
-
-
-def rows_of(legend: Legend) -> list[list[str]]:
-    """Its labels as they are read."""
-    rows: dict[int, list[tuple[float, str]]] = {}
-    for text in legend.get_texts():
-        box = text.get_window_extent()
-        rows.setdefault(-round(box.y0 / 5), []).append((box.x0, text.get_text()))
-    return [[label for _, label in sorted(rows[y])] for y in sorted(rows)]
 
 
 @pytest.mark.parametrize(

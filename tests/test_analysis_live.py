@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from analysis_results import END, Options, write_changed, write_run, write_suite
+from legends import labels_of
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -148,8 +149,7 @@ def test_a_row_of_panels_for_each_kind_and_for_what_has_a_name_of_its_own(tmp_pa
     assert [axes.get_title() for axes in figure.axes[::2]] == [
         "plain", "residual, option A", "residual, option B", f"digits, {END} iterations",
     ]  # fmt: skip
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels[:5] == [
+    assert labels_of(figure)[:5] == [
         "20 layers", "32 layers", "44 layers", "56 layers", "plain-20+learning_rate=0.1",
     ]  # fmt: skip
     figure.draw_without_rendering()
@@ -240,7 +240,7 @@ def test_in_a_notebook_one_output_is_replaced(
 
     notebook = Notebook()
     ipython, display = ModuleType("IPython"), ModuleType("IPython.display")
-    ipython.__dict__["get_ipython"] = lambda: notebook.shell
+    ipython.__dict__.update(get_ipython=lambda: notebook.shell, version_info=(9, 0, 0))
     display.__dict__.update(display=notebook.display, Pretty=str)
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", display)

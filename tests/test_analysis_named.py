@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from analysis_results import Options, write_suite
+from legends import labels_of
 
 from analysis import checks, contrasts, figure6, finding, load, named, plates, select, tables
 from analysis import variants as pairing
@@ -182,7 +183,7 @@ def test_their_curves_have_two_panels_a_recipe(alone: pd.DataFrame, suites: Path
     ended = alone[(alone["status"] == "diverged") & alone["iteration"].notna()]
     ends = ended.groupby("directory")["ended_at"].first()
     assert [line.get_xdata()[0] for line in crosses] == ends.tolist()  # type: ignore[index]
-    assert [entry.get_text() for entry in figure.legends[0].get_texts()][:3] == [
+    assert labels_of(figure)[:3] == [
         experiment.network_name for experiment in load_suite("alone", suites).experiments
     ]
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from analysis_results import Options, frame_of, write_suite
 from analysis_witness import write_witness
+from legends import labels_of
 from matplotlib.colors import to_hex
 
 from analysis import load, style, witness, witness_figure
@@ -87,7 +88,7 @@ def test_the_figure_shows_source_witness_sgd_and_training_on(data: Witnesses) ->
     assert len(np.asarray(of_sgd[1].get_ydata())) == 2  # a dot a seed
     on = [line for line in lines if to_hex(line.get_color()) in style.shades(2)]
     np.testing.assert_allclose(np.asarray(on[1].get_ydata()), [3, 50, 85])
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+    assert labels_of(figure) == [
         "8 layers, the source, at its end",
         "14 layers, by SGD (dot: precise)",
         "the witness",
