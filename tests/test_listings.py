@@ -1,6 +1,7 @@
 """How far runs are, in words, and which suite a make target takes."""
 
 import itertools
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,12 @@ def test_without_a_suite_a_target_takes_the_one_that_sweep_does(
     python.write_text("#!/bin/sh\n[ \"$*\" = '-m resnet_bench default-suite' ] && echo chosen\n")
     python.chmod(0o755)
     (tmp_path / ".ready").touch()
+    # Without what a `make test SUITE=...` hands on.
+    handed_on = ("SUITE", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")
+    environment = {name: value for name, value in os.environ.items() if name not in handed_on}
     for given, taken in (([], "chosen"), (["SUITE=smoke"], "smoke")):
         command = ["make", "--dry-run", target, f"VENV={tmp_path}", *given]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
         assert f'"{taken}"' in done.stdout
