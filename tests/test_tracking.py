@@ -97,8 +97,8 @@ def test_of_the_layers_a_handful_of_figures_is_logged_once(tmp_path: Path) -> No
     file = LayersFile(directory.layers_csv)
     first = start(run, tmp_path / "smoke", "an-id")
     for iteration in (0, 5):
-        file.append(layers(iteration, 8.0, 4.0, 2.0))
-    first.log_layers(layers(0, 8.0, 4.0, 2.0))
+        file.append(layers(iteration, 32.0, 16.0, 8.0, 4.0, 2.0))
+    first.log_layers(layers(0, 32.0, 16.0, 8.0, 4.0, 2.0))
     first.finish(None)  # before it heard of iteration 5
     second = start(run, tmp_path / "smoke", "an-id", resumed=True)
     second.log(record(1))
@@ -111,9 +111,9 @@ def test_of_the_layers_a_handful_of_figures_is_logged_once(tmp_path: Path) -> No
         "layers/gradient_growth": 2,
         "layers/gradient_correlation": 0.25,
     }
-    for place, layer in (("first", 1), ("middle", 2), ("last", 3)):
+    for place, layer in (("first", 1), ("middle", 3), ("last", 5)):
         expected[f"layers/response_deviation/{place}"] = layer + 0.5
-        expected[f"layers/activation_gradient_norm/{place}"] = 2 ** (4 - layer)
+        expected[f"layers/activation_gradient_norm/{place}"] = 2 ** (6 - layer)
         expected[f"layers/update_ratio/{place}"] = layer / 100
     assert set(expected) == {*LAYER_METRICS, LAYERS_ITERATION}
     assert rows(attempts[0]) == [pytest.approx(expected)]
