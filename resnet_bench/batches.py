@@ -8,6 +8,7 @@ order, and a run can be resumed at any iteration.
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,16 +91,10 @@ class BatchStream:
 
     def digest(self) -> str:
         """SHA-256 over the tables of all epochs that the recipe's iterations touch."""
-        sha = hashlib.sha256(f"{self.recipe.batch_size} {self.recipe.last_batch} ".encode())
-        epoch = 0
-        while self.epoch_end(epoch) < self.recipe.iterations:
-            tables = self.epoch(epoch)
-            sha.update(tables.index.astype("<i4").tobytes())
-            sha.update(tables.top.astype(np.uint8).tobytes())
-            sha.update(tables.left.astype(np.uint8).tobytes())
-            sha.update(tables.flip.astype(np.uint8).tobytes())
-            epoch += 1
-        return sha.hexdigest()
+        recipe = self.recipe
+        epochs = next(n for n in count() if self.epoch_end(n) >= recipe.iterations)
+        batches = f"{recipe.batch_size} {recipe.last_batch} "
+        return _digest(batches, self.images, self.seed, epochs, recipe.padding, recipe.flip)
 
 
 @lru_cache(maxsize=4)
@@ -116,6 +111,18 @@ def _epoch_tables(images: int, seed: int, epoch: int, padding: int, flip: bool) 
         left=offsets[images:].astype(np.int64),
         flip=mirrored.astype(bool) & flip,
     )
+
+
+@lru_cache(maxsize=8)  # equal for all networks of a seed; at the paper's length it takes seconds
+def _digest(batches: str, images: int, seed: int, epochs: int, padding: int, flip: bool) -> str:
+    sha = hashlib.sha256(batches.encode())
+    for epoch in range(epochs):
+        tables = _epoch_tables(images, seed, epoch, padding, flip)
+        sha.update(tables.index.astype("<i4").tobytes())
+        sha.update(tables.top.astype(np.uint8).tobytes())
+        sha.update(tables.left.astype(np.uint8).tobytes())
+        sha.update(tables.flip.astype(np.uint8).tobytes())
+    return sha.hexdigest()
 
 
 def _concatenate(pieces: list[Draw]) -> Draw:

@@ -7,7 +7,6 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from resnet_bench import checkpoints, tracking
 from resnet_bench.batches import BatchStream
 from resnet_bench.data import TrainingData
 from resnet_bench.errors import UserError
-from resnet_bench.experiments import Experiment, Run
+from resnet_bench.experiments import Run
 from resnet_bench.initialization import digest
 from resnet_bench.layer_records import LayerRecord, LayersFile
 from resnet_bench.members import Member, new_member
@@ -147,16 +146,11 @@ def _identity(member: Member) -> dict[str, Any]:
         "precision": executed_precision(recipe.precision, member.device),
         "threads": torch.get_num_threads(),
         "digests": {
-            "batch_stream": _stream_digest(experiment, run.seed),
+            "batch_stream": BatchStream(recipe, experiment.train_images, run.seed).digest(),
             "initial_weights": digest(member.network),
             "initial_shared_weights": digest(member.network, shared_only=True),
         },
     }
-
-
-@lru_cache(maxsize=8)
-def _stream_digest(experiment: Experiment, seed: int) -> str:
-    return BatchStream(experiment.recipe, experiment.train_images, seed).digest()
 
 
 @contextmanager

@@ -36,10 +36,11 @@ def group_runs(runs: Sequence[Run], *, one_by_one: bool) -> list[list[Run]]:
 
 
 def _batches(run: Run) -> tuple[Any, ...]:
-    """What decides a run's batches and precision: equal for runs that can share a group."""
+    """What decides batches, when records are due, and precision: equal for runs of a group."""
     experiment, recipe = run.experiment, run.experiment.recipe
     batches = (run.seed, recipe.batch_size, recipe.flip, recipe.last_batch)
-    return (*experiment.preprocessing(), *batches, recipe.precision)
+    records = (recipe.iterations, recipe.records_per_epoch, recipe.clean_every)
+    return (*experiment.preprocessing(), *batches, *records, recipe.precision)
 
 
 def sweep(

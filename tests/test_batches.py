@@ -2,11 +2,13 @@
 
 import functools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from resnet_bench import batches
 from resnet_bench.batches import BatchStream, Draw
 from resnet_bench.data import TrainingData
 from resnet_bench.datasets import DATASETS
@@ -144,19 +146,23 @@ def test_the_digest_names_the_stream() -> None:
 
 
 @pytest.mark.parametrize(("iterations", "epochs"), [(1, 1), (3, 1), (4, 2), (5, 2), (6, 3)])
-def test_the_digest_is_over_the_epochs_that_are_seen(iterations: int, epochs: int) -> None:
+def test_the_digest_is_over_the_epochs_that_are_seen(
+    iterations: int, epochs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stream = BatchStream(Recipe(iterations=iterations, batch_size=4), images=10, seed=0)
-    digest, draw, read = stream.digest(), stream.epoch, set()
+    digest, draw, read = stream.digest(), batches._epoch_tables, set()
 
-    def changed(number: int, epoch: int) -> Draw:
+    def changed(number: int, images: int, seed: int, epoch: int, *how: Any) -> Draw:
         read.add(epoch)
-        tables = draw(epoch)
+        tables = draw(images, seed, epoch, *how)
         return replace(tables, left=tables.left + 1) if epoch == number else tables
 
     for number in range(4):
-        stream.epoch = functools.partial(changed, number)  # type: ignore[method-assign]
+        monkeypatch.setattr(batches, "_epoch_tables", functools.partial(changed, number))
+        batches._digest.cache_clear()
         assert (stream.digest() != digest) == (number < epochs)
     assert read == set(range(epochs))
+    batches._digest.cache_clear()
 
 
 @pytest.mark.parametrize("pad", ["after-mean", "before-mean"])

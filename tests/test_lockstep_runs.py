@@ -52,6 +52,9 @@ def test_a_group_shares_seed_and_batches() -> None:
     for group in groups:
         assert len({run.seed for run in group}) == 1
         assert len({run.experiment.recipe.batch_size for run in group}) == 1
+    for record in ("iterations=63000", "records_per_epoch=2", "clean_every=3"):
+        apart = Run(find_experiment(f"cifar10/plain-20+{record}"), 0)
+        assert len(group_runs([*cifar[:12], apart], one_by_one=False)) == 2
     bf16 = [Run(e, 0) for e in load_suite("cifar10-bf16").experiments]
     assert len(group_runs([*cifar[:12], *bf16], one_by_one=False)) == 2  # precision is a process's
 
