@@ -74,7 +74,6 @@ def precise_batch_norm(
     try:
         for norm in norms:
             norm.reset_running_stats()
-            norm.momentum = None  # PyTorch's cumulative average
         _estimate_statistics(network, data, recipe, precision, hear)
         yield
     finally:
@@ -94,8 +93,14 @@ def _estimate_statistics(
     hear: Callable[[int], None],
 ) -> None:
     count = recipe.whole_precise_batches(len(data.train))
+    batches = islice(data.plain_batches(data.train, recipe.batch_size), count)
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     network.train()
-    for images, _ in islice(data.plain_batches(data.train, recipe.batch_size), count):
+    for number, (images, _) in enumerate(batches, 1):
+        for norm in norms:
+            # The cumulative average. PyTorch's own, momentum=None, is the same to the bit, and
+            # reads the number from the GPU: 45,000 waits for each clean record of `cifar10`.
+            norm.momentum = 1.0 / number
         with autocast(precision, data.device):
             network(images)
         hear(len(images))

@@ -6,6 +6,7 @@ import itertools
 import pytest
 import torch
 from members import data_of, members_of, run_all
+from torch import nn
 from torch.nn import functional as F
 
 from resnet_bench.batches import BatchStream
@@ -108,6 +109,32 @@ def test_precise_batch_norm_is_the_mean_over_batches_and_leaves_no_trace() -> No
     assert digest(network) == before
     assert norm.momentum == 0.1
     assert network.training
+
+
+def test_precise_batch_norm_is_pytorchs_cumulative_average_without_waiting_for_its_number() -> None:
+    (member,) = members_of("smoke/resnet-8-B+precise_batches=5")
+    run_all([member], iterations=5)
+    experiment = member.run.experiment
+    data, theirs = data_of(experiment), copy.deepcopy(member.network)
+    for norm in norms_of(theirs):
+        norm.reset_running_stats()
+        norm.momentum = None
+    with torch.no_grad():
+        for images, _ in itertools.islice(
+            data.plain_batches(data.train, experiment.recipe.batch_size), 5
+        ):
+            theirs(images)
+    seen = []
+    norm = norms_of(member.network)[0]
+    hook = norm.register_forward_pre_hook(lambda norm, _: seen.append(norm.momentum))
+    with precise_batch_norm(member.network, data, experiment.recipe, "ieee"):
+        assert digest(member.network) == digest(theirs)
+    hook.remove()
+    assert seen == [1 / number for number in range(1, 6)]  # never None
+
+
+def norms_of(network: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
 def test_evaluation_counts_by_hand() -> None:
