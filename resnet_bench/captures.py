@@ -120,13 +120,19 @@ def capture_graph(slot: Slot, batch: Batch, stream: Stream) -> torch.cuda.CUDAGr
             slot.eager(batch)
     except RuntimeError as error:
         # A failed capture leaves torch's stream and allocator in it.
-        reason = str(error).strip().partition("\n")[0]
         raise CaptureError(
-            f"{name}: its step cannot be captured as a CUDA graph ({reason}); "
+            f"{name}: its step cannot be captured as a CUDA graph ({first_reason(error)}); "
             "--no-graphs trains without, to the same bits"
         ) from error
     current.wait_stream(stream)
     return graph
+
+
+def first_reason(error: BaseException) -> str:
+    """In a line, what went wrong first: ending the capture fails once more, and says only that."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error).strip().partition("\n")[0]
 
 
 def forward_passes(member: Member) -> int:

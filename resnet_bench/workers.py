@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -98,6 +99,7 @@ def train_group(group: list[Run]) -> list[Progress]:
         return run_group(group, _worker.machine, _worker.listen)
     except CaptureError as error:
         _worker.broken = str(error)
+        traceback.print_exception(error)  # where it failed; the message below is one line
         raise
     finally:
         _worker.busy = False

@@ -124,10 +124,14 @@ class NotedCuda:
         assert capture_error_mode == "thread_local"  # other threads may pin memory meanwhile
         assert all(parameter.grad is None for parameter in self.member.network.parameters())
         self.log.append(f"captured on {stream.name}")
-        with untouched(self.member):
-            yield
-        if self.failure:
-            raise RuntimeError(self.failure)
+        try:
+            with untouched(self.member):
+                yield
+                if self.failure:
+                    raise RuntimeError(self.failure)
+        finally:
+            if self.failure:  # CUDA ends a capture that is broken with an error of its own
+                raise RuntimeError("CUDA error: failed due to a previous error during capture")
 
 
 def test_a_capture_warms_up_on_the_lanes_stream_and_changes_nothing(
