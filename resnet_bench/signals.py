@@ -120,6 +120,8 @@ def update_ratios(
     copies: dict[int, Tensor] = {}
     for group, other in zip(member.optimizer.param_groups, trial.param_groups, strict=True):
         other["lr"] = learning_rate_at(member.iteration, member.recipe)
+        if "capturable" in other:  # Adam's; this step is none of a graph
+            other["capturable"] = False
         copies |= zip(map(id, group["params"]), other["params"], strict=True)
     for weight, gradient in zip(weights, of_weights, strict=True):
         copies[id(weight)].grad = gradient
