@@ -9,7 +9,7 @@ from analysis import checks, command, finding, report, tables, verdict
 from analysis.plates import Plate
 from analysis.runs import Runs
 from resnet_bench.errors import UserError
-from resnet_bench.records import write_atomically
+from resnet_bench.files import write_atomically
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ from analysis import finding, load, plates, provenance, tables
 from analysis.load import REFERENCE
 from analysis.runs import Runs
 from resnet_bench.errors import UserError
-from resnet_bench.records import write_atomically
+from resnet_bench.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", REFERENCE / "README.md")

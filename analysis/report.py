@@ -28,7 +28,7 @@ from analysis.plates import Plate
 from analysis.runs import Runs
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Suite, load_suite
-from resnet_bench.records import write_atomically
+from resnet_bench.files import write_atomically
 
 STYLE = Path(__file__).with_name("report.css")
 # Nothing is loaded from anywhere: the browser itself is told to refuse.

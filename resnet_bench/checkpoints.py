@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from resnet_bench.errors import UserError
+from resnet_bench.files import write_atomically
 from resnet_bench.members import Member, Totals
-from resnet_bench.records import write_atomically
 
 PLAIN_FIELDS = ("iteration", "records", "interval_seconds", "seconds")
 

@@ -4,18 +4,14 @@ Nothing here imports torch. signals.py measures; its docstring has the definitio
 layers.py.
 """
 
-import csv
-import io
 import math
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from itertools import groupby
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
-from resnet_bench.errors import UserError
-from resnet_bench.records import write_atomically
+from resnet_bench.files import append, as_csv, read_rows, write_atomically
 
 INPUT, LINEAR = "input", "linear"  # the kinds of the first and the last row of an iteration
 
@@ -56,32 +52,21 @@ class LayersFile:
 
     def append(self, records: Sequence[LayerRecord]) -> None:
         """Add all rows of one iteration and have them on disk when this returns."""
-        text = _as_csv(records, header=not self.path.exists())
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        append(self.path, _as_text(records, header=not self.path.exists()))
 
     def rows(self) -> list[LayerRecord]:
         """The rows of all whole iterations, oldest first; none without a file.
 
         Raises UserError if the file is not one of this version's.
         """
-        if not self.path.exists():
-            return []
-        text = self.path.read_text(encoding="utf-8")
-        reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
-        cells = list(reader)
-        if cells and tuple(reader.fieldnames or ()) != LAYER_COLUMNS:
-            raise UserError(f"{self.path}: its columns are not those of this version")
-        records = [_parse(row) for row in cells]
+        records = [LayerRecord(**row) for row in read_rows(self.path, _TYPES)]
         return [record for whole in by_iteration(records) for record in whole]
 
     def truncate(self, iteration: int) -> list[LayerRecord]:
         """Cut off what is past `iteration`, where the checkpoint stands; returns what is kept."""
         kept = [record for record in self.rows() if record.iteration <= iteration]
         if kept:
-            write_atomically(self.path, _as_csv(kept, header=True).encode())
+            write_atomically(self.path, _as_text(kept, header=True).encode())
         else:
             self.path.unlink(missing_ok=True)
         return kept
@@ -115,27 +100,5 @@ def gradient_growth(records: Iterable[LayerRecord]) -> float | None:
     return math.exp(-slope)
 
 
-def _as_csv(records: Sequence[LayerRecord], *, header: bool) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    if header:
-        writer.writerow(LAYER_COLUMNS)
-    for record in records:
-        # str() of a float is its repr(): reading it gives the same bits.
-        writer.writerow(["" if value is None else str(value) for value in astuple(record)])
-    return buffer.getvalue()
-
-
-def _parse(cells: dict[str, str]) -> LayerRecord:
-    values: dict[str, Any] = {}
-    for name, hint in _TYPES.items():
-        text = cells[name]
-        try:
-            if hint == float | None or hint == int | None:
-                kind = float if hint == float | None else int
-                values[name] = kind(text) if text else None
-            else:
-                values[name] = hint(text)
-        except ValueError as error:
-            raise UserError(f"layers.csv: {name}: {text!r} is not a number") from error
-    return LayerRecord(**values)
+def _as_text(records: Sequence[LayerRecord], *, header: bool) -> str:
+    return as_csv(LAYER_COLUMNS, [astuple(record) for record in records], header=header)

@@ -3,16 +3,21 @@
 Nothing here imports torch: the analysis reads runs with this module alone.
 """
 
-import csv
 import dataclasses
-import io
-import json
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from resnet_bench.errors import UserError
+from resnet_bench.files import (
+    append,
+    as_csv,
+    read_json,
+    read_rows,
+    write_atomically,
+    write_json,
+)
 from resnet_bench.schema import with_later_fields
 from resnet_bench.specification import Network, Recipe
 
@@ -48,6 +53,7 @@ _TYPES = get_type_hints(EpochRecord)
 TIME_COLUMNS = ("seconds", "images_per_second")  # all others repeat bit for bit
 
 Status = Literal["missing", "partial", "finished", "diverged"]
+ENDS = ("finished", "diverged")
 
 
 @dataclass(frozen=True)
@@ -83,19 +89,27 @@ class RunDirectory:
 
     def summary(self) -> Summary | None:
         """How the run ended; None while it has not."""
-        contents = _read_json(self.summary_json)
-        return Summary(**contents) if contents is not None else None
+        contents = read_json(self.summary_json)
+        if contents is None:
+            return None
+        try:
+            summary = Summary(**contents)
+        except TypeError as error:
+            raise UserError(f"{self.summary_json}: damaged: not a run's summary") from error
+        if summary.status not in ENDS:
+            raise UserError(f"{self.summary_json}: damaged: no status {summary.status!r}")
+        return summary
 
     def write_summary(self, summary: Summary) -> None:
-        _write_json(self.summary_json, dataclasses.asdict(summary))
+        write_json(self.summary_json, dataclasses.asdict(summary))
 
     def description(self) -> dict[str, Any] | None:
         """run.json: `identity`, `attempts` (one entry of provenance each); None if new.
 
         Where an earlier version wrote it, with the fields of network and recipe that came since.
         """
-        contents = _read_json(self.run_json)
-        identity = contents.get("identity") if isinstance(contents, dict) else None
+        contents = read_json(self.run_json)
+        identity = contents.get("identity") if contents else None
         for part, schema in (("network", Network), ("recipe", Recipe)):
             if isinstance(identity, dict) and isinstance(identity.get(part), dict):
                 identity[part] = with_later_fields(schema, identity[part])
@@ -110,7 +124,7 @@ class RunDirectory:
             raise UserError(f"cannot write results to {self.path}: {error.strerror}") from error
 
     def write_description(self, description: dict[str, Any]) -> None:
-        _write_json(self.run_json, description)
+        write_json(self.run_json, description)
 
     def check_identity(self, identity: dict[str, Any]) -> None:
         """Raise UserError if the directory belongs to a run that differs in a key of `identity`."""
@@ -133,84 +147,22 @@ class RunDirectory:
 
     def rows(self) -> list[EpochRecord]:
         """The records written so far, oldest first; a torn last line is not one."""
-        return [parse_row(row) for row in self._whole_rows()]
+        return [EpochRecord(**row) for row in read_rows(self.epochs_csv, _TYPES)]
 
     def append(self, record: EpochRecord) -> None:
         """Add a row and have it on disk when this returns."""
-        new = not self.epochs_csv.exists()
-        with self.epochs_csv.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if new:
-                writer.writerow(COLUMNS)
-            writer.writerow(format_row(record))
-            file.flush()
-            os.fsync(file.fileno())
+        append(self.epochs_csv, as_text([record], header=not self.epochs_csv.exists()))
 
     def truncate_rows(self, count: int) -> list[EpochRecord]:
         """Cut off the rows past the first `count`, which the checkpoint has; returns those kept."""
         kept = self.rows()[:count]
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(format_row(row) for row in kept)
-        write_atomically(self.epochs_csv, buffer.getvalue().encode())
+        write_atomically(self.epochs_csv, as_text(kept, header=True).encode())
         return kept
 
-    def _whole_rows(self) -> list[dict[str, str]]:
-        if not self.epochs_csv.exists():
-            return []
-        text = self.epochs_csv.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]  # a killed process may leave half a line
-        reader = csv.DictReader(io.StringIO(whole))
-        rows = list(reader)
-        if rows and tuple(reader.fieldnames or ()) != COLUMNS:
-            raise UserError(f"{self.epochs_csv}: its columns are not those of this version")
-        return rows
 
-
-def format_row(record: EpochRecord) -> list[str]:
-    """The cells of a row; a float is written so that reading it gives the same bits."""
-    values = dataclasses.astuple(record)
-    return ["" if value is None else repr(value) for value in values]
-
-
-def parse_row(cells: dict[str, str]) -> EpochRecord:
-    """The inverse of `format_row`; raises UserError for a cell that is not a number."""
-    values: dict[str, Any] = {}
-    for name, hint in _TYPES.items():
-        text = cells[name]
-        optional = type(None) in get_args(hint)
-        kind = int if hint is int else float
-        try:
-            values[name] = None if optional and text == "" else kind(text)
-        except ValueError as error:
-            raise UserError(f"epochs.csv: {name}: {text!r} is not a number") from error
-    return EpochRecord(**values)
-
-
-def write_atomically(path: Path, contents: bytes) -> None:
-    """Replace `path` in one step, so that a kill leaves the old file or the new one, whole."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(contents)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _write_json(path: Path, contents: dict[str, Any]) -> None:
-    write_atomically(path, (json.dumps(contents, indent=2) + "\n").encode())
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"{path}: damaged: {error}") from error
+def as_text(records: Sequence[EpochRecord], *, header: bool) -> str:
+    """Rows of epochs.csv; a float is written so that reading it gives the same bits."""
+    return as_csv(COLUMNS, [dataclasses.astuple(record) for record in records], header=header)
 
 
 def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

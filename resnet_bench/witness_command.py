@@ -5,7 +5,6 @@ and the errors, and for each rate that was trained on at a folder learning_rate=
 epochs.csv and summary.json, as of any run.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,8 +13,9 @@ import typer
 
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run, find_experiment
+from resnet_bench.files import write_json
 from resnet_bench.options import RESULTS, DataFolder, Device, ExperimentName, Results, Settings
-from resnet_bench.records import RunDirectory, write_atomically
+from resnet_bench.records import RunDirectory
 
 if TYPE_CHECKING:
     from resnet_bench.progress import Machine
@@ -123,7 +123,7 @@ def _errors_of_finished(run: Run, machine: "Machine") -> dict[str, float | None]
 def _write(record: dict[str, Any], continued: list[str], folder: Path) -> None:
     RunDirectory(folder).create()
     record["continued"] = continued
-    write_atomically(folder / "witness.json", (json.dumps(record, indent=2) + "\n").encode())
+    write_json(folder / "witness.json", record)
 
 
 def _print_comparison(record: dict[str, Any]) -> None:

@@ -23,11 +23,10 @@ from resnet_bench.experiments import (
     load_suite,
 )
 from resnet_bench.records import (
-    COLUMNS,
     EpochRecord,
     RunDirectory,
     Summary,
-    format_row,
+    as_text,
 )
 from resnet_bench.schedule import learning_rate_at
 
@@ -110,9 +109,8 @@ def write_run(results: Path, experiment: Experiment, seed: int, options: Options
     share = options.partial.get(key, options.diverged.get(key, 1.0))
     end = math.floor(share * experiment.recipe.iterations)
     rows = [row for row in _records(experiment, seed, options) if row.iteration <= end]
-    lines = [",".join(cells) for cells in [list(COLUMNS), *map(format_row, rows)]]
     if rows:
-        directory.epochs_csv.write_text("\n".join(lines) + "\n")
+        directory.epochs_csv.write_text(as_text(rows, header=True))
     if key in options.partial:
         return
     final = dataclasses.asdict(rows[-1]) if rows else {}

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from resnet_bench.records import COLUMNS, EpochRecord, RunDirectory, Summary, format_row
+from resnet_bench.records import EpochRecord, RunDirectory, Summary, as_text
 
 
 def write_witness(
@@ -64,8 +64,7 @@ def _write_curve(folder: Path, rate: float, errors: tuple[float, ...], ends: str
         )
         for number, error in enumerate(errors, start=1)
     ]
-    lines = [",".join(cells) for cells in [list(COLUMNS), *map(format_row, rows)]]
-    directory.epochs_csv.write_text("\n".join(lines) + "\n")
+    directory.epochs_csv.write_text(as_text(rows, header=True))
     if ends == "partial":
         return
     summary = Summary(ends, rows[-1].iteration, {}, 1.0)  # type: ignore[arg-type]

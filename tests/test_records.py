@@ -94,15 +94,45 @@ def test_fields_that_came_later_have_their_defaults(directory: RunDirectory) -> 
         directory.check_identity({**now, "recipe": {**now["recipe"], "flip": False}})
 
 
-def test_files_that_are_damaged(directory: RunDirectory) -> None:
-    directory.summary_json.write_text("{")
-    with pytest.raises(UserError, match=r"summary.json: damaged"):
+@pytest.mark.parametrize(
+    ("summary", "said"),
+    [
+        ("{", "Expecting"),
+        ("null", "not an object"),
+        ("[]", "not an object"),
+        ("{}", "not a run's summary"),
+        ('{"status": "done", "iteration": 1, "final": {}, "seconds": 1.0}', "no status 'done'"),
+    ],
+)
+def test_a_damaged_summary_is_refused(directory: RunDirectory, summary: str, said: str) -> None:
+    directory.summary_json.write_text(summary)
+    with pytest.raises(UserError, match=f"summary.json: damaged: {said}"):
         directory.summary()
-    directory.epochs_csv.write_text("epoch,loss\n1,2\n")
-    with pytest.raises(UserError, match="its columns are not those of this version"):
+
+
+ONES = ["1"] * len(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["x", *ONES[1:]], "epoch: 'x' is not a number"),
+        (["", *ONES[1:]], "epoch: '' is not a number"),
+        (ONES[1:], "damaged: not 14 cells"),
+        ([*ONES, "1"], "damaged: not 14 cells"),
+    ],
+)
+def test_a_damaged_row_is_refused(directory: RunDirectory, cells: list[str], said: str) -> None:
+    rows = [COLUMNS, ONES, cells]
+    directory.epochs_csv.write_text("".join(",".join(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match=f"epochs.csv: row 2: {said}"):
         directory.rows()
-    directory.epochs_csv.write_text(
-        ",".join(COLUMNS) + "\n" + ",".join(["x"] * len(COLUMNS)) + "\n"
-    )
-    with pytest.raises(UserError, match="epoch: 'x' is not a number"):
+
+
+def test_another_table_is_refused(directory: RunDirectory) -> None:
+    directory.epochs_csv.write_text("epoch,loss\n1,2\n")
+    with pytest.raises(UserError, match=r"epochs.csv: its columns are not those of this version"):
+        directory.rows()
+    directory.epochs_csv.write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match=r"epochs.csv: damaged: 'utf-8' codec"):
         directory.rows()
