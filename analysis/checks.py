@@ -1,6 +1,7 @@
 """Whether runs are what their suite file declares, and alike enough to be averaged."""
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pandas as pd
 from analysis import select
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Experiment, Suite, find_experiment
+from resnet_bench.records import EpochRecord, RunDirectory
 
 # What may not differ among the runs of a suite without being said: column -> words.
 ALIKE = {
@@ -19,7 +21,7 @@ ALIKE = {
     "torch": "versions of torch",
 }
 NOTED = [
-    *ALIKE, "network", "seed", "status", "problem", "changed", "ended_at", "iteration",
+    *ALIKE, "suite", "network", "seed", "status", "problem", "changed", "ended_at", "iteration",
     "dirty", "batch_stream",
 ]  # fmt: skip
 
@@ -60,6 +62,31 @@ def problem_of(description: dict[str, Any], suite: Suite, folder_name: str) -> s
     return "; ".join(parts)
 
 
+def misfit_of(directory: RunDirectory, fact: dict[str, Any], rows: list[EpochRecord]) -> str:
+    """How a run's files differ from their place or among each other, in words; "" if not.
+
+    A copy of a run, or one whose records were cut or changed, counts as nobody's evidence.
+    """
+    folder = f"{directory.path.parent.name}/{directory.path.name}"
+    if folder != f"{fact['network']}/seed-{fact['seed']}":
+        return f"lies in the folder {folder}"
+    summary = directory.summary()
+    last = dataclasses.asdict(rows[-1]) if rows else {}
+    if summary is None or _equal(last, summary.final):
+        return ""
+    return f"its last record ({_at(last)}) is not that of its summary.json ({_at(summary.final)})"
+
+
+def _equal(record: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether all values are equal, or no numbers on both sides."""
+    pairs = [(record[key], other.get(key)) for key in record]
+    return record.keys() == other.keys() and all(a == b or (a != a and b != b) for a, b in pairs)
+
+
+def _at(record: Mapping[str, Any]) -> str:
+    return f"iteration {record['iteration']}" if record else "none"
+
+
 def notices(frame: pd.DataFrame) -> list[str]:
     """What a reader of the figures must know about the runs: a sentence each, worst first.
 
@@ -67,6 +94,8 @@ def notices(frame: pd.DataFrame) -> list[str]:
     of commit, device, precision among the runs that are averaged.
     """
     one_each = select.finals(frame)[[*NOTED, *select.recipe_columns(frame)]]
+    if one_each["suite"].nunique() > 1:
+        one_each["network"] = one_each["suite"] + "/" + one_each["network"]
     found = [
         f"Refused, in no figure or table: {run['network']} seed {run['seed']}: {run['problem']}."
         for run in one_each[one_each["problem"] != ""].to_dict("records")
@@ -101,7 +130,7 @@ def _differences(runs: pd.DataFrame) -> list[str]:
     found = []
     for column, words in ALIKE.items():
         counts = runs.groupby(column, sort=False).size()
-        if len(counts) > 1:
+        if len(counts) > 1 or any(" then " in str(value) for value in counts.index):
             found.append(f"Different {words}: {_counted(counts.items())}.")
     if dirty := int((runs["dirty"] == True).sum()):  # noqa: E712 - may hold None
         found.append(f"Uncommitted changes in code or suites of {dirty} of {len(runs)} runs.")

@@ -15,16 +15,15 @@ def iterations_to(frame: pd.DataFrame, threshold: float) -> pd.DataFrame:
     """The iteration of each run's first record with a running training error <= threshold.
 
     `frame` as from `load.runs`; columns depth, shortcut, seed, value. Infinite for a run that
-    ended, or diverged, without getting there; a partial run that may still get there has no row.
-    It is counted in whole records: epochs, or the parts that the recipe asks for.
+    ended, or diverged, without getting there. Partial runs have no row: those that got there
+    already would be the fast ones. It is counted in whole records: epochs, or the parts that the
+    recipe asks for.
     """
     runs = select.own(frame)
     first = select.curves(runs[runs["train_error"] <= threshold]).groupby("directory")["iteration"]
-    each = select.finals(runs[runs["status"] != "missing"])
-    value = each["directory"].map(first.min()).astype(float)
-    undecided = value.isna() & (each["status"] == "partial")
-    reached = each.assign(value=value.fillna(math.inf))[~undecided]
-    return reached[["depth", "shortcut", "seed", "value"]]
+    each = select.finals(runs[runs["status"].isin(["finished", "diverged"])])
+    value = each["directory"].map(first.min()).astype(float).fillna(math.inf)
+    return each.assign(value=value)[["depth", "shortcut", "seed", "value"]]
 
 
 def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:

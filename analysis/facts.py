@@ -78,7 +78,7 @@ def of_run(directory: RunDirectory, suite: Suite | None) -> dict[str, Any]:
             "directory": str(directory.path),
             **identity["digests"],
         }
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise UserError(f"{directory.run_json}: not a run's description: {error!r}") from error
 
 

@@ -30,16 +30,18 @@ def all_checks(frame: pd.DataFrame, suites: Path = SUITES_FOLDER) -> list[Check]
     """Every check of a suite's runs; `frame` as from `load.runs`."""
     runs = select.declared(frame)
     suite = load_suite(runs["suite"].iloc[0], suites)
+    sound = frame[frame["problem"] == ""]  # of changed settings, too
+    names = [experiment.network_name for experiment in suite.experiments]
     return [
         _as_declared(frame),
         _sizes(runs),
         _twins(runs),
-        _learning_rates(frame[frame["problem"] == ""], suite),  # of changed settings, too
-        _iterations(frame[frame["problem"] == ""], suite),
-        _batches(runs),
-        _weights(runs),
+        _learning_rates(sound, suite),
+        _iterations(sound, suite),
+        _batches(sound),
+        _weights(sound),
         _results(runs),
-        _ended(runs),
+        _ended(sound[sound["network"].isin(names)]),  # a user's own may diverge
     ]
 
 

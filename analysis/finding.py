@@ -1,5 +1,7 @@
 """The finding in one sentence, with the budget it holds at."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from analysis import contrasts, named, select
@@ -16,22 +18,37 @@ def sentence(frame: pd.DataFrame) -> str:
 def of_contrasts(found: list[Contrast]) -> str:
     """What the three primary contrasts show: the sentence's end, after its budget."""
     if not found:
-        return "nothing can be said: the suite has only one depth."
+        return "nothing can be said: there are no networks of two depths."
     *families, difference = found
-    there = [contrast for contrast in families if contrast.values or contrast.lost]
-    if not all(contrast.values for contrast in there):
-        lost = sorted({reason for contrast in there for reason in contrast.lost})
-        return f"nothing can be said yet: {', '.join(lost)}."
+    there = [contrast for contrast in families if contrast.values]
+    gone = [contrast for contrast in families if not contrast.values and contrast.lost]
     if not there:
-        return "nothing can be said: no network is there at both depths."
+        lost = sorted({reason for contrast in gone for reason in contrast.lost})
+        if not lost:
+            return "nothing can be said: no network is there at both depths."
+        return f"nothing can be said{_yet(lost)}: {', '.join(lost)}."
     start = f"going from {_span(there[0])}"
     if all(contrast.n == 1 for contrast in there):
         changes = " and ".join(f"by {_change(one)} for {_family(one)}" for one in there)
         end = "a single pair of runs carries no verdict"
-        return f"{start} changes the training error {changes}: {end}."
+        return f"{start} changes the training error {changes}: {end}{_of_the_gone(gone)}."
     clauses = ", and ".join(map(_clause, there))
     relation = f"; {_relation(difference)}" if len(there) == 2 else ""
-    return f"{start}, {clauses}{relation}."
+    return f"{start}, {clauses}{relation}{_of_the_gone(gone)}."
+
+
+def _of_the_gone(gone: list[Contrast]) -> str:
+    """What is said of families without a single pair of runs, and why."""
+    return "".join(
+        f"; of {_family(contrast)} nothing can be said{_yet(contrast.lost)}:"
+        f" {', '.join(contrast.lost)}"
+        for contrast in gone
+    )
+
+
+def _yet(lost: Sequence[str]) -> str:
+    """ " yet", unless all that is lost is lost for good."""
+    return "" if all(reason.endswith("diverged") for reason in lost) else " yet"
 
 
 def budget(frame: pd.DataFrame) -> str:

@@ -131,8 +131,11 @@ def summaries(table: pd.DataFrame) -> pd.DataFrame:
         ordered = of_network.sort_values("layer")
         cells = ordered[list(LAYER_COLUMNS)].itertuples(index=False)
         records = [LayerRecord(**dict(zip(LAYER_COLUMNS, row, strict=True))) for row in cells]
-        gradients = ordered["activation_gradient_norm"]
-        gradients = gradients / gradients.iloc[-1]
+        # What is not a number overflowed on its way.
+        responses = ordered["response_deviation"].fillna(math.inf)
+        gradients = ordered["activation_gradient_norm"].fillna(math.inf)
+        if gradients.iloc[-1] > 0:  # else there is none anywhere: vanished
+            gradients = (gradients / gradients.iloc[-1]).fillna(math.inf)
         rows.append(
             dict(zip(keys, names, strict=True))
             | {
@@ -140,8 +143,8 @@ def summaries(table: pd.DataFrame) -> pd.DataFrame:
                 "backward": gradients.iloc[0],
                 "backward_low": gradients.min(),
                 "backward_high": gradients.max(),
-                "forward_low": ordered["response_deviation"].min(),
-                "forward_high": ordered["response_deviation"].max(),
+                "forward_low": responses.min(),
+                "forward_high": responses.max(),
                 "update_high": ordered["update_ratio"].max(),
             }
         )

@@ -40,15 +40,17 @@ def best(frame: pd.DataFrame) -> pd.DataFrame:
 
     Columns shortcut, depth, rate, name, n (seeds), rates (how many were complete), end ("lowest" or
     "highest" of all that were tried, else ""), and the means validation_error, precise_train_error
-    and test_error. A rate at which any seed diverged, or has not finished yet, is not chosen; of
-    equals the lower one is.
+    and test_error. A rate at which any of the network's seeds diverged, has not finished yet or was
+    not begun is not chosen: rates are compared over the same seeds. Of equals the lower one is.
     """
     rows = []
     for _, of_network in at_rates(frame).groupby(["shortcut", "depth"], sort=False):
         first = of_network.iloc[0]
         ended = select.finals(of_network)
         ended = ended.assign(done=ended["status"] == "finished")
-        complete = ended[ended.groupby(RATE)["done"].transform("all")].groupby(RATE)
+        seeds = ended["seed"].nunique()
+        all_done = ended.groupby(RATE)["done"].transform("sum") == seeds
+        complete = ended[all_done].groupby(RATE)
         means = complete[[CHOICE, *sensitivity.ERRORS]].mean().assign(n=complete.size())
         means = means.dropna().reset_index(names="rate").assign(rates=len(means))
         means = means.assign(**first[["shortcut", "depth"]])
@@ -57,6 +59,13 @@ def best(frame: pd.DataFrame) -> pd.DataFrame:
         ends = {ended[RATE].max(): "highest", ended[RATE].min(): "lowest"}
         rows.append(lowest.assign(end=lowest["rate"].map(ends).fillna("")))
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def without_best(frame: pd.DataFrame) -> list[str]:
+    """The networks that have no rate at which every seed finished."""
+    names = at_rates(frame)["network"].str.partition("+")[0]
+    chosen = best(frame)
+    return [name for name in names.unique() if chosen.empty or name not in set(chosen["name"])]
 
 
 def at_best(frame: pd.DataFrame) -> pd.DataFrame:
@@ -151,6 +160,8 @@ def sentences(frame: pd.DataFrame) -> list[str]:
     if chosen.empty:
         return [_by_rate(frame)]
     rates = ", ".join(f"{row['name']} {row['rate']:g}" for row in chosen.to_dict("records"))
+    if lost := without_best(frame):
+        rates += f"; none for {' and '.join(lost)}: at none did every seed finish"
     return [
         "With each network at its best learning rate, chosen on held-out training images"
         f" ({rates}), {finding.of_contrasts(primary(frame))}"

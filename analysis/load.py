@@ -13,6 +13,7 @@ from typing import Any, get_args
 import pandas as pd
 
 from analysis import facts
+from analysis.checks import misfit_of
 from analysis.facts import NETWORK_COLUMNS, RECIPE_COLUMNS, RUN_COLUMNS
 from resnet_bench import records
 from resnet_bench.errors import UserError
@@ -53,7 +54,7 @@ def runs(*paths: str | Path, suites: Path = SUITES_FOLDER) -> pd.DataFrame:
     known: list[dict[str, Any]] = []
     rows: list[EpochRecord | None] = []
     owners: list[int] = []
-    for path in map(Path, paths):
+    for path in map(_named, paths):
         for fact, its_rows in _runs_of(path, suites):
             known.append(fact)
             rows += its_rows or [None]
@@ -64,6 +65,12 @@ def runs(*paths: str | Path, suites: Path = SUITES_FOLDER) -> pd.DataFrame:
     record_frame = pd.DataFrame(cells, columns=list(records.COLUMNS)).astype(float)
     frame = pd.concat([run_frame.reset_index(drop=True), record_frame], axis="columns")
     return frame.astype({"epoch": "Int64", "iteration": "Int64", "ended_at": "Int64"})
+
+
+def _named(path: str | Path) -> Path:
+    """The folder under the name that says which suite it is, which "." and ".." do not."""
+    path = Path(path)
+    return path.resolve() if path.name in ("", "..") else path
 
 
 def results_setting(folder: Path) -> str:
@@ -84,7 +91,9 @@ def _runs_of(path: Path, suites: Path) -> list[tuple[dict[str, Any], list[EpochR
     result = []
     for run_json in found:
         directory = RunDirectory(run_json.parent)
-        result.append((facts.of_run(directory, suite), directory.rows()))
+        fact, its_rows = facts.of_run(directory, suite), directory.rows()
+        fact["problem"] = fact["problem"] or misfit_of(directory, fact, its_rows)
+        result.append((fact, its_rows))
     if suite is not None:
         there = [fact for fact, _ in result]
         result += [(fact, []) for fact in facts.of_missing(suite, path, there)]

@@ -104,8 +104,8 @@ PLATES = (
     Plate(
         "budgets",
         "Slow, or stuck?",
-        "The same experiment at several numbers of iterations: final errors, a line through the"
-        " means over seeds.",
+        "The same experiment at several numbers of iterations: final errors of the seeds that ran"
+        " at each, a line through their means.",
         sensitivity.draw_budgets,
         sensitivity.has_budgets,
         of="wider",
@@ -125,7 +125,7 @@ PLATES = (
         "witness",
         "A good solution exists; does SGD stay at it?",
         "The witness is the shallow network with identity blocks appended: a deep network of the"
-        " same function, so of the same training error, for SGD's to be held against. Errors are in"
+        " same function, for SGD's to be held against. Errors are in"
         " evaluation mode with precise batch norm; of SGD's own network the running one, and at"
         " the end a dot a seed for the precise one. The witness is trained on at constant learning"
         " rates. Lines are medians over seeds, bands reach from the lowest to the highest.",

@@ -189,6 +189,8 @@ def _reproduce(suite: Suite, frame: pd.DataFrame) -> str:
     runs = select.declared(frame)
     begun = runs.query("status != 'missing'")
     commits = [commit for commit in begun["commit"].unique() if commit != "unknown"]
+    # What resumed at another commit has no one commit to check out.
+    commits = [] if any(" then " in commit for commit in commits) else commits
     seeds = int(runs["seed"].max()) + 1
     lines = [f"git checkout {commits[0]}"] if len(commits) == 1 else []
     folder = Path(runs["directory"].iloc[0]).parents[2]

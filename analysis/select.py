@@ -8,8 +8,6 @@ import pandas as pd
 from resnet_bench.errors import UserError
 from resnet_bench.specification import Shortcut
 
-KEYS = ["suite", "network", "seed"]  # what names a run
-
 
 def declared(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of a suite's experiments, variants among them, of every status.
@@ -54,7 +52,7 @@ def curves(frame: pd.DataFrame) -> pd.DataFrame:
 
 def finals(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a run: its last record, or its empty row."""
-    return frame.drop_duplicates(KEYS, keep="last")
+    return frame.drop_duplicates("directory", keep="last")
 
 
 def finished(frame: pd.DataFrame) -> pd.DataFrame:

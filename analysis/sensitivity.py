@@ -50,7 +50,7 @@ def draw_budgets(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     `frame` as from `load.runs` of several suites; see `at_budgets` for those compared. A line a
     depth, a dot a seed.
     """
-    ended = select.finished(at_budgets(frame))
+    ended = compared(frame)
     kinds = select.shortcuts(ended)
     colours = style.depth_colours(select.depths(ended))
     with style.theme():
@@ -62,28 +62,44 @@ def draw_budgets(frame: pd.DataFrame, columns: int | None = None) -> Figure:
             axes.set(xlabel="iterations in all", ylabel="error")
             mark_values(axes, sorted(ended[BUDGET].unique()))
         style.percent_axis(panels)
-        layout.frame_panels(figure, depth_lines(ended), checks.notices(frame))
+        layout.frame_panels(figure, depth_lines(ended), checks.notices(_shown(frame)))
     return figure
+
+
+def compared(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a run: `at_budgets` at the seeds that a network has finished at every budget.
+
+    So that a network is compared with itself; all that have finished if there are no such seeds.
+    """
+    ended = select.finished(at_budgets(frame))
+    budgets = ended.groupby(["network", "seed"])[BUDGET].transform("nunique")
+    common = ended[budgets == ended[BUDGET].nunique()]
+    return ended if common.empty else common
+
+
+def _shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that the figure is of, with those of its suites that could not be."""
+    of_suites = frame[frame["suite"].isin(at_budgets(frame)["suite"])]
+    drawn = of_suites["directory"].isin(compared(frame)["directory"])
+    return of_suites[drawn | (of_suites["status"] != "finished") | (of_suites["problem"] != "")]
 
 
 def sentences(frame: pd.DataFrame) -> list[str]:
     """Final training errors by budget, of the shallowest and the deepest networks: a sentence.
 
-    Means over the seeds that a network has finished at every budget: it is compared with itself.
+    Means over the seeds that a network has finished at every budget (`compared`).
     """
-    ended = select.finished(at_budgets(frame))
+    ended = compared(frame)
     ended = ended[ended["depth"].isin([ended["depth"].min(), ended["depth"].max()])]
     budgets = sorted(ended[BUDGET].unique())
-    common = ended.groupby(["network", "seed"])[BUDGET].transform("nunique") == len(budgets)
-    compared = ended[common]
-    if compared.empty:
+    if (ended.groupby(["network", "seed"])[BUDGET].nunique() < len(budgets)).any():
         return []
-    means = compared.pivot_table("precise_train_error", "network", BUDGET, sort=False)[budgets]
+    means = ended.pivot_table("precise_train_error", "network", BUDGET, sort=False)[budgets]
     networks = [
         f"{network} " + ", ".join(f"{100 * error:.2f}%" for error in errors)
         for network, *errors in means.itertuples()
     ]
-    counts = sorted(set(compared.groupby("network")["seed"].nunique()))
+    counts = sorted(set(ended.groupby("network")["seed"].nunique()))
     after = " and ".join(f"{budget:,}" for budget in budgets)
     seeds = "one seed" if counts == [1] else f"{' or '.join(map(str, counts))} seeds"
     return [

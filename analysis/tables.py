@@ -15,11 +15,12 @@ def final_errors(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a network: parameters, n, last epoch, mean and deviation of the final errors.
 
     `frame` as from `load.runs`; errors are fractions, deviations are the sample's (n - 1), over
-    the finished seeds. Where a network and its recipe are the paper's, its error stands beside,
-    and the acceptance band if there is one. `remark` names the runs that are not finished.
+    the finished seeds; `running_mean` is over the last epoch. Where a network and its recipe are
+    the paper's, its error stands beside, and the acceptance band if there is one. `remark` names
+    the runs that are not finished.
     """
     runs = select.declared(frame)
-    last = select.finals(runs)
+    last = select.finals(select.over_last_epoch(runs))  # a last record may be of two batches
     rows = []
     for network, of_network in last.groupby("network", sort=False):
         done = of_network[of_network["status"] == "finished"]

@@ -82,10 +82,12 @@ def _numbers(rows: pd.DataFrame) -> str:
     """What becomes of one network's signals at its first and its last measured iteration."""
     first, last = rows["iteration"].min(), rows["iteration"].max()
     ends = rows[rows["iteration"].isin([first, last])].sort_values("iteration")
-    n = int(ends["n"].max())
-    seeds = f"medians of {n} seeds" if n > 1 else "one seed"
+    seeds = [f"medians of {n} seeds" if n > 1 else "one seed" for n in ends["n"]]
+    counted = seeds[0]
+    if seeds[-1] != counted:  # a run was cut short
+        counted += f"; after {last:,} iterations {seeds[-1]}"
     parts = [_at(row) for _, row in ends.iterrows()]
-    return f"{ends['network'].iloc[0]} ({seeds}): {'; '.join(parts)}."
+    return f"{ends['network'].iloc[0]} ({counted}): {'; '.join(parts)}."
 
 
 def _at(row: pd.Series) -> str:
@@ -93,11 +95,12 @@ def _at(row: pd.Series) -> str:
     at_start = row["iteration"] == 0
     when = "at initialisation" if at_start else f"after {row['iteration']:,} iterations"
     theory = f"; Yang et al. expect {YANG:.3f}" if at_start and row["shortcut"] == "none" else ""
+    growth = "" if pd.isna(row["growth"]) else f", a factor of {row['growth']:.3f} a layer{theory}"
     return (
         f"{when} responses {row['forward_fate']} (deviations {_number(row['forward_low'])} to"
         f" {_number(row['forward_high'])}), gradients {row['backward_fate']} (the first layer's is"
-        f" {_number(row['backward'])} times the last one's, a factor of {row['growth']:.3f} a"
-        f" layer{theory}), and an update changes a layer's weights by up to"
+        f" {_number(row['backward'])} times the last one's{growth}), and an update changes a"
+        " layer's weights by up to"
         f" {_number(row['update_high'])} times their norm"
     )
 

@@ -67,20 +67,24 @@ def applies(frame: pd.DataFrame) -> bool:
 def differences(frame: pd.DataFrame, error: str) -> pd.DataFrame:
     """`pairs`, with n and the mean final errors of both, and of their difference by seed.
 
-    Columns n, variant_error, base_error, difference (fractions) over the seeds that both finished;
-    NaN where there is none.
+    Columns n, variant_error, base_error, difference (fractions) over the seeds that both finished,
+    NaN where there is none; seeds, at which either was to run; diverged, how many runs of the two.
     """
-    ended = select.finished(select.declared(frame)).set_index(["network", "seed"])[error]
+    runs = select.finals(select.declared(frame))
+    ended = select.finished(runs).set_index(["network", "seed"])[error]
     rows = []
     for pair in pairs(frame).to_dict("records"):
         both = pd.DataFrame(
             {name: ended[ended.index.get_level_values("network") == pair[name]].droplevel(0)
              for name in ("network", "base")}
         ).dropna()  # fmt: skip
+        of_pair = runs[runs["network"].isin([pair["network"], pair["base"]])]
         rows.append(
             pair
             | {
                 "n": len(both),
+                "seeds": of_pair["seed"].nunique(),
+                "diverged": int((of_pair["status"] == "diverged").sum()),
                 "variant_error": both["network"].mean(),
                 "base_error": both["base"].mean(),
                 "difference": (both["network"] - both["base"]).mean(),
@@ -160,20 +164,29 @@ def _legend(axis: DepthAxis) -> list[Line2D]:
 
 def sentences(frame: pd.DataFrame) -> list[str]:
     """What each difference does to the training error, and depth then does: one for each."""
-    table = differences(frame, contrasts.ENDPOINT).dropna()
+    table = differences(frame, contrasts.ENDPOINT)
+    table = table[(table["n"] > 0) | (table["diverged"] > 0)]
     found = []
     for differs, of_kind in table.groupby("differs", sort=False):
-        changes = [
-            f"{row['base']} {finding.points(row['difference'])} (to"
-            f" {tables.percent(row['variant_error'])}%)"
-            for row in of_kind.to_dict("records")
-        ]
+        most = int(of_kind["seeds"].max())
         sentence = (
-            f"With {differs} the training error changes, in points and mean over seeds:"
-            f" {', '.join(changes)}."
+            f"With {differs} the training error changes, in points and mean over"
+            f" {f'{most} seeds' if most > 1 else 'one seed'}:"
+            f" {', '.join(_change(row, most) for row in of_kind.to_dict('records'))}."
         )
         found.append(sentence + _of_depth(frame, of_kind))
     return found
+
+
+def _change(row: dict[Any, Any], seeds: int) -> str:
+    """What the difference does to one network; over fewer than all `seeds`, this is said."""
+    lost = f"{row['diverged']} run{'s' if row['diverged'] > 1 else ''} diverged"
+    if not row["n"]:
+        return f"{row['base']} not comparable ({lost})"
+    few = f"; {row['n']} of {seeds} seeds" if row["n"] < seeds else ""
+    few += f", {lost}" if row["diverged"] else ""
+    change = finding.points(row["difference"])
+    return f"{row['base']} {change} (to {tables.percent(row['variant_error'])}%{few})"
 
 
 def _of_depth(frame: pd.DataFrame, of_kind: pd.DataFrame) -> str:
@@ -187,7 +200,8 @@ def _of_depth(frame: pd.DataFrame, of_kind: pd.DataFrame) -> str:
         interval = statistics.t_interval(np.array(contrast.values), 0.95, contrast.resolution)
         low, high = finding.points(interval.low), finding.points(interval.high)
         family, _, span = contrast.name.partition(": ")
-        parts.append(f"{family} {finding.points(interval.mean)} ({low} to {high})")
+        few = f", {contrast.n} seeds" + (", a run diverged" if contrast.diverged else "")
+        parts.append(f"{family} {finding.points(interval.mean)} ({low} to {high}{few})")
     deep, _, shallow = span.partition(" - ")
     return (
         f" From {shallow} to {deep} layers it then changes: {', '.join(parts)}; unadjusted 95%"

@@ -26,7 +26,8 @@ METHOD = (
     "Primary endpoint: training error in evaluation mode with precise batch norm, at the last"
     " iteration; differences in percentage points, paired by seed (same batches, same shared"
     " initial weights). Intervals: Student's for paired differences, at the levels of Holm's"
-    f" procedure over the three, which holds the chance of any wrong verdict to {ALPHA:.0%}."
+    f" procedure over the three, which holds the chance of any difference claimed and not there to"
+    f" {ALPHA:.0%}."
     " degrades: the interval lies above 0, be it by ever so little; does not degrade: it does not,"
     f" and lies below {100 * TOLERANCE:+g} points; else undecided. Seeds that agree closer than to"
     " one image count as one image apart."
@@ -45,8 +46,8 @@ def as_data(frame: pd.DataFrame) -> dict[str, Any]:
     primary = contrasts.primary(frame, ALPHA)
     return {
         "suite": runs["suite"].iloc[0],
-        "dataset": runs["dataset"].iloc[0],
-        "iterations": int(runs["recipe.iterations"].iloc[0]),
+        "datasets": runs["dataset"].unique().tolist(),
+        "iterations": sorted(map(int, runs["recipe.iterations"].unique())),
         "endpoint": contrasts.ENDPOINT,
         "alpha": ALPHA,
         "tolerance": TOLERANCE,
@@ -138,7 +139,7 @@ def more_seeds(frame: pd.DataFrame) -> list[str]:
     first = select.declared(frame).iloc[0]
     command = f"SUITE={first['suite']} SEEDS=3"
     command += load.results_setting(Path(first["directory"]).parents[2])
-    return [f"For a verdict: make sweep {command} keeps these runs and adds two seeds."]
+    return [f"For a verdict: make sweep {command} keeps finished runs and adds what is missing."]
 
 
 def _mean(contrast: Contrast) -> str:

@@ -100,8 +100,12 @@ def _point(path: Path) -> dict[str, Any]:
 def _curve(point: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     """The records of training on at one learning rate, with the witness itself before them."""
     directory = RunDirectory(folder)
+    try:
+        rate = float(folder.name.partition("=")[2])
+    except ValueError as error:
+        raise UserError(f"{folder}: no learning rate") from error
     common = {key: point[key] for key in ("source", "deep", "seed")} | {
-        "learning_rate": float(folder.name.partition("=")[2]),
+        "learning_rate": rate,
         "status": directory.status(),
     }
     start = {"iteration": 0, "error": point["start_error"]}
@@ -132,13 +136,16 @@ def _sentence(points: pd.DataFrame, curves: pd.DataFrame) -> str:
     first = points.iloc[0]
     largest = points["max_difference"].max()
     equal = "equal bit for bit" if largest == 0 else f"at most {largest:.2g} apart"
+    n = len(points)
     trained = points["trained_error"].dropna()
-    by_sgd = f", while SGD's {first['deep']} has {_percent(trained)}" if len(trained) else ""
-    on = f" Trained on from there, by learning rate: {_rates(curves)}." if len(curves) else ""
+    by_sgd = f", while SGD's {first['deep']} has {_percent(trained, n)}" if len(trained) else ""
+    on = f" Trained on from there, by learning rate: {_rates(curves, n)}." if len(curves) else ""
+    # Precise batch norm re-estimates the added norms, too, which may move an image or two.
     return (
         f"{first['source']} and identity blocks make a {first['deep']} of the same function"
-        f" (outputs {equal} on {first['images']:,} images; {_seeds(points)}): its training error is"
-        f" {_percent(points['witness_error'])}{by_sgd}.{on}"
+        f" (outputs {equal} on {first['images']:,} images; {_seeds(points)}): with batch norm"
+        f" re-estimated its training error is {_percent(points['witness_error'], n)}"
+        f" ({first['source']}'s own: {_percent(points['source_error'], n)}){by_sgd}.{on}"
     )
 
 
@@ -146,7 +153,7 @@ def _of_copy(points: pd.DataFrame, curves: pd.DataFrame) -> str:
     """What training on does without added layers."""
     return (
         f"For comparison, {points['source'].iloc[0]} itself, trained on in the same way"
-        f" ({_seeds(points)}): {_rates(curves)}."
+        f" ({_seeds(points)}): {_rates(curves, len(points))}."
     )
 
 
@@ -155,11 +162,12 @@ def _seeds(points: pd.DataFrame) -> str:
     return f"errors are medians over {len(points)} seeds" if len(points) > 1 else "one seed"
 
 
-def _rates(curves: pd.DataFrame) -> str:
-    return "; ".join(_rate(float(str(rate)), of) for rate, of in curves.groupby("learning_rate"))
+def _rates(curves: pd.DataFrame, n: int) -> str:
+    rates = curves.groupby("learning_rate")
+    return "; ".join(_rate(float(str(rate)), of, n) for rate, of in rates)
 
 
-def _rate(rate: float, curves: pd.DataFrame) -> str:
+def _rate(rate: float, curves: pd.DataFrame, n: int) -> str:
     """ "0.01: 0.42% after 360 iterations (stays)", within `TOLERANCE` of where it began."""
     by_seed = curves.groupby("seed", sort=True)
     ended = by_seed.last()
@@ -170,12 +178,15 @@ def _rate(rate: float, curves: pd.DataFrame) -> str:
         count = f"stays with {stays.sum()} of {len(done)} seeds"
         fate = "stays" if stays.all() else "drifts away" if not stays.any() else count
         end = f"{done['iteration'].max():,} iterations"
-        words.append(f"{_percent(done['error'])} after {end} ({fate})")
+        words.append(f"{_percent(done['error'], n)} after {end} ({fate})")
     for status in ("diverged", "partial"):
         if (ended["status"] == status).any():
             words.append(f"{(ended['status'] == status).sum()} {status}")
     return f"{rate:g}: {', '.join(words)}"
 
 
-def _percent(errors: pd.Series) -> str:
-    return f"{100 * errors.median():.2f}%"
+def _percent(errors: pd.Series, n: int) -> str:
+    """The median, and over how many seeds where that is not all `n` of them: "2.37% (1 seed)"."""
+    count = int(errors.count())
+    some = f" ({count} seed{'s' if count > 1 else ''})" if count < n else ""
+    return f"{100 * errors.median():.2f}%{some}"

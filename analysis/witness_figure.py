@@ -114,7 +114,7 @@ def _legend(
         colour = of_depths[depth]
         label = f"{depth} layers, the source, at its end"
         handles.append(Line2D([], [], color=colour, lw=1.3, ls="--", label=label))
-    for depth in sorted(set(shown["depth"]) - set(shown["source_depth"])):
+    for depth in sorted(set(shown["depth"])):
         label = f"{depth} layers, by SGD (dot: precise)"
         handles.append(Line2D([], [], color=of_depths[depth], lw=2.2, label=label))
     star = {"marker": "*", "ls": "none", "ms": 12}

@@ -41,9 +41,21 @@ def test_in_words_with_what_depth_does_to_the_variants_themselves(frame: pd.Data
     sentence = next(s for s in variants.sentences(frame) if s.startswith("With block: bottleneck"))
     assert "resnet-20-A +1.00 (to 2.00%)" in sentence
     assert sentence.endswith(
-        " From 20 to 56 layers it then changes: plain +60.00 (+59.83 to +60.17), option A +3.00"
-        " (+0.52 to +5.48); unadjusted 95% intervals, no verdict."
+        " From 20 to 56 layers it then changes: plain +60.00 (+59.83 to +60.17, 3 seeds), option A"
+        " +3.00 (+0.52 to +5.48, 3 seeds); unadjusted 95% intervals, no verdict."
     )
+
+
+def test_in_words_what_diverged_is_not_passed_over(frame: pd.DataFrame) -> None:
+    ends = {"plain-56-bottleneck": (0,), "resnet-56-A-bottleneck": (0, 1, 2)}
+    for network, seeds in ends.items():
+        lost = (frame["network"] == network) & frame["seed"].isin(seeds)
+        frame.loc[lost, "status"] = "diverged"
+    sentence = next(s for s in variants.sentences(frame) if s.startswith("With block: bottleneck"))
+    assert "and mean over 3 seeds: " in sentence
+    assert "; 2 of 3 seeds, 1 run diverged), " in sentence
+    assert "resnet-56-A not comparable (3 runs diverged)." in sentence
+    assert ", 2 seeds, a run diverged); unadjusted" in sentence
 
 
 def test_without_a_second_depth_or_seed_nothing_is_said_of_depth(frame: pd.DataFrame) -> None:

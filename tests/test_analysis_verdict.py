@@ -214,8 +214,8 @@ def test_what_to_type_for_a_verdict_is_said_where_the_runs_are(
 ) -> None:
     frame = load.runs(results / "cifar10-short")
     assert verdict.more_seeds(frame) == [
-        f"For a verdict: make sweep SUITE=cifar10-short SEEDS=3 RESULTS={results} keeps these runs"
-        " and adds two seeds."
+        f"For a verdict: make sweep SUITE=cifar10-short SEEDS=3 RESULTS={results} keeps"
+        " finished runs and adds what is missing."
     ]
     assert load.results_setting(Path("my results")) == " RESULTS='my results'"
     monkeypatch.setattr(load, "RESULTS", results)  # make's own folder
@@ -230,7 +230,7 @@ def test_json_says_the_same_as_fractions(
     assert run(monkeypatch, "digits", "--results", str(results), "--json") == 0
     data = json.loads(capsys.readouterr().out)
     assert data["holds"] is True
-    assert (data["suite"], data["iterations"], data["tolerance"]) == ("digits", END, 0.005)
+    assert (data["suite"], data["iterations"], data["tolerance"]) == ("digits", [END], 0.005)
     plain = data["primary"][0]
     assert plain["word"] == "degrades"
     assert plain["mean"] == pytest.approx(sum(plain["values"]) / 3)
