@@ -1,6 +1,6 @@
 """What a run leaves on disk: run.json, epochs.csv, summary.json in a directory of its own.
 
-Nothing here imports torch: the analysis reads runs with this module alone.
+Nothing here imports torch: the analysis reads runs with this module. files.py reads and writes.
 """
 
 import dataclasses

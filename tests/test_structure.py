@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 # Each module may import those in earlier rows, and none of its own row or later.
 ROWS = (
     ("", "benchmarks", "errors", "datasets", "vision"),
-    ("schema", "options"),
+    ("schema", "options", "files"),
     ("specification",),
     ("suite_files", "settings"),
     ("experiments",),
@@ -41,6 +41,7 @@ ANALYSIS_MAY_IMPORT = {
     "schema",
     "specification",
     "experiments",
+    "files",
     "records",
     "layer_records",
     "sizes",
