@@ -65,11 +65,11 @@ report: $(VENV)/.ready  ## write one self-contained HTML page: SUITE=
 
 reference: $(VENV)/.ready  ## take a suite's ended runs into results/reference, draw them, fill the pages: SUITE=
 	@mkdir -p results/reference
-	@cd "$(RESULTS)" && find "$(SUITE)" -name summary.json -o -name witness.json | sed 's|/[^/]*$$||' | \
+	@cd "$(RESULTS)" && find "$(CHOSEN)" -name summary.json -o -name witness.json | sed 's|/[^/]*$$||' | \
 	  while read -r run; do find "$$run" -maxdepth 1 \( -name run.json -o -name epochs.csv -o -name \
 	  summary.json -o -name layers.csv -o -name witness.json \); done | \
 	  tar -cf - -T - | tar -xf - -C "$(CURDIR)/results/reference"
-	@$(ANALYSIS) "$(SUITE)" --results results/reference
+	@$(ANALYSIS) "$(CHOSEN)" --results results/reference
 	@$(ANALYSIS).readme
 
 dashboard: $(VENV)/.ready  ## look at a suite's runs in W&B: SUITE=, DRY_RUN=1

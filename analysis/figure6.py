@@ -14,6 +14,7 @@ from resnet_bench.datasets import DATASETS
 
 ERRORS = {"train_error": "training error (running)", "test_error": "test error"}
 LINES: dict[str, LineStyleType] = {"train_error": (0, (3.0, 1.5)), "test_error": "-"}
+DOTS = {"train_error": "_", "test_error": "o"}  # where there is one record alone
 
 
 def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = None) -> Figure:
@@ -30,6 +31,7 @@ def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = No
     kinds = select.shortcuts(runs)
     colours = style.depth_colours(select.depths(runs))
     top = axis_top(runs)
+    drops = {drop for of_run in runs["recipe.drops"] for drop in of_run}
     unit, label = style.iteration_unit(int(runs["recipe.iterations"].max()))
     records = records.assign(x=records["iteration"] / unit)
     with style.theme():
@@ -39,12 +41,13 @@ def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = No
             _draw_means(axes, panel[panel["status"] == "finished"], colours)
             _draw_each(axes, panel if every_seed else panel[panel["status"] != "finished"], colours)
             _draw_diverged(axes, runs[runs["shortcut"] == shortcut], unit, top, colours)
-            for drop in {drop for drops in runs["recipe.drops"] for drop in drops}:
+            for drop in drops:
                 axes.axvline(drop / unit, color=style.MUTED, linewidth=0.9, linestyle=":", zorder=1)
             axes.set(title=style.NAMES[shortcut], xlabel=label, ylabel="error")
             axes.set_xlim(0, runs["recipe.iterations"].max() / unit)
         style.percent_axis(panels, top)
-        layout.frame_panels(figure, _legend(colours), leavers(runs, top) + checks.notices(frame))
+        told = leavers(runs, top) + checks.notices(frame)
+        layout.frame_panels(figure, _legend(colours, bool(drops)), told)
     return figure
 
 
@@ -92,6 +95,8 @@ def _draw_means(axes: Axes, records: pd.DataFrame, colours: Mapping[int, str]) -
         )
         for depth, colour in palette.items():
             band = table.loc[depth]
+            if len(band) == 1:  # one record makes no line
+                axes.plot(band.index, band["mean"], DOTS[error], color=colour, markersize=5)
             axes.fill_between(band.index, band["min"], band["max"], color=colour, alpha=0.18, lw=0)
 
 
@@ -106,6 +111,8 @@ def _draw_each(axes: Axes, records: pd.DataFrame, colours: Mapping[int, str]) ->
                 linewidth=0.7,
                 alpha=0.8,
                 linestyle=look,
+                marker=DOTS[error] if len(of_run) == 1 else "",
+                markersize=3,
             )
 
 
@@ -123,14 +130,14 @@ def _draw_diverged(
         )  # fmt: skip
 
 
-def _legend(colours: Mapping[int, str]) -> list[Line2D]:
+def _legend(colours: Mapping[int, str], with_drops: bool) -> list[Line2D]:
     handles = [
         Line2D([], [], color=colour, linewidth=2.2, label=f"{depth} layers")
         for depth, colour in colours.items()
     ]
     for error, label in ERRORS.items():
         handles.append(Line2D([], [], color=style.INK, lw=1.3, linestyle=LINES[error], label=label))
-    handles.append(
-        Line2D([], [], color=style.MUTED, linewidth=0.9, linestyle=":", label="learning rate drops")
-    )
+    if with_drops:
+        look = {"color": style.MUTED, "linewidth": 0.9, "linestyle": ":"}
+        handles.append(Line2D([], [], label="learning rate drops", **look))  # type: ignore[arg-type]
     return handles

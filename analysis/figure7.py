@@ -51,7 +51,7 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
                 style.draw_band(
                     axes, layers.over_seeds(of_network, "response_deviation", by), colour, look
                 )
-            axes.set(xlabel=label, ylabel="deviation of the response", xlim=(0, None))
+            axes.set(xlabel=label, ylabel="standard deviation of the response", xlim=(0, None))
             axes.set_title("in order" if by == "layer" else "sorted")
         top = max(axes.get_ylim()[1] for axes in panels)
         for axes in panels:

@@ -38,20 +38,35 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     with style.theme():
         rows = [(group, losses) for group in alike for losses in (False, True)]
         figure, panels = layout.panels(len(rows), columns or min(len(rows), 4), 3.4, 3.2)
-        for axes, (group, losses) in zip(panels, rows, strict=True):
+        titles = _titles(alike)
+        for number, (axes, (group, losses)) in enumerate(zip(panels, rows, strict=True)):
             iterations = int(group["recipe.iterations"].iloc[0])
             unit, label = style.iteration_unit(iterations)
             for network, of_network in group.groupby("network", sort=False):
                 records = select.curves(of_network)
                 places = {"x": records["iteration"] / unit, "end": records["ended_at"] / unit}
                 _draw_lines(axes, records.assign(**places), _colour(str(network), networks), losses)
-            title = f"{group['dataset'].iloc[0]}, {iterations:,} iterations"
+            title = titles[number // 2]
             axes.set(title=title, xlabel=label, ylabel="training loss" if losses else "error")
             axes.set_xlim(0, iterations / unit)
         for axes in panels[::2]:
             style.percent_axis([axes])
         layout.frame_panels(figure, _legend(networks), checks.notices(frame))
     return figure
+
+
+def _titles(alike: list[pd.DataFrame]) -> list[str]:
+    """Data set and iterations of each group; where they agree, what else of its recipe differs."""
+    firsts = [group.iloc[0] for group in alike]
+    titles = [f"{run['dataset']}, {run['recipe.iterations']:,} iterations" for run in firsts]
+    columns = select.recipe_columns(alike[0])
+    told = []
+    for title, run in zip(titles, firsts, strict=True):
+        same = [other for other, its in zip(firsts, titles, strict=True) if its == title]
+        differing = [column for column in columns if any(run[column] != o[column] for o in same)]
+        words = [f"{column.partition('.')[2]}: {run[column]}" for column in differing[:2]]
+        told.append("\n".join([title, ", ".join(words)]) if words else title)
+    return told
 
 
 def _colour(network: str, networks: list[str]) -> str:
@@ -66,6 +81,8 @@ def _draw_lines(axes: Axes, records: pd.DataFrame, colour: str, losses: bool) ->
     for column, look in looks.items():
         means = scale * finished.groupby("x")[column].mean()
         axes.plot(means.index, means, color=colour, linewidth=1.5, linestyle=look)
+        if len(means) == 1:  # one record makes no line
+            axes.plot(means.index, means, figure6.DOTS.get(column, "o"), color=colour, markersize=5)
     for _, of_run in records[records["status"] != "finished"].groupby("directory"):
         for column, look in looks.items():
             axes.plot(of_run["x"], scale * of_run[column], color=colour, lw=0.8, linestyle=look)

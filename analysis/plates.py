@@ -128,7 +128,9 @@ PLATES = (
         " same function, for SGD's to be held against. Errors are in"
         " evaluation mode with precise batch norm; of SGD's own network the running one, and at"
         " the end a dot a seed for the precise one. The witness is trained on at constant learning"
-        " rates. Lines are medians over seeds, bands reach from the lowest to the highest.",
+        " rates. Lines are medians over seeds, bands reach from the lowest to the highest. In"
+        " sentences, what ends at most half a point above where it began stays, and drifts away"
+        " otherwise.",
         witness_figure.draw,
         witness_figure.applies,
         of="witnesses",
@@ -137,9 +139,9 @@ PLATES = (
     Plate(
         "signals",
         "Do signals vanish?",
-        "At initialisation, on one batch, by layer. Above: deviation of the activations that a"
-        " block hands on; below: norm of the loss's gradient at each convolution's response. Lines"
-        " are medians over seeds, bands reach from the lowest to the highest.",
+        "At initialisation, on one batch, by layer. Above: standard deviation of the activations"
+        " that a block hands on; below: norm of the loss's gradient at each convolution's response."
+        " Lines are medians over seeds, bands reach from the lowest to the highest.",
         signals.draw,
         signals.applies,
         of="layers",
@@ -148,10 +150,10 @@ PLATES = (
     Plate(
         "signals-in-training",
         "What becomes of the signals",
-        "The deepest networks at several iterations: deviation of each convolution's responses,"
-        " norm of the gradient there, and by what part of its norm the next update would change"
-        " the layer's weights. Lines are medians over seeds, bands reach from the lowest to the"
-        " highest.",
+        "The deepest networks at several iterations: standard deviation of each convolution's"
+        " responses, norm of the gradient there, and by what part of its norm the next update would"
+        " change the layer's weights. Lines are medians over seeds, bands reach from the lowest to"
+        " the highest.",
         signals.draw_in_training,
         signals.applies_in_training,
         of="layers",
@@ -170,10 +172,10 @@ PLATES = (
     Plate(
         "figure-7",
         "Responses of the layers",
-        "Figure 7 of the paper redrawn: deviation of the response of each 3x3 layer (after batch"
-        " norm, before ReLU and addition) at the last iteration that was measured; left in the"
-        " layers' order, right sorted. Lines are medians over seeds, bands reach from the lowest"
-        " to the highest. As in the paper without plain networks of 110 layers.",
+        "Figure 7 of the paper redrawn: standard deviation of the response of each 3x3 layer (after"
+        " batch norm, before ReLU and addition) at the last iteration that was measured; left in"
+        " the layers' order, right sorted. Lines are medians over seeds, bands reach from the"
+        " lowest to the highest. As in the paper without plain networks of 110 layers.",
         figure7.draw,
         figure7.applies,
         of="layers",

@@ -144,8 +144,8 @@ def _figures(runs: Runs, figures: list[tuple[Plate, Figure]]) -> list[str]:
 def _final_errors(frame: pd.DataFrame) -> str:
     table = tables.final_errors(frame)
     parts = [
-        "<p>Mean ± deviation over finished seeds, at the last epoch. Training error in evaluation"
-        " mode with precise batch norm.</p>",
+        "<p>Mean ± standard deviation over finished seeds, at the last epoch. Training error in"
+        " evaluation mode with precise batch norm.</p>",
         _table(tables.cells(table)),
     ]
     if variants.applies(frame):

@@ -83,5 +83,6 @@ def _apart_from_budget(suite: Suite) -> set[str]:
     budget = {column.removeprefix("recipe.") for column in sensitivity.OF_THE_BUDGET}
     return {
         f"{experiment.dataset.name} {experiment.recipe.model_dump(exclude=budget)}"
+        f" {sensitivity.drop_fractions(experiment.recipe.drops, experiment.recipe.iterations)}"
         for experiment in suite.experiments
     }

@@ -1,6 +1,7 @@
 """Final error against a setting: panels that budgets and learning rates share; the budgets."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,8 +11,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis import checks, layout, select, style
 
-# What two suites may differ in and still be the same experiment at two budgets: the drops stand
-# at the same fractions, and how often is measured does not touch the training.
+# What two suites may differ in and still be the same experiment at two budgets, where their drops
+# stand at the same fractions; how often is measured does not touch the training.
 OF_THE_BUDGET = (
     "recipe.iterations",
     "recipe.drops",
@@ -39,9 +40,16 @@ def at_budgets(frame: pd.DataFrame) -> pd.DataFrame:
     runs = select.own(frame)
     columns = [column for column in select.recipe_columns(runs) if column not in OF_THE_BUDGET]
     runs = _like_the_first(runs, columns)
+    fractions = [drop_fractions(*of) for of in zip(runs["recipe.drops"], runs[BUDGET], strict=True)]
+    runs = runs[[each == fractions[0] for each in fractions]]
     runs = varied(runs[_networks(runs).isin(_networks(runs)[_of_the_first_suite(runs)])], BUDGET)
     first_suite = runs.groupby(["depth", "shortcut", "seed", BUDGET])["suite"].transform("first")
     return runs[runs["suite"] == first_suite]
+
+
+def drop_fractions(drops: Sequence[int], iterations: int) -> tuple[Fraction, ...]:
+    """Where in a training the learning rate drops, as exact fractions of it."""
+    return tuple(Fraction(int(drop), int(iterations)) for drop in drops)
 
 
 def draw_budgets(frame: pd.DataFrame, columns: int | None = None) -> Figure:

@@ -103,8 +103,12 @@ def theme() -> Iterator[None]:
 
 
 def percent_axis(panels: list[Axes], top: float | None = None) -> None:
-    """The same error axis from 0 for all panels; `top` in per cent, by the data if None."""
-    highest = max(1.0, *(axes.get_ylim()[1] for axes in panels))
+    """The same error axis from 0 for all panels; `top` in per cent, by the data if None.
+
+    Without any data it reaches to 100%.
+    """
+    drawn = any(axes.has_data() for axes in panels)
+    highest = max(1.0, *(axes.get_ylim()[1] for axes in panels)) if drawn else 100.0
     for axes in panels:
         if top is not None:
             axes.set_ylim(0, top)

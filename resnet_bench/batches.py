@@ -90,7 +90,10 @@ class BatchStream:
         return last or record % (self.recipe.clean_every * per_epoch) == 0
 
     def digest(self) -> str:
-        """SHA-256 over the tables of all epochs that the recipe's iterations touch."""
+        """SHA-256 over the tables of the epochs that are trained on.
+
+        One that only the last batch reaches into is left out, as in every run.json so far.
+        """
         recipe = self.recipe
         epochs = next(n for n in count() if self.epoch_end(n) >= recipe.iterations)
         batches = f"{recipe.batch_size} {recipe.last_batch} "

@@ -2,8 +2,9 @@
 
 import io
 import pickle
+import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -11,6 +12,18 @@ from resnet_bench.errors import UserError
 from resnet_bench.files import write_atomically
 from resnet_bench.members import Member, Totals
 
+# What reading a file raises that is no checkpoint, or none of this version.
+DAMAGE = (
+    RuntimeError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    OSError,
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
+)
 PLAIN_FIELDS = ("iteration", "records", "interval_seconds", "seconds")
 
 
@@ -31,15 +44,23 @@ def load(member: Member, path: Path) -> None:
     Raises UserError if the file is damaged or belongs to another network.
     """
     try:
-        state = torch.load(path, map_location=member.device, weights_only=True)
+        state = read(path, member.device)
         member.network.load_state_dict(state["network"])
         _load_optimizer(member.optimizer, state["optimizer"])
         _load_totals(member.totals, state["totals"])
         for name in PLAIN_FIELDS:
             setattr(member, name, state[name])
         member.diverged_at = int(member.totals.first_bad.item()) or None
-    except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except DAMAGE as error:
         raise UserError(f"{path}: damaged, or of another version; delete it to restart") from error
+
+
+def read(path: Path, device: torch.device | str) -> dict[str, Any]:
+    """What `save` wrote; raises one of `DAMAGE` for anything else."""
+    with zipfile.ZipFile(path) as file:  # its checksums, which torch.load does not look at
+        if torn := file.testzip():
+            raise ValueError(f"{torn} is not what was written")
+    return cast(dict[str, Any], torch.load(path, map_location=device, weights_only=True))
 
 
 def export_weights(checkpoint: Path, output: Path) -> int:
@@ -50,11 +71,11 @@ def export_weights(checkpoint: Path, output: Path) -> int:
     if not checkpoint.exists():
         raise UserError(f"{checkpoint} is not there; train the run first")
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        state = read(checkpoint, "cpu")
         buffer = io.BytesIO()
         torch.save(state["network"], buffer)
         iteration = int(state["iteration"])
-    except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+    except DAMAGE as error:
         raise UserError(f"{checkpoint}: damaged, or of another version") from error
     try:
         write_atomically(output, buffer.getvalue())

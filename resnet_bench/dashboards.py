@@ -65,7 +65,10 @@ def _open_terminal(suite: Suite, results: Path) -> None:
     if not find_attempts(folder):
         raise UserError(f"no W&B runs in {folder}; `make sweep SUITE={suite.name}` makes some")
     if not sys.stdout.isatty():
-        raise UserError("W&B's terminal dashboard needs a terminal; --dry-run prints workspaces")
+        raise UserError(
+            "W&B's terminal dashboard needs a terminal; --dry-run (with make: DRY_RUN=1) prints"
+            " workspaces"
+        )
     environment = {"WANDB_ERROR_REPORTING": "false"} | os.environ
     command = [sys.executable, "-m", "wandb", "leet", str(folder)]
     if subprocess.run(command, env=environment).returncode:

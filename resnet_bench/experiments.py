@@ -108,6 +108,8 @@ def load_suite(name: str, folder: Path = SUITES_FOLDER) -> Suite:
     Raises UserError, in one line that names file, key and value, for whatever is wrong with it.
     """
     path = folder / f"{name}.toml"
+    if path.is_file() and not re.fullmatch(NAME, name):
+        raise UserError(f"{path.name}: a suite's name is of letters, digits, '.', '_' and '-'")
     if not re.fullmatch(NAME, name) or not path.is_file():
         raise UserError(f"unknown suite {name!r}{did_you_mean(name, suite_names(folder))}")
     text = _read(path)

@@ -19,7 +19,7 @@ def list_experiments(
     """List the suites, or the experiments of one."""
     if suite is None:
         for name in suite_names():
-            typer.echo(f"{name:<18}{load_suite(name).question}")
+            typer.echo(f"{name:<18}{_question(name)}")
         return
     loaded = load_suite(suite)
     typer.echo(loaded.description + "\n")
@@ -28,6 +28,14 @@ def list_experiments(
     for experiment in loaded.experiments:
         size = network_size(experiment.network, experiment.images)
         typer.echo(f"{experiment.name:<{width}}{size.parameters:>12,}{size.multiply_adds:>16,}")
+
+
+def _question(suite: str) -> str:
+    """What a suite asks; what is wrong with its file where something is: the others are listed."""
+    try:
+        return load_suite(suite).question
+    except UserError as error:
+        return f"invalid: {error}"
 
 
 def status(
@@ -54,7 +62,14 @@ def _overview(results: Path) -> None:
 
 def _statuses(folder: Path) -> Counter[str]:
     """How many of a suite's run directories are finished, diverged and partial."""
-    return Counter(RunDirectory(path.parent).status() for path in folder.glob("*/seed-*/run.json"))
+    return Counter(_state(RunDirectory(path.parent)) for path in folder.glob("*/seed-*/run.json"))
+
+
+def _state(directory: RunDirectory) -> str:
+    try:
+        return directory.status()
+    except UserError:
+        return "damaged"
 
 
 def _status_of(suite: str, results: Path) -> None:
@@ -71,12 +86,18 @@ def _status_of(suite: str, results: Path) -> None:
             continue
         directories = sorted((folder / name).glob("seed-*"), key=_seed)
         for directory in map(RunDirectory, directories or [folder / name / "seed-0"]):
-            rows = directory.rows()
-            epoch, iteration = (rows[-1].epoch, rows[-1].iteration) if rows else (0, 0)
-            typer.echo(
-                f"{name:<{width}}{directory.path.name:<10}{directory.status():<10}"
-                f"epoch {epoch:>4}, iteration {iteration} of {iterations}"
-            )
+            typer.echo(f"{name:<{width}}{directory.path.name:<10}{_how_far(directory, iterations)}")
+
+
+def _how_far(directory: RunDirectory, iterations: int) -> str:
+    try:
+        rows, summary = directory.rows(), directory.summary()
+    except UserError as error:
+        return f"{error}"
+    epoch, iteration = (rows[-1].epoch, rows[-1].iteration) if rows else (0, 0)
+    if summary:
+        iteration = summary.iteration
+    return f"{directory.status():<10}epoch {epoch:>4}, iteration {iteration} of {iterations}"
 
 
 def _iterations(suite: str, network_name: str) -> int | None:

@@ -27,6 +27,7 @@ from resnet_bench.specification import Network
 class Block(nn.Module):
     """Two weighted layers F and the shortcut around them: y = F(x) + x, equations 1 and 2.
 
+    A ReLU follows the addition (section 3.2).
     A plain network is made of the same blocks with shortcut "none". Maps x of shape
     (N, inputs, H, W) to (N, width, H / stride, W / stride).
     """
@@ -108,7 +109,7 @@ def make_stages(network: Network, block: type[Block]) -> nn.Sequential:
     for blocks, width in zip(network.stage_blocks, network.stage_widths, strict=True):
         stage = nn.Sequential()
         for _ in range(blocks):
-            # "Down-sampling is performed by convolutions with stride 2": the first of a stage.
+            # "The subsampling is performed by convolutions with a stride of 2": a stage's first.
             stride = 2 if stages and not len(stage) else 1
             stage.append(block(inputs, width, stride, network))
             inputs = width * network.expansion
@@ -119,7 +120,10 @@ def make_stages(network: Network, block: type[Block]) -> nn.Sequential:
 def convolution(
     inputs: int, channels: int, kernel: int, stride: int, network: Network
 ) -> nn.Conv2d:
-    """A convolution that keeps the side, without bias: batch norm's shift takes its place."""
+    """A convolution of (N, inputs, H, W) to (N, channels, H / stride, W / stride), zero-padded.
+
+    Without bias, since batch norm's shift takes its place, unless `network` says otherwise.
+    """
     return nn.Conv2d(inputs, channels, kernel, stride, padding=kernel // 2, bias=network.has_bias)
 
 

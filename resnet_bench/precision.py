@@ -20,7 +20,7 @@ def find_device(wanted: str | None) -> torch.device:
         device = torch.device(wanted)
     except RuntimeError as error:
         raise UserError(f"unknown device {wanted!r}; use cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda"):
+    if device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index is not None):
         raise UserError(f"device {wanted!r} is not supported; use cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device {wanted!r} is not there; {torch.cuda.device_count()} GPUs are")

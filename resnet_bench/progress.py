@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from resnet_bench.batches import BatchStream
+from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run
 from resnet_bench.records import EpochRecord, RunDirectory
 from resnet_bench.sizes import network_size
@@ -40,15 +41,18 @@ class Progress:
         name = f"{self.run.experiment.network_name} seed {self.run.seed}"
         row = self.last_record
         if self.status == "diverged" or row is None:
-            return f"{name:<22} {self.status} at iteration {self.iteration}"
+            return f"{name:<30} {self.status} at iteration {self.iteration}"
         precise = row.precise_train_error  # what tables and verdict say; in every last record
         train = row.train_error if precise is None else precise
         errors = f"train error {train:7.2%}   test error {row.test_error:7.2%}"
-        return f"{name:<22} {errors}   {self.seconds:7.1f} s"
+        return f"{name:<30} {errors}   {self.seconds:7.1f} s"
 
 
 def finished(run: Run, machine: Machine) -> Progress | None:
-    """How `run` ended, if it has; raises UserError if its directory belongs to another recipe."""
+    """How `run` ended, if it has.
+
+    Raises UserError if its directory belongs to another recipe, or has lost records.
+    """
     directory = RunDirectory(run.directory(machine.results))
     directory.check_identity({**run.experiment.identity(), "seed": run.seed})
     summary = directory.summary()
@@ -56,6 +60,11 @@ def finished(run: Run, machine: Machine) -> Progress | None:
         return None
     rows = directory.rows()
     last = rows[-1] if rows else None
+    if (last.iteration if last else None) != summary.final.get("iteration"):
+        raise UserError(
+            f"{directory.epochs_csv}: it does not end with the record in summary.json; move the"
+            " folder away to train the run again"
+        )
     measured = measured_images(run, len(rows))
     return Progress(run, summary.iteration, summary.status, measured, summary.seconds, last)
 

@@ -11,7 +11,7 @@ from resnet_bench.errors import UserError
 class Specification(BaseModel):
     """A frozen, typed part of a suite file; an unknown key or a wrong type is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=Specification)
@@ -48,11 +48,15 @@ def _as_tuples(value: Any) -> Any:
 
 def one_line(error: ValidationError) -> str:
     parts = []
-    for mistake in error.errors(include_url=False):
+    mistakes = error.errors(include_url=False)
+    for mistake in mistakes:
+        within = [other["loc"][: len(mistake["loc"])] for other in mistakes if other != mistake]
+        if mistake["type"] == "too_short" and mistake["loc"] in within:
+            continue  # only since what is in it is wrong
         key = ".".join(
             str(part) for part in mistake["loc"] if part not in ("constrained-int", "int")
         )
-        message = mistake["msg"].removeprefix("Value error, ")
+        message = mistake["msg"].removeprefix("Value error, ").replace("Tuple", "List")
         if mistake["type"] == "extra_forbidden":
             message = "unknown key"
         elif mistake["type"] != "value_error":

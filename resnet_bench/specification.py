@@ -57,9 +57,10 @@ class Network(Specification):
                 raise ValueError(f"block {self.block!r} is not that of {self.depth} layers")
         elif rest := (self.depth - 2) % self.layers_per_n:
             below = self.depth - rest
+            near = [str(depth) for depth in (below, below + self.layers_per_n) if depth > 2]
+            verb = "nearest are" if len(near) > 1 else "nearest is"
             raise ValueError(
-                f"depth {self.depth} is not {self.layers_per_n}n+2; the nearest are {below} and"
-                f" {below + self.layers_per_n}"
+                f"depth {self.depth} is not {self.layers_per_n}n+2; the {verb} {' and '.join(near)}"
             )
         return self
 
@@ -122,10 +123,11 @@ class Network(Specification):
 
 
 class Recipe(Specification):
-    """How a network is trained: the hyper-parameters of section 4.2.
+    """How a network is trained and measured; the defaults are those of section 4.2.
 
-    The fields from `train_images` on are points that the paper leaves open; the defaults are
-    this benchmark's reading.
+    The fields from `train_images` on are points that the paper leaves open, with this benchmark's
+    reading as default, and the zero `last_scale` of Goyal et al. 2017 (arXiv 1706.02677, section
+    5.1). What is measured comes last.
     """
 
     iterations: Positive

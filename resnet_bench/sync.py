@@ -37,7 +37,7 @@ def sync(suite: Suite, results: Path, yes: bool) -> None:
         raise UserError("no W&B account: set WANDB_API_KEY, or log in with `wandb login`")
     refused = _wandb_sync(ready, "--yes" if yes else "--dry-run")
     if not yes:
-        print("Nothing was uploaded; --yes uploads it.")
+        print("Nothing was uploaded; --yes uploads it (with make: YES=1).")
         return
     for attempt in ready:
         if attempt.run_id in refused:

@@ -45,7 +45,8 @@ class PreactivationBlock(Block):
     """Norm and ReLU before each convolution, nothing after the addition.
 
     He, Zhang, Ren and Sun 2016, "Identity Mappings in Deep Residual Networks" (arXiv 1603.05027),
-    figure 1b: y = x + F(x) throughout, so that x reaches every depth unchanged.
+    figure 1b: y = x + F(x) throughout, so that x reaches every depth of a stage unchanged. Shapes
+    are those of `Block`.
     """
 
     def __init__(self, inputs: int, width: int, stride: int, network: Network) -> None:

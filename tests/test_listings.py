@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from calls import Call
 
+from resnet_bench import listings
+from resnet_bench.errors import UserError
+from resnet_bench.experiments import Suite, load_suite, suite_names
 from resnet_bench.records import COLUMNS, EpochRecord, RunDirectory, Summary
 
 ROOT = Path(__file__).parent.parent
@@ -86,3 +89,44 @@ def test_without_a_suite_a_target_takes_the_one_that_sweep_does(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
         )
         assert f'"{taken}"' in done.stdout
+
+
+def test_an_invalid_suite_does_not_hide_the_others(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(name: str) -> Suite:
+        if name == "digits":
+            raise UserError("digits.toml: not valid TOML")
+        return load_suite(name)
+
+    monkeypatch.setattr(listings, "load_suite", load)
+    lines = dict(line.split(maxsplit=1) for line in call("list").output.splitlines())
+    assert lines["digits"] == "invalid: digits.toml: not valid TOML"
+    assert lines["smoke"] == load_suite("smoke").question
+    assert len(lines) == len(suite_names())
+
+
+def test_a_damaged_run_does_not_hide_the_others(call: Call, tmp_path: Path) -> None:
+    for network, summary in (("plain-8", "{}"), ("plain-14", None)):
+        directory = RunDirectory(tmp_path / "smoke" / network / "seed-0")
+        directory.create()
+        directory.run_json.write_text("{}")
+        if summary:
+            directory.summary_json.write_text(summary)
+    lines = call("status", "smoke", "--results", str(tmp_path)).output.splitlines()
+    assert len(lines) == 6
+    (damaged,) = [line for line in lines if line.startswith("plain-8 ")]
+    assert damaged.endswith("summary.json: damaged: not a run's summary")
+    assert call("status", "--results", str(tmp_path)).output.split() == [
+        "smoke", "1", "damaged,", "1", "partial",
+    ]  # fmt: skip
+
+
+def test_status_says_where_a_run_diverged(call: Call, tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "smoke" / "plain-8" / "seed-0")
+    directory.create()
+    directory.run_json.write_text("{}")
+    directory.write_summary(Summary("diverged", 17, {}, 1.0))
+    lines = call("status", "smoke", "--results", str(tmp_path)).output.splitlines()
+    (line,) = [line for line in lines if line.startswith("plain-8 ")]
+    assert line.split()[1:] == ["seed-0", "diverged", "epoch", "0,", "iteration", "17", "of", "30"]

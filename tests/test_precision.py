@@ -24,7 +24,7 @@ def test_precision_is_what_the_device_can_do() -> None:
         assert layer(torch.ones(1, 2)).dtype == torch.float32
 
 
-@pytest.mark.parametrize("name", ["cuda:99", "tpu", "mps", "cud"])
+@pytest.mark.parametrize("name", ["cuda:99", "tpu", "mps", "cud", "cpu:1"])
 def test_a_device_that_is_not_there(name: str) -> None:
     with pytest.raises(UserError, match=name):
         find_device(name)

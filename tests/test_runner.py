@@ -1,7 +1,9 @@
 """Runs on disk: written, skipped, refused, mirrored."""
 
 import json
+import pickle
 import time
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +13,7 @@ import torch
 from runs_on_disk import stop_at
 
 from resnet_bench import checkpoints, runner, tracking
+from resnet_bench.checkpoints import export_weights
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run
 from resnet_bench.members import new_member
@@ -111,8 +114,32 @@ def test_a_damaged_checkpoint_and_missing_rows(runs: list[Run], machine: Machine
     with pytest.raises(UserError, match="rows from before its checkpoint are missing"):
         run_group(runs[:1], machine)
     directory.epochs_csv.write_text(rows)
-    directory.checkpoint.write_bytes(directory.checkpoint.read_bytes()[:1000])
+    whole = directory.checkpoint.read_bytes()
+    flipped = bytearray(whole)
+    with zipfile.ZipFile(directory.checkpoint) as file:
+        largest = file.read(max(file.infolist(), key=lambda info: info.file_size))
+    flipped[whole.index(largest) + len(largest) // 2] ^= 1  # a weight: torch.load does not notice
+    for contents in (whole[:1000], bytes(flipped), b"", pickle.dumps([1])):
+        directory.checkpoint.write_bytes(contents)
+        with pytest.raises(UserError, match=r"checkpoint.pt: damaged"):
+            run_group(runs[:1], machine)
+        with pytest.raises(UserError, match=r"checkpoint.pt: damaged"):
+            export_weights(directory.checkpoint, machine.results / "weights.pt")
+    torch.save([1], directory.checkpoint)
     with pytest.raises(UserError, match=r"checkpoint.pt: damaged"):
+        run_group(runs[:1], machine)
+    directory.checkpoint.write_bytes(whole)
+    run_group(runs[:1], machine)
+    assert directory.status() == "finished"
+
+
+def test_a_finished_run_that_lost_records_is_not_taken_for_one(
+    runs: list[Run], machine: Machine
+) -> None:
+    run_group(runs[:1], machine)
+    directory = RunDirectory(runs[0].directory(machine.results))
+    directory.truncate_rows(1)
+    with pytest.raises(UserError, match=r"epochs.csv: it does not end with .* move the folder"):
         run_group(runs[:1], machine)
 
 

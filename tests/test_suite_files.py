@@ -131,3 +131,42 @@ def test_deep_suites_treat_both_depths_and_families_alike() -> None:
     paper = load_suite("cifar10").recipe.model_dump()
     assert {k for k in paper if paper[k] != longer[k]} == {"iterations", "drops", "clean_every"}
     assert longer["iterations"] == 3 * paper["iterations"]
+
+
+def test_a_wrong_value_in_a_list_is_the_only_mistake_named(tmp_path: Path) -> None:
+    text = SMALL_SUITE.format(iterations=50)
+    wrong = text.replace('shortcuts = ["none", "A"]', 'shortcuts = ["D"]')
+    assert wrong != text
+    with pytest.raises(UserError) as info:
+        load_suite("named", write(tmp_path, wrong))
+    assert str(info.value).startswith("named.toml: networks.shortcuts.0: Input should be 'none', ")
+    assert "at least" not in str(info.value)
+    empty = text.replace('shortcuts = ["none", "A"]', "shortcuts = []")
+    with pytest.raises(UserError, match=r"networks.shortcuts: List should have at least 1 item"):
+        load_suite("named", write(tmp_path, empty))
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+def test_a_setting_is_a_finite_number(value: str) -> None:
+    with pytest.raises(UserError, match=r"learning_rate: Input should be a finite number"):
+        find_experiment("smoke/plain-8", (f"learning_rate={value}",))
+
+
+def test_the_nearest_depths_are_depths_that_there_are(tmp_path: Path) -> None:
+    text = SMALL_SUITE.format(iterations=50) + NAMED
+    bottleneck = (
+        text
+        + """
+[experiments.narrow]
+like = "plain-8"
+network.block = "bottleneck"
+"""
+    )
+    with pytest.raises(UserError, match=r"depth 8 is not 9n\+2; the nearest is 11$"):
+        load_suite("named", write(tmp_path, bottleneck))
+
+
+def test_a_suites_name_is_one_that_a_command_can_take(tmp_path: Path) -> None:
+    (tmp_path / "my suite.toml").write_text(SMALL_SUITE.format(iterations=50))
+    with pytest.raises(UserError, match=r"^my suite.toml: a suite's name is of letters"):
+        load_suite("my suite", tmp_path)
