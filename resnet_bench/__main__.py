@@ -221,12 +221,22 @@ def _train(
 
     limit = parse_duration(time_limit) if time_limit else None
     outcome = train_all(runs, machine, workers=workers, time_limit=limit)
-    for mistake in dict.fromkeys(outcome.mistakes):
-        typer.echo(f"error: {mistake}", err=True)
-    for crash in outcome.crashes:
-        typer.echo(crash, err=True)
-    typer.echo(outcome.in_words(len(runs)))
+    try:
+        for mistake in dict.fromkeys(outcome.mistakes):
+            typer.echo(f"error: {mistake}", err=True)
+        for crash in outcome.crashes:
+            typer.echo(crash, err=True)
+        typer.echo(outcome.in_words(len(runs)))
+    except BrokenPipeError:
+        _say_no_more()
     raise typer.Exit(outcome.exit_code())
+
+
+def _say_no_more() -> None:
+    """Whoever read the output has left: what is still to come goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
 
 
 def main() -> None:
@@ -237,7 +247,7 @@ def main() -> None:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
     except BrokenPipeError:  # `... list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()
         sys.exit(0)
 
 

@@ -1,4 +1,4 @@
-"""The processes of a sweep, one bar for all of them, and what became of their runs."""
+"""The processes of a sweep, and one bar for all of them."""
 
 import os
 import queue
@@ -9,8 +9,7 @@ import traceback
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from types import FrameType
 from typing import Any
@@ -19,8 +18,10 @@ from tqdm import tqdm
 
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run
+from resnet_bench.outcome import Outcome
 from resnet_bench.progress import Machine, Progress, work, work_done
 from resnet_bench.workers import (
+    SIGNALS,
     environment_of_workers,
     seconds_per_work,
     start_worker,
@@ -28,43 +29,8 @@ from resnet_bench.workers import (
 )
 
 HOUR = 3600.0
+ECHO_SECONDS = 1.0  # `timeout` signals its child, then the child's whole group
 LAUNCHER = os.getppid()  # at the start: once it is killed, its children have another parent
-
-
-@dataclass
-class Outcome:
-    """What became of a sweep."""
-
-    ended: list[Progress] = field(default_factory=list)
-    mistakes: list[str] = field(default_factory=list)  # what the user can put right
-    crashes: list[str] = field(default_factory=list)
-    interrupted_by: int | None = None  # a signal's number
-    out_of_time: bool = False
-
-    def exit_code(self) -> int:
-        """0 done, 1 crashed, 2 a mistake, 3 a run diverged, 75 resumable, 130 interrupted."""
-        if self.interrupted_by == signal.SIGINT:
-            return 130
-        if self.interrupted_by == signal.SIGTERM or self.out_of_time:
-            return 75
-        if self.crashes:
-            return 1
-        if self.mistakes:
-            return 2
-        return 3 if any(end.status == "diverged" for end in self.ended) else 0
-
-    def in_words(self, runs: int) -> str:
-        """One line on what became of the `runs` that were asked for."""
-        counts = {
-            status: sum(end.status == status for end in self.ended)
-            for status in ("finished", "diverged")
-        }
-        parts = [f"{counts['finished']} of {runs} runs finished"]
-        if counts["diverged"]:
-            parts.append(f"{counts['diverged']} diverged")
-        if self.interrupted_by is not None or self.out_of_time:
-            parts.append("stopped; the same command goes on from here")
-        return ", ".join(parts)
 
 
 def make_is_gone() -> bool:
@@ -91,7 +57,7 @@ class Pool:
         context = get_context("spawn")
         # A sweep that is out of time finishes what it measures: a limit shorter than that would
         # never get past it.
-        self.stop, self.break_off = context.Event(), context.Event()
+        self.stop, self.break_off, self.given_up = (context.Event() for _ in range(3))
         self.reports = context.Queue()
         self.free_devices = context.Queue()
         for device in devices:
@@ -99,9 +65,10 @@ class Pool:
         self.context = context
         self.done: dict[Run, int] = {}  # work of the runs that have begun, as last reported
         self.warned = False
+        self.signal: tuple[int, float] | None = None  # the first one's number and time
 
     def run(self) -> None:
-        events = (self.stop, self.break_off)
+        events = (self.stop, self.break_off, self.given_up)
         arguments = (self.machine, self.free_devices, *events, self.reports, os.getpid())
         with (
             environment_of_workers(),
@@ -113,24 +80,30 @@ class Pool:
         ):
             # One network's eager steps say nothing about a group's graphs.
             measured = self.groups[-1:] if self.devices[0] == "cpu" else []
-            estimates = [pool.submit(seconds_per_work, group[0]) for group in measured]
-            jobs = [pool.submit(train_group, group) for group in self.groups]
+            with _signals_held_back():
+                estimates = [pool.submit(seconds_per_work, group[0]) for group in measured]
+                jobs = [pool.submit(train_group, group) for group in self.groups]
             waiting: set[Future[Any]] = {*estimates, *jobs}
             while waiting:
                 self._hear(bar)
                 if self.deadline and time.monotonic() > self.deadline and not self.stop.is_set():
                     self.outcome.out_of_time = True
                     self.stop.set()
-                if make_is_gone() and self.outcome.interrupted_by is None:
+                if self.signal:
+                    self._interrupt(self.signal[0])
+                if make_is_gone():
                     self._interrupt(signal.SIGTERM)
                 for future in [future for future in waiting if future.done()]:
                     waiting.remove(future)
                     if future in estimates:
-                        self._say_estimate(future, bar)
+                        with self._listeners(bar):
+                            self._say_estimate(future, bar)
                     else:
                         self._collect(future, self.groups[jobs.index(future)])
             while self._hear(bar, wait=0.05):
                 pass
+        if self.outcome.has_ended(run for group in self.groups for run in group):
+            self.outcome.out_of_time = False  # it was enough
 
     def _hear(self, bar: Any, wait: float = 0.2) -> bool:
         """Show one report of a worker, if there is one within `wait` seconds."""
@@ -138,12 +111,22 @@ class Pool:
             report: Progress | str = self.reports.get(timeout=wait)
         except queue.Empty:
             return False
-        if isinstance(report, Progress):
-            self._show(report, bar)
-        elif not self.warned:  # of W&B; the other workers have nothing new to say
-            self.warned = True
-            bar.write(report)
+        with self._listeners(bar):
+            if isinstance(report, Progress):
+                self._show(report, bar)
+            elif not self.warned:  # of W&B; the other workers have nothing new to say
+                self.warned = True
+                bar.write(report)
         return True
+
+    @contextmanager
+    def _listeners(self, bar: Any) -> Iterator[None]:
+        """What is written within may have lost its reader (`| head`): then the sweep stops."""
+        try:
+            yield
+        except OSError:
+            bar.disable = True
+            self._interrupt(signal.SIGTERM)
 
     def _show(self, progress: Progress, bar: Any) -> None:
         run = progress.run
@@ -165,6 +148,10 @@ class Pool:
         except UserError as error:
             self.outcome.mistakes.append(str(error))
         except BrokenProcessPool:
+            for event in (self.stop, self.break_off, self.given_up):
+                event.set()  # the others would train on unheard
+            if self.outcome.interrupted_by is not None:
+                return
             message = "a worker process was killed (out of memory?); run again to go on"
             if message not in self.outcome.crashes:
                 self.outcome.crashes.append(message)
@@ -194,26 +181,44 @@ class Pool:
         return tqdm(total=total, bar_format=form, disable=None, smoothing=0.05, file=sys.stderr)
 
     def _interrupt(self, number: int) -> None:
-        """Stop as a signal of this number asks for it."""
+        """Stop as a signal of this number asks for it, if not stopping yet."""
+        if self.outcome.interrupted_by is not None:
+            return
         self.outcome.interrupted_by = number
         self.stop.set()
         self.break_off.set()
-        print("\nStopping ...", file=sys.stderr)
+        with suppress(OSError):
+            print("\nStopping ...", file=sys.stderr, flush=True)
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        """Take note; the second one, unless it is the first one's echo, ends all at once.
+
+        No more: what takes a lock here may have been interrupted while it held it.
+        """
+        now = time.monotonic()
+        if self.signal and now - self.signal[1] > ECHO_SECONDS:
+            os._exit(128 + number)  # the workers see that they are alone, and stop
+        self.signal = self.signal or (number, now)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
         """The first Ctrl-C or SIGTERM stops the workers cleanly, the second at once."""
-
-        def on_signal(number: int, _: FrameType | None) -> None:
-            if self.stop.is_set() and self.outcome.interrupted_by is not None:
-                os._exit(128 + number)  # the workers see that they are alone, and stop
-            self._interrupt(number)
-
-        before = {
-            number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Within the context signals wait, and processes that begin hold them back, too.
+
+    A Ctrl-C reaches them while they still import, when nothing in them is ready for it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

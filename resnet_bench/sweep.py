@@ -11,7 +11,8 @@ from typing import Any
 
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run
-from resnet_bench.pool import Outcome, Pool
+from resnet_bench.outcome import Outcome
+from resnet_bench.pool import Pool
 from resnet_bench.progress import (
     Machine,
     available_cores,

@@ -29,6 +29,7 @@ KEEP_MEMORY = {
 # and streams side by side need a hardware queue each.
 CUDA_SETTINGS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "CUDA_DEVICE_MAX_CONNECTIONS": "32"}
 REPORT_SECONDS = 0.5
+SIGNALS = (signal.SIGINT, signal.SIGTERM)  # those that stop a sweep
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Worker:
     machine: Machine
     stop: Any  # an event of the parent's: at the next safe point
     break_off: Any  # another: what is being measured, too
+    given_up: Any  # a third: a worker was killed, and nothing more will be asked of the others
     reports: Any  # a queue to the parent
     parent: int  # its process id
     reported: float = 0.0
@@ -58,39 +60,52 @@ class Worker:
         return not (stop.is_set() or self.alone)
 
     def watch(self) -> None:
-        """Leave when the parent is gone, which the pool's own queues never notice."""
-        while not self.alone or self.busy:  # a group in training stops at its next safe point
+        """Leave when the parent is gone or has given up, which the pool's queues never notice."""
+        while self.wanted or self.busy:  # a group in training stops at its next safe point
             time.sleep(0.5)
             self.alone = os.getppid() != self.parent
         os._exit(1)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody waits for what this process does."""
+        return not (self.alone or self.given_up.is_set())
 
 
 _worker: Worker
 
 
 def start_worker(
-    machine: Machine, free_devices: Any, stop: Any, break_off: Any, reports: Any, parent: int
+    machine: Machine,
+    free_devices: Any,
+    stop: Any,
+    break_off: Any,
+    given_up: Any,
+    reports: Any,
+    parent: int,
 ) -> None:
     """Take one of the free devices; the pool calls this once in each process."""
     global _worker
     # The parent decides when to stop; Ctrl-C reaches the whole process group.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # held back since the process began
+    reports.cancel_join_thread()  # to leave must not mean to wait for a parent that hears nothing
     machine = replace(machine, device=free_devices.get())
-    _worker = Worker(machine, stop, break_off, reports, parent)
+    _worker = Worker(machine, stop, break_off, given_up, reports, parent)
     threading.Thread(target=_worker.watch, daemon=True).start()
     announce_with(reports.put)  # the terminal is the parent's
 
 
 def train_group(group: list[Run]) -> list[Progress]:
-    """Train a group in this process; nothing if the sweep is stopping already.
+    """Train a group in this process; nothing if the sweep is stopping already, or gone.
 
     Raises UserError for what the user can put right, and again for every group after a failed
     capture.
     """
     from resnet_bench.runner import run_group
 
-    if _worker.stop.is_set():
+    if _worker.stop.is_set() or not _worker.wanted:
         return []
     if _worker.broken:
         raise UserError(_worker.broken)

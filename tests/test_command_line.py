@@ -111,7 +111,7 @@ def test_exit_codes_of_a_sweep() -> None:
     import signal
 
     from resnet_bench.experiments import Run, find_experiment
-    from resnet_bench.pool import Outcome
+    from resnet_bench.outcome import Outcome
     from resnet_bench.progress import Progress
 
     run = Run(find_experiment("smoke/plain-8"), 0)

@@ -139,8 +139,8 @@ def test_after_a_failed_capture_a_process_trains_nothing_more(
         calls.append(group)
         raise CaptureError("smoke/plain-8: its step cannot be captured")
 
-    events = (threading.Event(), threading.Event())
-    worker = workers.Worker(machine, *events, queue.Queue(), parent=0)
+    stop, break_off, given_up = (threading.Event() for _ in range(3))
+    worker = workers.Worker(machine, stop, break_off, given_up, queue.Queue(), parent=0)
     monkeypatch.setattr(workers, "_worker", worker, raising=False)
     monkeypatch.setattr(runner, "run_group", fails)
     groups = [[Run(find_experiment("smoke/plain-8"), seed)] for seed in (0, 1)]

@@ -1,10 +1,14 @@
 """What a sweep shows of its runs, and how its workers hear that they should stop."""
 
 import io
+import itertools
 import os
 import queue
 import signal
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,8 @@ from tqdm import tqdm
 from resnet_bench.batches import BatchStream
 from resnet_bench.experiments import Run, find_experiment
 from resnet_bench.networks import CifarNet
-from resnet_bench.pool import Outcome, Pool
+from resnet_bench.outcome import Outcome
+from resnet_bench.pool import Pool, _signals_held_back
 from resnet_bench.progress import Machine, Progress, measured_images, work, work_done
 from resnet_bench.training import train
 from resnet_bench.workers import Worker
@@ -90,14 +95,66 @@ def test_a_signal_breaks_off_what_is_measured(number: signal.Signals) -> None:
     pool = Pool([], MACHINE, ["cpu"], None, Outcome())
     with pool._signals():
         os.kill(os.getpid(), number)
+    assert pool.signal is not None
+    assert not pool.stop.is_set()  # a handler that takes locks could wait for its own process
+    pool._interrupt(pool.signal[0])
     assert pool.stop.is_set()
     assert pool.break_off.is_set()
     assert pool.outcome.interrupted_by == number
 
 
+def test_a_second_signal_kills_unless_it_is_the_first_ones_echo(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    clock = itertools.count(100.0, 0.4)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    pool = Pool([], MACHINE, ["cpu"], None, Outcome())
+    with pool._signals():
+        for _ in range(3):  # at 0, 0.4 and 0.8 s
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert left == []
+        os.kill(os.getpid(), signal.SIGINT)
+    assert left == [130]
+    assert pool.signal == (signal.SIGTERM, 100.0)
+
+
+def test_processes_begin_with_signals_held_back() -> None:
+    held = "import signal; print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
+    with _signals_held_back():
+        run = subprocess.run([sys.executable, "-c", held], capture_output=True, text=True)
+    assert run.stdout == f"[{signal.SIGINT!r}, {signal.SIGTERM!r}]\n"
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT, signal.SIGTERM}
+
+
+def test_a_reader_who_left_stops_the_sweep_and_gets_nothing_more() -> None:
+    class Closed(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    pool = Pool([], MACHINE, ["cpu"], None, Outcome())
+    bar = tqdm(total=10, disable=False, file=io.StringIO())
+    with pool._listeners(bar):
+        bar.fp = Closed()
+        bar.refresh()
+    bar.close()
+    assert bar.disable
+    assert pool.outcome.exit_code() == 75
+
+
+def test_a_limit_that_was_enough_is_no_stop() -> None:
+    runs = [Run(find_experiment("smoke/plain-8"), seed) for seed in range(3)]
+    ends = ("finished", "diverged", "stopped")
+    outcome = Outcome(ended=[Progress(r, 30, e) for r, e in zip(runs, ends, strict=True)])  # type: ignore[arg-type]
+    assert outcome.has_ended(runs[:2])
+    assert not outcome.has_ended(runs)
+    assert not outcome.has_ended([*runs[:2], Run(find_experiment("smoke/plain-14"), 0)])
+
+
 def test_a_worker_hears_of_time_at_safe_points_and_of_signals_always() -> None:
-    stop, break_off = threading.Event(), threading.Event()
-    worker = Worker(MACHINE, stop, break_off, queue.Queue(), parent=0)
+    stop, break_off, given_up = (threading.Event() for _ in range(3))
+    worker = Worker(MACHINE, stop, break_off, given_up, queue.Queue(), parent=0)
     run = Run(find_experiment("smoke/plain-8"), 0)
     training, measuring = (
         [Progress(run, 23, "training")],
@@ -111,5 +168,10 @@ def test_a_worker_hears_of_time_at_safe_points_and_of_signals_always() -> None:
     break_off.set()  # Ctrl-C or SIGTERM
     assert not worker.listen(measuring)
     break_off.clear()
+    assert worker.wanted
+    given_up.set()  # another worker was killed
+    assert not worker.wanted
+    given_up.clear()
     worker.alone = True  # the parent was killed
     assert not worker.listen(measuring)
+    assert not worker.wanted

@@ -25,7 +25,7 @@ ROWS = (
     ("checkpoints", "captures", "signals"),
     ("graphs", "run_records", "witness"),
     ("runner", "continuation", "witness_measures"),
-    ("workers", "witness_command"),
+    ("workers", "witness_command", "outcome"),
     ("pool",),
     ("sweep",),
     ("benchmarks.floors", "benchmarks.contenders"),

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,13 +83,59 @@ def test_a_sweep_interrupted_again_and_again_goes_on_to_the_same_bits(
         output, errors = process.communicate()
     assert process.returncode == 0, errors
     assert status_of(tmp_path).count("finished") == 6
+    assert_same_records(tmp_path, reference)
+
+
+def assert_same_records(results: Path, reference: Path) -> None:
     folders = sorted(reference.glob("smoke/*/seed-0"))
     assert len(folders) == 6
     for folder in folders:
         expected = RunDirectory(folder).rows()
-        rows = RunDirectory(tmp_path / folder.relative_to(reference)).rows()
+        rows = RunDirectory(results / folder.relative_to(reference)).rows()
         assert [r.train_loss for r in rows] == [r.train_loss for r in expected]
         assert [r.precise_test_error for r in rows] == [r.precise_test_error for r in expected]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
+def test_a_killed_worker_ends_the_sweep_and_the_same_command_goes_on(
+    tmp_path: Path, reference: Path
+) -> None:
+    with sweep_of(tmp_path) as process:
+        while process.poll() is None and not recorded(tmp_path):
+            time.sleep(0.02)
+        os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+        output, errors = process.communicate()  # returns when the other workers have left
+    assert process.returncode == 1, errors
+    assert "a worker process was killed (out of memory?); run again to go on" in errors
+    assert "Traceback" not in errors
+    with sweep_of(tmp_path) as process:
+        output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "6 of 6 runs finished" in output
+    assert_same_records(tmp_path, reference)
+
+
+def workers_of(parent: int) -> list[int]:
+    """The process ids of a sweep's workers."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # gone meanwhile
+            of_parent = stat.read_text().rpartition(")")[2].split()[1] == str(parent)
+            if of_parent and "spawn_main" in (stat.parent / "cmdline").read_text():
+                found.append(int(stat.parent.name))
+    return found
+
+
+def test_a_sweep_whose_reader_left_stops(tmp_path: Path) -> None:
+    process = sweep_of(tmp_path)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    while not process.stdout.readline():
+        assert process.poll() is None
+    process.stdout.close()
+    process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 75
 
 
 def test_a_sweep_ends_with_the_make_that_started_it(tmp_path: Path, reference: Path) -> None:
