@@ -129,14 +129,18 @@ def test_processes_begin_with_signals_held_back() -> None:
 
 
 def test_a_reader_who_left_stops_the_sweep_and_gets_nothing_more() -> None:
-    class Closed(io.StringIO):
-        def write(self, _: str) -> int:
-            raise BrokenPipeError
+    class Pipe(io.StringIO):
+        closed_there = False
 
-    pool = Pool([], MACHINE, ["cpu"], None, Outcome())
-    bar = tqdm(total=10, disable=False, file=io.StringIO())
+        def write(self, text: str) -> int:
+            if self.closed_there:
+                raise BrokenPipeError
+            return super().write(text)
+
+    pool, pipe = Pool([], MACHINE, ["cpu"], None, Outcome()), Pipe()
+    bar = tqdm(total=10, disable=False, file=pipe)
+    pipe.closed_there = True
     with pool._listeners(bar):
-        bar.fp = Closed()
         bar.refresh()
     bar.close()
     assert bar.disable
