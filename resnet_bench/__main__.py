@@ -198,7 +198,10 @@ def _load_environment_file() -> None:
     """Add what .env says about W&B to the environment, which wins over it."""
     from dotenv import load_dotenv
 
-    load_dotenv(SUITES_FOLDER.parent / ".env")
+    try:
+        load_dotenv(SUITES_FOLDER.parent / ".env")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f".env: cannot be read: {error}") from error
 
 
 def _machine(

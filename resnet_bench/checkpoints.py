@@ -77,10 +77,7 @@ def export_weights(checkpoint: Path, output: Path) -> int:
         iteration = int(state["iteration"])
     except DAMAGE as error:
         raise UserError(f"{checkpoint}: damaged, or of another version") from error
-    try:
-        write_atomically(output, buffer.getvalue())
-    except OSError as error:
-        raise UserError(f"cannot write {output}: {error.strerror}") from error
+    write_atomically(output, buffer.getvalue())
     return iteration
 
 

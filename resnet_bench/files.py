@@ -7,7 +7,8 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args
@@ -59,21 +60,39 @@ def as_csv(columns: tuple[str, ...], rows: list[tuple[Any, ...]], *, header: boo
 
 
 def append(path: Path, text: str) -> None:
-    """Add `text` and have it on disk when this returns."""
-    with path.open("a", newline="", encoding="utf-8") as file:
+    """Add `text` and have it on disk when this returns; raises UserError if it cannot."""
+    with writing(path), path.open("a", newline="", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
 
 
 def write_atomically(path: Path, contents: bytes) -> None:
-    """Replace `path` in one step, so that a kill leaves the old file or the new one, whole."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(contents)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    """Replace `path` in one step, so that a kill leaves the old file or the new one, whole.
+
+    Raises UserError if it cannot: what is left then is the old one.
+    """
+    temporary = path.parent / f"{path.name}.tmp"
+    with writing(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(contents)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink()  # a full disk need not be kept full
+            raise
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A context in which `path` is written; raises UserError if it cannot be."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
 
 
 def write_json(path: Path, contents: dict[str, Any]) -> None:

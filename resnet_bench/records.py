@@ -131,6 +131,11 @@ class RunDirectory:
         description = self.description()
         if description is None:
             return
+        if "identity" not in description:
+            raise UserError(
+                f"{self.run_json}: damaged: not a run's description; move its folder away to train"
+                " the run again"
+            )
         whole = description["identity"]
         there = _flat({key: whole[key] for key in identity if key in whole})
         wanted = _flat(identity)

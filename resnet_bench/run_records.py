@@ -104,27 +104,32 @@ def open_run(
     member = new_member(run, device)
     identity = _identity(member)
     directory.check_identity(identity)
-    description = directory.description() or {
-        "identity": identity,
-        "attempts": [],
-        "wandb_id": tracking.new_run_id(run),
-    }
+    new = {"identity": identity, "attempts": [], "wandb_id": tracking.new_run_id(run)}
+    description = new | (directory.description() or {})
     resumed = directory.checkpoint.exists()
     if resumed:
         checkpoints.load(member, directory.checkpoint)
+    elif directory.rows():  # its checkpoint was deleted: W&B has rows that are made again
+        description["wandb_id"] = tracking.new_run_id(run)
     attempt = new_attempt(device, group_size, member.iteration, member.seconds)
     description["attempts"].append(attempt)
     directory.write_description(description)
     rows = directory.truncate_rows(member.records)
     if len(rows) != member.records:
-        raise UserError(f"{directory.epochs_csv}: rows from before its checkpoint are missing")
+        raise UserError(
+            f"{directory.epochs_csv}: rows from before its checkpoint are missing; delete"
+            f" {directory.checkpoint.name} to train the run again"
+        )
     member.last_record = rows[-1] if rows else None
     member.measured = measured_images(run, member.records)
     layers = LayersFile(directory.layers_csv).truncate(member.iteration if resumed else -1)
     measured = {row.iteration for row in layers}
     missing = {i for i in member.recipe.layers_at if i < member.iteration} - measured
     if missing and member.diverged_at is None:
-        raise UserError(f"{directory.layers_csv}: rows from before its checkpoint are missing")
+        raise UserError(
+            f"{directory.layers_csv}: rows from before its checkpoint are missing; delete"
+            f" {directory.checkpoint.name} to train the run again"
+        )
     tracker = tracking.start_tracking(
         run,
         identity,

@@ -59,9 +59,12 @@ def run_group(
             return ended
         data = training_data(first, machine.data_folder, device)
         stream = BatchStream(first.recipe, first.train_images, runs[0].seed)
-        records = [open_run(run, device, machine, locks, len(pending)) for run in pending]
-        step = _choose_step(records, machine)
+        records: list[RunRecord] = []
+        step: Step | None = None
         try:
+            for run in pending:
+                records.append(open_run(run, device, machine, locks, len(pending)))
+            step = _choose_step(records, machine)
             _train(records, stream, data, machine, step, listen)
         finally:
             if isinstance(step, LaneStep):

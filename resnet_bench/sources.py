@@ -3,12 +3,9 @@
 Nothing here imports torch, torchvision or scikit-learn before it has to.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +15,8 @@ from resnet_bench import downloads, layouts
 from resnet_bench.datasets import Dataset
 from resnet_bench.downloads import Download, UnavailableError
 from resnet_bench.errors import UserError
+from resnet_bench.fetching import Say, workspace_in
 from resnet_bench.layouts import PARTS, Decoded, Part, Reader, reading
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -125,7 +121,7 @@ def _placed(dataset: Dataset, folder: Path, sources: Sources) -> tuple[Images, I
         images = _verified(dataset, decoded)
         if sources.keep_decoded:
             try:
-                with _workspace(dataset, folder, say=lambda _: None) as workspace:
+                with workspace_in(dataset, folder, say=lambda _: None) as workspace:
                     _keep(dataset, folder, decoded, workspace)
             except OSError:
                 pass  # it saves time, no more
@@ -135,7 +131,7 @@ def _placed(dataset: Dataset, folder: Path, sources: Sources) -> tuple[Images, I
 
 def _fetched(dataset: Dataset, folder: Path, sources: Sources, say: Say) -> tuple[Images, Images]:
     """Download, verify and keep; one process at a time in a data folder."""
-    with _workspace(dataset, folder, say) as workspace:
+    with workspace_in(dataset, folder, say) as workspace:
         # Another process may have done it while this one waited.
         if there := _kept(dataset, folder):
             return there
@@ -210,23 +206,3 @@ def _keep(dataset: Dataset, folder: Path, decoded: Decoded, workspace: Path) -> 
             file.flush()
             os.fsync(file.fileno())
     whole.replace(place)
-
-
-@contextmanager
-def _workspace(dataset: Dataset, folder: Path, say: Say) -> Iterator[Path]:
-    """An empty folder in the data folder, for one process at a time; raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    # The lock file stays: deleting it would let two processes lock two different files.
-    with (folder / f".{dataset.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"{dataset.name}: waiting for another process that is fetching it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        workspace = folder / f".{dataset.name}.partial"
-        shutil.rmtree(workspace, ignore_errors=True)  # of a process that was killed
-        workspace.mkdir()
-        try:
-            yield workspace
-        finally:
-            shutil.rmtree(workspace, ignore_errors=True)

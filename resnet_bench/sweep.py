@@ -71,10 +71,12 @@ def sweep(
         else:
             outcome.ended.append(done)
     if pending:
+        devices = find_devices(machine.device)  # before a download that could not be used
+        if devices == ["cpu"] and (machine.graphs or machine.lanes):
+            raise UserError("--graphs and --lanes need a CUDA device")
         for dataset in {run.experiment.dataset for run in pending}:
             # Fetched, or refused, once and before the bar; the workers find it in its place.
             load_dataset(dataset, machine.data_folder)
-        devices = find_devices(machine.device)
         if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
             print(reason, file=sys.stderr)
         groups = group_runs(pending, one_by_one=devices == ["cpu"])

@@ -53,7 +53,7 @@ class Attempt:
 
 def wandb_folder(folder: Path) -> Path:
     """Where W&B writes, if our default is `folder`: WANDB_DIR wins."""
-    return Path(os.environ.get("WANDB_DIR") or folder) / "wandb"
+    return Path(os.environ.get("WANDB_DIR") or folder).expanduser() / "wandb"
 
 
 def find_attempts(folder: Path, run_id: str = "*") -> list[Attempt]:

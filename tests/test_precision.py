@@ -69,3 +69,16 @@ def test_it_is_said_before_a_sweep_that_was_not_told_to_use_the_cpu(
     assert capsys.readouterr().err == ""
     sweep.sweep(runs, replace(machine, device=None))
     assert capsys.readouterr().err == "because\n"
+
+
+def test_a_wrong_device_is_said_before_anything_is_fetched(
+    monkeypatch: pytest.MonkeyPatch, runs: list[Run], machine: Machine
+) -> None:
+    def fetch(*_: object) -> None:
+        raise AssertionError("fetched")
+
+    monkeypatch.setattr(sweep, "load_dataset", fetch)
+    with pytest.raises(UserError, match="tpu"):
+        sweep.sweep(runs, replace(machine, device="tpu"))
+    with pytest.raises(UserError, match="need a CUDA device"):
+        sweep.sweep(runs, replace(machine, lanes=2))

@@ -18,7 +18,7 @@ from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run
 from resnet_bench.members import new_member
 from resnet_bench.progress import Machine, Progress
-from resnet_bench.records import EpochRecord, RunDirectory
+from resnet_bench.records import EpochRecord, RunDirectory, Summary
 from resnet_bench.runner import run_group
 
 
@@ -200,3 +200,49 @@ def test_exported_weights_are_a_plain_state_dict(runs: list[Run], machine: Machi
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
     with pytest.raises(UserError, match="train the run first"):
         checkpoints.export_weights(folder / "none.pt", folder / "weights.pt")
+
+
+def test_a_run_that_starts_again_is_another_one_to_wandb(runs: list[Run], machine: Machine) -> None:
+    """Its rows are made again: under the same id they would stand there twice."""
+    run_group(runs[:1], machine, stop_at(30))
+    directory = RunDirectory(runs[0].directory(machine.results))
+    first = wandb_id(directory)
+    run_group(runs[:1], machine, stop_at(40))
+    assert wandb_id(directory) == first
+    directory.checkpoint.unlink()
+    run_group(runs[:1], machine)
+    assert wandb_id(directory) != first
+
+
+def wandb_id(directory: RunDirectory) -> str:
+    description = directory.description()
+    assert description is not None
+    return str(description["wandb_id"])
+
+
+def test_a_group_with_a_damaged_member_closes_the_others(
+    runs: list[Run], machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[str] = []
+
+    class Noted(tracking.Tracker):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def finish(self, summary: Summary | None) -> None:
+            assert summary is None
+            closed.append(self.name)
+
+    def start(run: Run, *_: object, **__: object) -> Noted:
+        return Noted(run.name)
+
+    run_group(runs[1:2], machine, stop_at(30))
+    directory = RunDirectory(runs[1].directory(machine.results))
+    directory.checkpoint.write_bytes(b"")
+    monkeypatch.setattr(tracking, "start_tracking", start)
+    with pytest.raises(UserError, match=r"checkpoint.pt: damaged"):
+        run_group(runs[:2], machine)
+    assert closed == [runs[0].name]
+    directory.run_json.write_text("{}")
+    with pytest.raises(UserError, match=r"run.json: damaged: not a run's description; move"):
+        run_group(runs[1:2], machine)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 # Each module may import those in earlier rows, and none of its own row or later.
 ROWS = (
     ("", "benchmarks", "errors", "datasets", "vision"),
-    ("schema", "options", "files"),
+    ("schema", "options", "files", "fetching"),
     ("specification",),
     ("suite_files", "settings"),
     ("experiments",),
