@@ -7,9 +7,10 @@ from typing import Any
 from analysis.checks import problem_of
 from resnet_bench.datasets import DATASETS
 from resnet_bench.errors import UserError
-from resnet_bench.experiments import Suite, input_shape
+from resnet_bench.experiments import Suite
 from resnet_bench.records import RunDirectory
 from resnet_bench.schema import validate
+from resnet_bench.settings import input_shape
 from resnet_bench.sizes import network_size
 from resnet_bench.specification import Network, Recipe
 

@@ -26,11 +26,11 @@ HEADING_LINE = 0.22
 def panels(
     count: int, columns: int | None, width: float, height: float
 ) -> tuple[Figure, list[Axes]]:
-    """`count` panels of width x height inches each, in `columns` (one row of them if None).
+    """`count` panels of width x height inches each, in `columns` (rows of up to four if None).
 
     The figure is to be closed with `frame_panels`, which makes room around them.
     """
-    columns = min(columns or count, count)
+    columns = min(columns or math.ceil(count / math.ceil(count / 4)), count)
     rows = math.ceil(count / columns)
     figure = Figure(figsize=(width * columns, height * rows))
     grid = figure.subplots(rows, columns, squeeze=False)

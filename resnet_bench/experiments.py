@@ -12,7 +12,13 @@ from typing import Any
 from resnet_bench.datasets import DATASETS, Dataset, InputShape
 from resnet_bench.errors import UserError, did_you_mean
 from resnet_bench.schema import validate
-from resnet_bench.settings import changed_recipe, check_fit, in_a_name, train_images
+from resnet_bench.settings import (
+    changed_recipe,
+    check_fit,
+    in_a_name,
+    input_shape,
+    train_images,
+)
 from resnet_bench.specification import Network, Recipe
 from resnet_bench.suite_files import NAME, NamedExperiment, SuiteFile
 
@@ -58,14 +64,6 @@ class Experiment:
             "network": self.network.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json"),
         }
-
-
-def input_shape(dataset: Dataset, recipe: Recipe) -> InputShape:
-    """The images of `dataset` as `recipe` frames and resizes them."""
-    side = dataset.side + 2 * recipe.border
-    if recipe.resize != "none":
-        side = recipe.resize
-    return InputShape(dataset.channels, side, dataset.classes)
 
 
 @dataclass(frozen=True)

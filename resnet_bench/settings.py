@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any
 
-from resnet_bench.datasets import Dataset
+from resnet_bench.datasets import Dataset, InputShape
 from resnet_bench.errors import UserError, did_you_mean
 from resnet_bench.schema import validate
 from resnet_bench.specification import Network, Recipe
@@ -45,6 +45,14 @@ def train_images(recipe: Recipe, dataset: Dataset) -> int:
     return dataset.train_images if recipe.train_images == "all" else recipe.train_images
 
 
+def input_shape(dataset: Dataset, recipe: Recipe) -> InputShape:
+    """The images of `dataset` as `recipe` frames and resizes them."""
+    side = dataset.side + 2 * recipe.border
+    if recipe.resize != "none":
+        side = recipe.resize
+    return InputShape(dataset.channels, side, dataset.classes)
+
+
 def check_fit(network: Network, recipe: Recipe, dataset: Dataset, where: str) -> None:
     """Raise UserError naming `where` if network, recipe and data set do not go together."""
     images = train_images(recipe, dataset)
@@ -55,6 +63,10 @@ def check_fit(network: Network, recipe: Recipe, dataset: Dataset, where: str) ->
     elif recipe.batch_size * recipe.records_per_epoch > images:
         most = images // recipe.batch_size
         problem = f"records_per_epoch: {recipe.records_per_epoch} of {most} whole batches"
+    elif network.architecture == "cifar" and (side := input_shape(dataset, recipe).side) % 4:
+        key = "border" if recipe.resize == "none" else "resize"
+        value = getattr(recipe, key)
+        problem = f"{key}: {value}, but images of {side} pixels a side cannot be halved twice"
     elif recipe.last_scale == "zero" and not network.can_begin_as_identity:
         problem = "last_scale: zero leaves nothing of a block without shortcut or last norm"
     else:

@@ -43,3 +43,14 @@ def test_a_legend_is_read_in_rows_that_fit(
     assert box.y1 <= figure.bbox.height
     titles = [axes.title.get_window_extent() for axes in figure.axes]
     assert all(title.y1 < box.y0 for title in titles)
+
+
+@pytest.mark.parametrize(("count", "shape"), [(1, (1, 1)), (4, (1, 4)), (5, (2, 3)), (9, (3, 3))])
+def test_panels_without_a_number_of_columns_are_at_most_four_abreast(
+    count: int, shape: tuple[int, int]
+) -> None:
+    figure, axes = layout.panels(count, None, 4.0, 3.6)
+    grid = axes[0].get_gridspec()
+    assert grid is not None
+    assert (len(axes), grid.nrows, grid.ncols) == (count, *shape)
+    assert tuple(figure.get_size_inches()) == (4.0 * shape[1], 3.6 * shape[0])

@@ -41,6 +41,7 @@ ANALYSIS_MAY_IMPORT = {
     "schema",
     "specification",
     "experiments",
+    "settings",
     "files",
     "records",
     "layer_records",

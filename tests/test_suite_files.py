@@ -170,3 +170,10 @@ def test_a_suites_name_is_one_that_a_command_can_take(tmp_path: Path) -> None:
     (tmp_path / "my suite.toml").write_text(SMALL_SUITE.format(iterations=50))
     with pytest.raises(UserError, match=r"^my suite.toml: a suite's name is of letters"):
         load_suite("my suite", tmp_path)
+
+
+@pytest.mark.parametrize(("key", "value", "side"), [("border", 1, 10), ("resize", 30, 30)])
+def test_images_that_cannot_be_halved_twice_are_refused(key: str, value: int, side: int) -> None:
+    with pytest.raises(UserError, match=rf"recipe.{key}: {value}, but images of {side} pixels"):
+        find_experiment("smoke/plain-8", (f"{key}={value}",))
+    assert find_experiment("smoke/plain-8", ("border=2",)).images.side == 12
