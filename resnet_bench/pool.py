@@ -83,27 +83,40 @@ class Pool:
             with _signals_held_back():
                 estimates = [pool.submit(seconds_per_work, group[0]) for group in measured]
                 jobs = [pool.submit(train_group, group) for group in self.groups]
-            waiting: set[Future[Any]] = {*estimates, *jobs}
-            while waiting:
-                self._hear(bar)
-                if self.deadline and time.monotonic() > self.deadline and not self.stop.is_set():
-                    self.outcome.out_of_time = True
-                    self.stop.set()
-                if self.signal:
-                    self._interrupt(self.signal[0])
-                if make_is_gone():
-                    self._interrupt(signal.SIGTERM)
-                for future in [future for future in waiting if future.done()]:
-                    waiting.remove(future)
-                    if future in estimates:
-                        with self._listeners(bar):
-                            self._say_estimate(future, bar)
-                    else:
-                        self._collect(future, self.groups[jobs.index(future)])
-            while self._hear(bar, wait=0.05):
-                pass
+            try:
+                self._follow(estimates, jobs, bar)
+            except BaseException:
+                self._end_workers()  # a mistake here must not leave them training unseen
+                raise
         if self.outcome.has_ended(run for group in self.groups for run in group):
             self.outcome.out_of_time = False  # it was enough
+
+    def _follow(self, estimates: list[Future[Any]], jobs: list[Future[Any]], bar: Any) -> None:
+        """Hear the workers, the clock and signals until every future is done."""
+        waiting = {*estimates, *jobs}
+        while waiting:
+            self._hear(bar)
+            if self.deadline and time.monotonic() > self.deadline and not self.stop.is_set():
+                self.outcome.out_of_time = True
+                self.stop.set()
+            if self.signal:
+                self._interrupt(self.signal[0])
+            if make_is_gone():
+                self._interrupt(signal.SIGTERM)
+            for future in [future for future in waiting if future.done()]:
+                waiting.remove(future)
+                if future in estimates:
+                    with self._listeners(bar):
+                        self._say_estimate(future, bar)
+                else:
+                    self._collect(future, self.groups[jobs.index(future)])
+        while self._hear(bar, wait=0.05):
+            pass
+
+    def _end_workers(self) -> None:
+        """Have them stop and leave: nobody will hear them, or ask them for more."""
+        for event in (self.stop, self.break_off, self.given_up):
+            event.set()
 
     def _hear(self, bar: Any, wait: float = 0.2) -> bool:
         """Show one report of a worker, if there is one within `wait` seconds."""
@@ -148,8 +161,7 @@ class Pool:
         except UserError as error:
             self.outcome.mistakes.append(str(error))
         except BrokenProcessPool:
-            for event in (self.stop, self.break_off, self.given_up):
-                event.set()  # the others would train on unheard
+            self._end_workers()  # the others would train on unheard
             if self.outcome.interrupted_by is not None:
                 return
             message = "a worker process was killed (out of memory?); run again to go on"
