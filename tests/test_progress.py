@@ -141,7 +141,7 @@ def test_a_reader_who_left_stops_the_sweep_and_gets_nothing_more() -> None:
     bar = tqdm(total=10, disable=False, file=pipe)
     pipe.closed_there = True
     with pool._listeners(bar):
-        bar.refresh()
+        bar.write("a line", file=pipe)
     bar.close()
     assert bar.disable
     assert pool.outcome.exit_code() == 75
