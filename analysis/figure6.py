@@ -96,7 +96,8 @@ def _draw_means(axes: Axes, records: pd.DataFrame, colours: Mapping[int, str]) -
         for depth, colour in palette.items():
             band = table.loc[depth]
             if len(band) == 1:  # one record makes no line
-                axes.plot(band.index, band["mean"], DOTS[error], color=colour, markersize=5)
+                (dot,) = axes.plot(band.index, band["mean"], DOTS[error], color=colour, ms=5)
+                dot.set_clip_on(False)
             axes.fill_between(band.index, band["min"], band["max"], color=colour, alpha=0.18, lw=0)
 
 

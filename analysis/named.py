@@ -82,7 +82,8 @@ def _draw_lines(axes: Axes, records: pd.DataFrame, colour: str, losses: bool) ->
         means = scale * finished.groupby("x")[column].mean()
         axes.plot(means.index, means, color=colour, linewidth=1.5, linestyle=look)
         if len(means) == 1:  # one record makes no line
-            axes.plot(means.index, means, figure6.DOTS.get(column, "o"), color=colour, markersize=5)
+            marker = figure6.DOTS.get(column, "o")
+            axes.plot(means.index, means, marker, color=colour, markersize=5, clip_on=False)
     for _, of_run in records[records["status"] != "finished"].groupby("directory"):
         for column, look in looks.items():
             axes.plot(of_run["x"], scale * of_run[column], color=colour, lw=0.8, linestyle=look)
