@@ -4,7 +4,7 @@ import io
 import pickle
 import zipfile
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -17,10 +17,7 @@ DAMAGE = (
     RuntimeError,
     KeyError,
     ValueError,
-    TypeError,
-    AttributeError,
     EOFError,
-    OSError,
     zipfile.BadZipFile,
     pickle.UnpicklingError,
 )
@@ -56,11 +53,20 @@ def load(member: Member, path: Path) -> None:
 
 
 def read(path: Path, device: torch.device | str) -> dict[str, Any]:
-    """What `save` wrote; raises one of `DAMAGE` for anything else."""
-    with zipfile.ZipFile(path) as file:  # its checksums, which torch.load does not look at
-        if torn := file.testzip():
-            raise ValueError(f"{torn} is not what was written")
-    return cast(dict[str, Any], torch.load(path, map_location=device, weights_only=True))
+    """What `save` wrote; raises one of `DAMAGE` for anything else.
+
+    Raises UserError if the file cannot be read, which is no reason to delete it.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:  # its checksums, which torch.load does not look at
+            if torn := file.testzip():
+                raise ValueError(f"{torn} is not what was written")
+        state = torch.load(path, map_location=device, weights_only=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    if not isinstance(state, dict):
+        raise ValueError("another thing than a checkpoint")
+    return state
 
 
 def export_weights(checkpoint: Path, output: Path) -> int:

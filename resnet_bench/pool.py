@@ -167,10 +167,6 @@ class Pool:
             message = "a worker process was killed (out of memory?); run again to go on"
             if message not in self.outcome.crashes:
                 self.outcome.crashes.append(message)
-        except OSError as error:
-            # A full disk, above all: no bug, and no use in its trace.
-            place = f": {error.filename}" if error.filename else ""
-            self.outcome.mistakes.append(f"{names}: {error.strerror or error}{place}")
         except Exception as error:  # one crash does not end a night's sweep
             trace = "".join(traceback.format_exception(error))
             self.outcome.crashes.append(f"{names}: {trace}")

@@ -152,6 +152,11 @@ def test_wandb_variables_are_read_from_a_file_and_the_environment_wins(
     answer = call(*arguments, "--results", str(tmp_path / "results"))
     assert answer.code == 2
     assert "WANDB_MODE is 'nonsense'" in answer.errors
+    (tmp_path / ".env").write_bytes(b"WANDB_MODE=\xff\n")
+    answer = call(*arguments, "--results", str(tmp_path / "results"))
+    assert answer.code == 2
+    assert answer.errors.startswith("error: .env: cannot be read: 'utf-8' codec")
+    (tmp_path / ".env").unlink()
     monkeypatch.setenv("WANDB_MODE", "disabled")
     answer = call(*arguments, "--results", str(tmp_path / "results"))
     assert "--graphs and --lanes need a CUDA device" in answer.errors

@@ -71,6 +71,7 @@ def test_what_is_fetched_under_nohup_does_not_hear_a_hangup(tmp_path: Path) -> N
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with workspace_in(DATASETS["cifar10"], tmp_path, print):
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)

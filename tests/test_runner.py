@@ -128,6 +128,11 @@ def test_a_damaged_checkpoint_and_missing_rows(runs: list[Run], machine: Machine
     torch.save([1], directory.checkpoint)
     with pytest.raises(UserError, match=r"checkpoint.pt: damaged"):
         run_group(runs[:1], machine)
+    directory.checkpoint.unlink()
+    directory.checkpoint.mkdir()
+    with pytest.raises(UserError, match=r"checkpoint.pt: cannot be read: Is a directory"):
+        run_group(runs[:1], machine)
+    directory.checkpoint.rmdir()
     directory.checkpoint.write_bytes(whole)
     run_group(runs[:1], machine)
     assert directory.status() == "finished"
