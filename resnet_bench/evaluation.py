@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from resnet_bench.data import EVALUATION_BATCH, Part, TrainingData
+from resnet_bench.data import Part, TrainingData
 from resnet_bench.precision import autocast
 from resnet_bench.specification import Precision, Recipe
 
@@ -43,7 +43,7 @@ def evaluate(
     loss = torch.zeros((), dtype=torch.float64, device=data.device)
     wrong = torch.zeros((), dtype=torch.int64, device=data.device)
     try:
-        for images, labels in data.plain_batches(part, EVALUATION_BATCH):
+        for images, labels in data.measured_batches(part):
             with autocast(precision, data.device):
                 logits = network(images)
             loss += F.cross_entropy(logits.float(), labels, reduction="sum")

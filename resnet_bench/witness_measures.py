@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from resnet_bench.batches import BatchStream
-from resnet_bench.data import EVALUATION_BATCH, TrainingData
+from resnet_bench.data import TrainingData
 from resnet_bench.evaluation import evaluate, precise_batch_norm
 from resnet_bench.initialization import digest
 from resnet_bench.members import Member
@@ -97,7 +97,7 @@ def largest_difference(one: Member, other: Member, data: TrainingData) -> float:
     networks = [copy.deepcopy(member.network).eval() for member in (one, other)]
     largest = torch.zeros((), device=data.device)
     for part in (data.train, data.test):
-        for images, _ in data.plain_batches(part, EVALUATION_BATCH):
+        for images, _ in data.measured_batches(part):
             first, second = (network(images) for network in networks)
             largest = torch.maximum(largest, (first - second).abs().max())
     return float(largest.item())

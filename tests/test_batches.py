@@ -200,3 +200,18 @@ def test_the_mean_is_of_the_training_images_alone() -> None:
     assert [len(labels) for _, labels in batches] == [3, 1]
     whole = data.test.pixels.float() / 255 - data.mean
     torch.testing.assert_close(torch.cat([b for b, _ in batches]), whole.permute(0, 3, 1, 2))
+
+
+def test_what_is_measured_at_a_time_suits_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, data = tiny(Recipe(iterations=9, batch_size=4))
+    monkeypatch.setattr("resnet_bench.data.CPU_IMAGES", 2)
+    monkeypatch.setattr("resnet_bench.data.GPU_PIXELS", 3 * data.side**2)
+
+    def sizes() -> list[int]:
+        return [len(labels) for _, labels in data.measured_batches(data.test)]
+
+    assert sizes() == [2, 2]
+    data.device = torch.device("cuda")
+    assert sizes() == [3, 1]
+    data.resized = 2 * data.side  # a fourth as many, but never none
+    assert sizes() == [1, 1, 1, 1]
