@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from resnet_bench.errors import CaptureError, UserError
+from resnet_bench.errors import CaptureError
 from resnet_bench.members import Member
 from resnet_bench.training import Batch, eager_step
 
@@ -93,21 +93,15 @@ def capture_graph(slot: Slot, batch: Batch, stream: Stream) -> torch.cuda.CUDAGr
     Captured on the lane's stream: a graph holds the address of its stream's cuBLAS workspace,
     which only graphs that never run at the same time may share.
 
-    Raises CaptureError if the step cannot be captured, UserError if the GPU's memory is full; both
-    name the way out.
+    Raises CaptureError, which names the way out, if the step cannot be captured, and
+    torch.OutOfMemoryError.
     """
     current = torch.cuda.current_stream(stream.device)
     stream.wait_stream(current)
-    name = slot.member.run.name
-    try:
-        # Backward remembers streams, so the warm-up runs where the capture will.
-        with torch.cuda.stream(stream), untouched(slot.member):
-            for _ in range(WARM_UP_STEPS):
-                slot.eager(batch)
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"{name}: the GPU's memory is full; --no-graphs takes less, a network at a time"
-        ) from error
+    # Backward remembers streams, so the warm-up runs where the capture will.
+    with torch.cuda.stream(stream), untouched(slot.member):
+        for _ in range(WARM_UP_STEPS):
+            slot.eager(batch)
     slot.member.optimizer.zero_grad()  # the capture makes gradients in the graph's own pool
     graph = torch.cuda.CUDAGraph()
     parts = forward_passes(slot.member)
@@ -121,8 +115,8 @@ def capture_graph(slot: Slot, batch: Batch, stream: Stream) -> torch.cuda.CUDAGr
     except RuntimeError as error:
         # A failed capture leaves torch's stream and allocator in it.
         raise CaptureError(
-            f"{name}: its step cannot be captured as a CUDA graph ({first_reason(error)}); "
-            "--no-graphs trains without, to the same bits"
+            f"{slot.member.run.name}: its step cannot be captured as a CUDA graph "
+            f"({first_reason(error)}); --no-graphs trains without, to the same bits"
         ) from error
     current.wait_stream(stream)
     return graph
@@ -132,6 +126,8 @@ def first_reason(error: BaseException) -> str:
     """In a line, what went wrong first: ending the capture fails once more, and says only that."""
     while error.__context__ is not None:
         error = error.__context__
+    if isinstance(error, torch.OutOfMemoryError):
+        return "the GPU's memory is full"
     return str(error).strip().partition("\n")[0]
 
 

@@ -6,8 +6,8 @@ the recipe asks for it.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,7 +52,7 @@ def run_group(
         raise UserError("--graphs and --lanes need a CUDA device")
     first = runs[0].experiment
     set_up_process(first, device)
-    with ExitStack() as locks:
+    with ExitStack() as locks, memory_suffices(machine):
         ended = [done for run in runs if (done := finished(run, machine))]
         pending = [run for run in runs if run not in [done.run for done in ended]]
         if not pending:
@@ -72,6 +72,18 @@ def run_group(
             for record in records:
                 record.close()
     return ended + [record.progress() for record in records]
+
+
+@contextmanager
+def memory_suffices(machine: Machine) -> Iterator[None]:
+    """Raises UserError, which names the way out, if a GPU's memory is full within the context."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        way_out = "--no-graphs takes less, a network at a time"
+        if machine.graphs is False:
+            way_out = "--device cpu trains without it"
+        raise UserError(f"the GPU's memory is full; {way_out}") from error
 
 
 def set_up_process(experiment: Experiment, device: torch.device) -> None:

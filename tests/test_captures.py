@@ -19,7 +19,7 @@ from resnet_bench.captures import (
     make_state,
     untouched,
 )
-from resnet_bench.errors import CaptureError, UserError
+from resnet_bench.errors import CaptureError
 from resnet_bench.initialization import digest
 from resnet_bench.members import Member
 from resnet_bench.training import Batch
@@ -90,7 +90,7 @@ def test_the_rate_is_a_tensor_inside_a_step_and_a_number_outside() -> None:
 class NotedCuda:
     """A CUDA that only takes notes, in `log`: a capture executes nothing, or fails."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, failure: str | None = None) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, failure: Exception | None = None) -> None:
         self.log: list[str] = []
         self.failure = failure
         self.lane, self.main = self._stream("lane"), self._stream("main")
@@ -128,7 +128,7 @@ class NotedCuda:
             with untouched(self.member):
                 yield
                 if self.failure:
-                    raise RuntimeError(self.failure)
+                    raise self.failure
         finally:
             if self.failure:  # CUDA ends a capture that is broken with an error of its own
                 raise RuntimeError("CUDA error: failed due to a previous error during capture")
@@ -151,35 +151,25 @@ def test_a_capture_warms_up_on_the_lanes_stream_and_changes_nothing(
     assert_equal([member], [reference])
 
 
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (RuntimeError("CUDA error: not permitted\nCompile with ..."), "CUDA error: not permitted"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried ..."), "the GPU's memory is full"),
+    ],
+)
 def test_a_step_that_cannot_be_captured_is_one_line_with_the_way_out(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, reason: str
 ) -> None:
     (member,) = members_of(NAMES[2])
     batch = data_of(member.run.experiment).batch(BatchStream(member.recipe, 1437, 0).draw(0))
     make_state(member.optimizer)
-    cuda = NotedCuda(monkeypatch, failure="CUDA error: operation not permitted\nCompile with ...")
+    cuda = NotedCuda(monkeypatch, failure)
     with pytest.raises(
-        CaptureError, match=r"^smoke/resnet-8-B.*not permitted\); --no-graphs"
+        CaptureError, match=rf"^smoke/resnet-8-B.*\({reason}\); --no-graphs"
     ) as info:
         cuda.capture(Slot.of(member), batch)
     assert "\n" not in str(info.value)
     # The counters of batch norm are back where they belong.
     norms = [module for module in member.network.modules() if isinstance(module, nn.BatchNorm2d)]
     assert all(norm.num_batches_tracked is not None for norm in norms)
-
-
-def test_a_gpu_that_is_too_small_is_one_line_with_the_way_out(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    (member,) = members_of(NAMES[2])
-    batch = data_of(member.run.experiment).batch(BatchStream(member.recipe, 1437, 0).draw(0))
-    make_state(member.optimizer)
-    cuda = NotedCuda(monkeypatch)
-
-    def full(_: Batch) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-
-    slot = Slot.of(member)
-    monkeypatch.setattr(slot, "eager", full)
-    with pytest.raises(UserError, match=r"^smoke/resnet-8-B.*memory is full; --no-graphs"):
-        cuda.capture(slot, batch)

@@ -149,3 +149,26 @@ def test_after_a_failed_capture_a_process_trains_nothing_more(
             workers.train_group(group)
     assert calls == groups[:1]
     assert not worker.busy
+
+
+@pytest.mark.parametrize(("graphs", "way_out"), [(None, "--no-graphs"), (False, "--device cpu")])
+def test_a_gpu_that_is_too_small_is_one_line_with_the_way_out(
+    machine: Machine,
+    small: list[Experiment],
+    monkeypatch: pytest.MonkeyPatch,
+    graphs: bool | None,
+    way_out: str,
+) -> None:
+    run, machine = Run(small[0], 0), replace(machine, graphs=graphs)
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "eager_step", full)
+        with pytest.raises(UserError, match=way_out) as info:
+            run_group([run], machine)
+    assert str(info.value).startswith("the GPU's memory is full; ")
+    assert "\n" not in str(info.value)
+    (progress,) = run_group([run], machine)  # whoever frees some can go on
+    assert progress.status == "finished"
