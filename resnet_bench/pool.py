@@ -19,7 +19,7 @@ from tqdm import tqdm
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run
 from resnet_bench.outcome import Outcome
-from resnet_bench.progress import Machine, Progress, work, work_done
+from resnet_bench.progress import Machine, Progress, title, work, work_done
 from resnet_bench.workers import (
     SIGNALS,
     environment_of_workers,
@@ -64,6 +64,7 @@ class Pool:
             self.free_devices.put(device)
         self.context = context
         self.done: dict[Run, int] = {}  # work of the runs that have begun, as last reported
+        self.width = max((len(title(run)) for group in groups for run in group), default=0)
         self.warned = False
         self.signal: tuple[int, float] | None = None  # the first one's number and time
 
@@ -152,7 +153,7 @@ class Pool:
             bar.update(done - self.done[run])
         self.done[run] = done
         if progress.status in ("finished", "diverged"):
-            bar.write(str(progress))
+            bar.write(progress.in_words(self.width))
 
     def _collect(self, future: Future[Any], group: list[Run]) -> None:
         names = ", ".join(run.name for run in group)

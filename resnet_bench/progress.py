@@ -36,16 +36,21 @@ class Progress:
     seconds: float = 0.0  # training time over all attempts
     last_record: EpochRecord | None = None
 
-    def __str__(self) -> str:
-        """The line for a run that has ended."""
-        name = f"{self.run.experiment.network_name} seed {self.run.seed}"
+    def in_words(self, width: int = 0) -> str:
+        """The line for a run that has ended; its title takes `width` columns, or what it needs."""
+        name = f"{title(self.run):<{width}}"
         row = self.last_record
         if self.status == "diverged" or row is None:
-            return f"{name:<30} {self.status} at iteration {self.iteration}"
+            return f"{name}   {self.status} at iteration {self.iteration}"
         precise = row.precise_train_error  # what tables and verdict say; in every last record
         train = row.train_error if precise is None else precise
         errors = f"train error {train:7.2%}   test error {row.test_error:7.2%}"
-        return f"{name:<30} {errors}   {self.seconds:7.1f} s"
+        return f"{name}   {errors}   {self.seconds:7.1f} s"
+
+
+def title(run: Run) -> str:
+    """What a run is called within its suite."""
+    return f"{run.experiment.network_name} seed {run.seed}"
 
 
 def finished(run: Run, machine: Machine) -> Progress | None:

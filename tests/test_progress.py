@@ -179,3 +179,16 @@ def test_a_worker_hears_of_time_at_safe_points_and_of_signals_always() -> None:
     worker.alone = True  # the parent was killed
     assert not worker.listen(measuring)
     assert not worker.wanted
+
+
+def test_the_lines_of_a_sweep_stand_in_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("digits/plain-20", "digits/resnet-56-A+learning_rate=0.005")
+    ended = [Progress(Run(find_experiment(name), 0), 7, "diverged") for name in names]
+    pool = Pool([[end.run] for end in ended], MACHINE, ["cpu"], None, Outcome())
+    with tqdm(total=1.0, disable=False, file=io.StringIO()) as bar:
+        for end in ended:
+            pool._show(end, bar)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("plain-20 seed 0  ")
+    assert second == "resnet-56-A+learning_rate=0.005 seed 0   diverged at iteration 7"
+    assert first.index("diverged") == second.index("diverged")

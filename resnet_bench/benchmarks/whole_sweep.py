@@ -77,6 +77,6 @@ class TimedSweep:
         with patch.object(runner, "load_dataset", lambda *_: images):
             ended = runner.run_group(runs, machine, lambda _: time.monotonic() < deadline)
         for progress in ended:
-            print(progress)
+            print(progress.in_words())
         stopped = any(progress.status == "stopped" for progress in ended)
         return RESUMABLE if stopped else 0, torch.cuda.max_memory_reserved() / 2**30
