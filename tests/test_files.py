@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,9 +50,20 @@ def test_a_folder_is_no_file_to_write_to(tmp_path: Path, monkeypatch: pytest.Mon
     assert names_in(folder) == []
 
 
+@pytest.fixture
+def default_signals() -> Iterator[None]:
+    """Neither is ignored, as a hangup is where the tests themselves run under nohup."""
+    before = {
+        number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGHUP, 129)])
 def test_a_signal_ends_what_is_fetched_and_leaves_nothing(
-    tmp_path: Path, number: signal.Signals, code: int
+    tmp_path: Path, number: signal.Signals, code: int, default_signals: None
 ) -> None:
     handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)]
 
