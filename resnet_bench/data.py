@@ -19,8 +19,9 @@ from resnet_bench.datasets import Dataset
 from resnet_bench.experiments import Experiment
 from resnet_bench.sources import Images
 
-# How much is measured at a time: the result does not depend on it, memory and speed do. 500 images
-# suit a core's cache; a GPU would wait for Python, and gets 2,500 of CIFAR-10's.
+# How much is measured at a time: but for rounding the result does not depend on it, memory and
+# speed do. 500 images suit a core's cache; a GPU would wait for Python, and gets 2,500 of
+# CIFAR-10's.
 CPU_IMAGES = 500
 GPU_PIXELS = 2500 * 32 * 32
 
@@ -92,7 +93,7 @@ class TrainingData:
             yield self._normalized(pixels, self.mean), part.labels[start : start + size]
 
     def measured_batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same, in batches as large as suits the device."""
+        """The images of `part` in order, un-augmented, as many at a time as suits the device."""
         side = self.resized or self.side
         on_gpu = self.device.type == "cuda"
         return self.plain_batches(part, max(1, GPU_PIXELS // side**2) if on_gpu else CPU_IMAGES)

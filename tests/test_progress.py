@@ -1,5 +1,6 @@
 """What a sweep shows of its runs, and how its workers hear that they should stop."""
 
+import contextlib
 import io
 import itertools
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -147,13 +149,50 @@ def test_a_reader_who_left_stops_the_sweep_and_gets_nothing_more() -> None:
     assert pool.outcome.exit_code() == 75
 
 
-def test_a_limit_that_was_enough_is_no_stop() -> None:
-    runs = [Run(find_experiment("smoke/plain-8"), seed) for seed in range(3)]
-    ends = ("finished", "diverged", "stopped")
-    outcome = Outcome(ended=[Progress(r, 30, e) for r, e in zip(runs, ends, strict=True)])  # type: ignore[arg-type]
-    assert outcome.has_ended(runs[:2])
-    assert not outcome.has_ended(runs)
-    assert not outcome.has_ended([*runs[:2], Run(find_experiment("smoke/plain-14"), 0)])
+@pytest.fixture
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep's processes are asked for and never begin."""
+
+    class Executor(contextlib.nullcontext[Any]):
+        def __init__(self, *_: object, **__: object) -> None:
+            super().__init__(self)
+
+        def submit(self, *_: object) -> Future[Any]:
+            return Future()
+
+    monkeypatch.setattr("resnet_bench.pool.ProcessPoolExecutor", Executor)
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"),
+    [(("finished", "finished"), 0), (("finished", "diverged"), 3), (("finished", "stopped"), 75)],
+)
+def test_a_limit_that_was_enough_is_no_stop(
+    ends: tuple[Any, Any], code: int, no_processes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [Run(find_experiment("smoke/plain-8"), seed) for seed in range(2)]
+
+    def out_of_time(pool: Pool, *_: object) -> None:
+        pool.outcome.out_of_time = True
+        pool.outcome.ended = [Progress(r, 30, end) for r, end in zip(runs, ends, strict=True)]
+
+    monkeypatch.setattr(Pool, "_follow", out_of_time)
+    pool = Pool([[run] for run in runs], MACHINE, ["cpu"], None, Outcome())
+    pool.run()
+    assert pool.outcome.exit_code() == code
+
+
+def test_a_mistake_in_the_parent_ends_the_workers(
+    no_processes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Pool, "_follow", mistaken)
+    pool = Pool([], MACHINE, ["cpu"], None, Outcome())
+    with pytest.raises(ZeroDivisionError):
+        pool.run()
+    assert all(event.is_set() for event in (pool.stop, pool.break_off, pool.given_up))
 
 
 def test_a_worker_hears_of_time_at_safe_points_and_of_signals_always() -> None:
