@@ -13,7 +13,7 @@ import torch
 
 from resnet_bench.batches import BatchStream
 from resnet_bench.data import TrainingData
-from resnet_bench.experiments import Run, find_experiment
+from resnet_bench.experiments import Run, find_experiment, load_suite
 from resnet_bench.graphs import LaneStep
 from resnet_bench.initialization import digest
 from resnet_bench.members import Member, new_member
@@ -100,9 +100,11 @@ def test_a_member_of_a_group_is_what_it_is_alone(lanes: int | None, precision: s
 
 
 def test_full_size_networks_side_by_side_are_what_they_are_alone() -> None:
-    """Real contention: 32x32 maps of batch 128, where kernels of several lanes share the GPU."""
-    names = ("plain-56", "resnet-56-A", "resnet-56-B", "resnet-20-B")
-    runs = [Run(find_experiment(f"cifar10/{name}+drops=[]+iterations=30"), 0) for name in names]
+    """The contention of the paper's sweep: its twelve networks in all their lanes."""
+    experiments = load_suite("cifar10").experiments
+    steps = 100
+    changes = f"drops=[]+iterations={steps}"
+    runs = [Run(find_experiment(f"{experiment.name}+{changes}"), 0) for experiment in experiments]
     set_precision("tf32", GPU)
     group, others = [[new_member(run, GPU) for run in runs] for _ in range(2)]
     generator = torch.Generator(GPU).manual_seed(0)
@@ -111,13 +113,15 @@ def test_full_size_networks_side_by_side_are_what_they_are_alone() -> None:
     labels = torch.randint(10, (128,), device=GPU, generator=generator)
     together = LaneStep(group)
     alone = [LaneStep([other]) for other in others]
-    for iteration in range(30):
+    for iteration in range(steps):
         together(group, (images, labels))
-        for step, other in zip(alone, others, strict=True):
-            step([other], (images, labels))
-        for member in (*group, *others):
+        for member in group:
             member.iteration = iteration + 1
-    for step in (together, *alone):
+    together.close()
+    for step, other in zip(alone, others, strict=True):
+        for iteration in range(steps):
+            step([other], (images, labels))
+            other.iteration = iteration + 1
         step.close()
     assert_equal(group, others)
 
