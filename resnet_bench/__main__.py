@@ -29,6 +29,7 @@ from resnet_bench.options import (
     Graphs,
     Lanes,
     Results,
+    Seed,
     Settings,
     SuiteName,
     TimeLimit,
@@ -54,7 +55,7 @@ app = typer.Typer(
 @app.command()
 def run(
     experiment: ExperimentName,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Seed = 0,
     settings: Settings = None,
     device: Device = None,
     data_dir: DataFolder = None,
@@ -123,7 +124,7 @@ def data(dataset: str, data_dir: DataFolder = None) -> None:
 @app.command()
 def export(
     experiment: ExperimentName,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Seed = 0,
     settings: Settings = None,
     output: Annotated[
         Path | None, typer.Option(help="weights.pt beside the run if not given")

@@ -12,6 +12,8 @@ SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a suite in expe
 ExperimentName = Annotated[
     str, typer.Argument(metavar="EXPERIMENT", help="suite/network, such as digits/plain-56")
 ]
+# numpy's SeedSequence takes 32 bits at a time: 2**32 + 5 at epoch 0 would be 5 at epoch 1.
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1)]
 Results = Annotated[
     Path, typer.Option("--results", envvar="RESNET_BENCH_RESULTS", help="folder of the results")
 ]

@@ -53,6 +53,13 @@ def input_shape(dataset: Dataset, recipe: Recipe) -> InputShape:
     return InputShape(dataset.channels, side, dataset.classes)
 
 
+def smallest_group(recipe: Recipe, images: int) -> int:
+    """The fewest images that batch norm's statistics are ever taken over in training."""
+    group = recipe.batch_size if recipe.batch_norm_images == "batch" else recipe.batch_norm_images
+    left = images % recipe.batch_size if recipe.last_batch == "short" else 0
+    return min(group, left % group or group)
+
+
 def check_fit(network: Network, recipe: Recipe, dataset: Dataset, where: str) -> None:
     """Raise UserError naming `where` if network, recipe and data set do not go together."""
     images = train_images(recipe, dataset)
@@ -63,6 +70,11 @@ def check_fit(network: Network, recipe: Recipe, dataset: Dataset, where: str) ->
     elif recipe.batch_size * recipe.records_per_epoch > images:
         most = images // recipe.batch_size
         problem = f"records_per_epoch: {recipe.records_per_epoch} of {most} whole batches"
+    elif network.normalization != "none" and smallest_group(recipe, images) == 1:
+        problem = (
+            f"batch_size: {recipe.batch_size}, last_batch {recipe.last_batch}, batch_norm_images"
+            f" {recipe.batch_norm_images}: of {images} training images one is normalised alone"
+        )
     elif network.architecture == "cifar" and (side := input_shape(dataset, recipe).side) % 4:
         key = "border" if recipe.resize == "none" else "resize"
         value = getattr(recipe, key)

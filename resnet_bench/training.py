@@ -4,8 +4,11 @@ A single run is a group of one. How a step is executed is handed in, so that the
 and a fast one cannot drift apart. Nothing here writes to disk.
 """
 
+import copy
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -92,6 +95,15 @@ def train(
             member.seconds += elapsed
 
 
+def is_broken(member: Member, data: TrainingData) -> bool:
+    """Whether a training loss of `member` as it stands is not finite; leaves no trace on it."""
+    images, labels = next(data.plain_batches(data.train, member.recipe.batch_size))
+    stand_in = replace(member, network=copy.deepcopy(member.network))
+    with torch.no_grad():
+        loss = F.cross_entropy(forward(stand_in, images).float(), labels)
+    return not math.isfinite(loss.item())
+
+
 def make_record(
     member: Member,
     stream: BatchStream,
@@ -100,7 +112,8 @@ def make_record(
 ) -> EpochRecord | None:
     """The record due now; None if the loss was not finite since the last, which ends the member.
 
-    Raises BrokenOffError once `measuring`, called after every batch measured, says False.
+    Nor may it be after the last update. Raises BrokenOffError once `measuring`, called after every
+    batch measured, says False.
     """
     if first_bad := int(member.totals.first_bad.item()):
         member.diverged_at = first_bad
@@ -120,6 +133,10 @@ def make_record(
         return evaluate(member.network, data, part, precision, hear)
 
     test = score(data.test)
+    # In evaluation mode a deep plain network may overflow that trains on: statistics lag.
+    if not math.isfinite(test.loss) and is_broken(member, data):
+        member.diverged_at = member.iteration
+        return None
     held_out = score(data.validation) if len(data.validation) else None
     clean = precise = precise_test = None
     if stream.clean_due(number):

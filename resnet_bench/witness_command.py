@@ -14,7 +14,15 @@ import typer
 from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run, find_experiment
 from resnet_bench.files import write_json
-from resnet_bench.options import RESULTS, DataFolder, Device, ExperimentName, Results, Settings
+from resnet_bench.options import (
+    RESULTS,
+    DataFolder,
+    Device,
+    ExperimentName,
+    Results,
+    Seed,
+    Settings,
+)
 from resnet_bench.records import RunDirectory
 
 if TYPE_CHECKING:
@@ -43,7 +51,7 @@ LearningRates = Annotated[
 def witness(
     experiment: ExperimentName,
     depth: Depths,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Seed = 0,
     settings: Settings = None,
     go_on: Continue = False,
     learning_rate: LearningRates = None,
@@ -166,7 +174,9 @@ def _print_continuations(record: dict[str, Any], rates: Sequence[float], folder:
             at = summary.iteration if summary else 0
             how = f"diverges at iteration {at}"
         else:
-            there = "stays" if known[-1] <= start + MARGIN else f"drifts to {_percent(known[-1])}"
+            there = f"drifts to {_percent(known[-1])}"
+            if known[-1] <= start + MARGIN:
+                there = "stays" if max(known) <= start + MARGIN else "comes back"
             how = (
                 f"{_percent(start)} -> {_percent(known[-1])} after {summary.iteration} iterations,"
                 f" at most {_percent(max(known))} on the way: {there}"

@@ -160,3 +160,12 @@ def test_wandb_variables_are_read_from_a_file_and_the_environment_wins(
     monkeypatch.setenv("WANDB_MODE", "disabled")
     answer = call(*arguments, "--results", str(tmp_path / "results"))
     assert "--graphs and --lanes need a CUDA device" in answer.errors
+
+
+@pytest.mark.parametrize("command", ["run", "export", "witness"])
+def test_a_seed_has_32_bits(call: Call, command: str) -> None:
+    """Of a longer one the first epochs would be another seed's later ones."""
+    more = ["--depth", "14"] if command == "witness" else []
+    answer = call(command, "smoke/plain-8", "--seed", str(2**32), *more)
+    assert answer.code == 2
+    assert "'--seed': Input should be less than or equal to 4294967295" in answer.errors

@@ -89,6 +89,10 @@ def test_a_run_lives_under_suite_network_and_seed() -> None:
         ("digits/plain-20+drops=[300,100]", "not in increasing order"),
         ("digits/plain-20+batch_size=5000", "batch_size: 5000 of 1437"),
         ("digits/plain-20+train_images=5000", "train_images: 5000, but digits has 1437"),
+        ("smoke/plain-8+batch_norm_images=1", "of 1437 training images one is normalised alone"),
+        ("smoke/plain-8+batch_size=1", "one is normalised alone"),
+        ("smoke/plain-8+last_batch=short+train_images=129", "129 training images one is norm"),
+        ("smoke/plain-8+batch_norm_images=4+last_batch=short+train_images=69", "one is norm"),
         ("digits/plain-20+records_per_epoch=23", "records_per_epoch: 23 of 22 whole batches"),
     ],
 )

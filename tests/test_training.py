@@ -2,20 +2,22 @@
 
 import copy
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
 from members import data_of, members_of, run_all
+from torch import nn
 from torch.nn import functional as F
 
 from resnet_bench.batches import BatchStream
 from resnet_bench.data import TrainingData
 from resnet_bench.experiments import Run, find_experiment
 from resnet_bench.initialization import digest
-from resnet_bench.members import new_member
+from resnet_bench.members import Member, new_member
 from resnet_bench.schedule import learning_rate_at
 from resnet_bench.sources import load_dataset
-from resnet_bench.training import eager_step, train
+from resnet_bench.training import Batch, eager_step, train
 
 NAMES = ("smoke/plain-8", "smoke/resnet-14-A", "smoke/resnet-8-B")
 
@@ -103,6 +105,36 @@ def test_a_diverged_member_is_named_by_its_iteration_and_the_others_go_on() -> N
     (alone,) = members_of(names[1])
     assert rows[names[1]] == run_all([alone])[names[1]]
     assert digest(alone.network) == digest(sound.network)
+
+
+def test_weights_that_the_last_update_breaks_are_a_divergence() -> None:
+    """No loss is taken of them any more; an error of 90% would be that of class 0."""
+    name = "smoke/plain-8+learning_rate=1e+30+drops=[]+iterations=1"
+    (member,) = members_of(name)
+    assert list(run_all([member]).values()) == [[]]
+    assert member.diverged_at == member.iteration == 1
+
+
+def test_a_network_that_overflows_in_evaluation_mode_alone_trains_on() -> None:
+    name = "smoke/plain-8+drops=[]+iterations=2"
+    (member,) = members_of(name)
+    experiment = member.run.experiment
+    data, stream = data_of(experiment), BatchStream(experiment.recipe, 1437, 0)
+    step = 0
+
+    def lagging(members: Sequence[Member], batch: Batch) -> None:
+        nonlocal step
+        eager_step(members, batch)
+        step += 1
+        if step == 2:
+            norm = next(m for m in member.network.modules() if isinstance(m, nn.BatchNorm2d))
+            norm.state_dict()["running_mean"].fill_(-math.inf)
+
+    ((_, row),) = train([member], stream, data, step=lagging)
+    assert not math.isfinite(row.test_loss)
+    assert member.finished
+    assert row.precise_train_error is not None
+    assert row.precise_train_error < 0.95
 
 
 def test_batch_norm_over_part_of_a_batch() -> None:
