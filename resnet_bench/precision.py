@@ -59,7 +59,12 @@ def set_determinism(deterministic: bool, device: torch.device) -> None:
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """The context of a forward pass; parameters, batch norm, loss and update stay float32."""
+    """The context of a forward pass in the recipe's precision.
+
+    Under bf16 parameters, batch norm's statistics, the loss and the update stay float32; what the
+    layers hand on, batch norm's output, sums with shortcuts and logits among it, is bfloat16.
+    Errors are counted on those logits: where two are equal in 8 bits, the lower class is taken.
+    """
     if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()

@@ -12,11 +12,12 @@ of layers.csv,
   by the variance of the convolution's output. That output has 2 Var(x), x being the ReLU of a
   standard normal number: 2 (1/2 - 1/(2 pi)) = (pi - 1) / pi. This is the limit of wide networks.
 - `gradient_correlation` is about shattered gradients (Balduzzi et al. 2017, arXiv 1702.08591).
-  Each image x has a neighbour x' = x + NEIGHBOUR_DISTANCE (y - x), y being the next image of the
-  batch. All pass through the network in one batch, so that x and x' are normalised alike. Of the
-  logit of x's label, summed over the batch, the gradient at the layer's activation is taken at x
-  and at x'; the correlation is their cosine, averaged over the images. Of the logit, not the loss,
-  so that only the network decides: a linear one has correlation 1.
+  Each image x has a neighbour x' = x + NEIGHBOUR_DISTANCE (y - x), y being the image before it in
+  the batch (before the first, the last). All pass through the network in one batch, so that x and
+  x' are normalised alike. Of the logit of x's label, summed over the batch, the gradient at the
+  layer's activation is taken at x and at x'; the correlation is their cosine, averaged over the
+  images. Of the logit, not the loss, so that only the network decides: a linear one has
+  correlation 1.
 - `update_ratio` is the norm of the change that the optimizer would make to the weight now, on this
   batch, over the norm of the weight. A copy of the optimizer makes it.
 """

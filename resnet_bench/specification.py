@@ -152,13 +152,15 @@ class Recipe(Specification):
     initialization: Literal["he-fan-in", "he-fan-out", "xavier", "pytorch"] = "he-fan-in"  # convs
     linear_initialization: Literal["pytorch", "he", "xavier"] = "pytorch"
     last_scale: Literal["one", "zero"] = "one"  # initial, of each block's last batch norm
-    batch_norm_images: Positive | Literal["batch"] = "batch"  # statistics over so many images
+    batch_norm_images: Positive | Literal["batch"] = "batch"  # statistics over so many images,
+    # each such group of a batch updating the running ones; the precise ones are over whole batches
     last_batch: Literal["run-on", "short", "drop"] = "run-on"  # at the end of an epoch
 
     # What is measured besides the running training error; it does not touch the training.
     records_per_epoch: Positive = 1
     clean_every: Positive = 10  # epochs between clean and precise training errors
-    precise_batches: Positive = 100  # training batches for the precise BN statistics
+    precise_batches: Positive = 100  # for the precise BN statistics: means of means and unbiased
+    # variances over the first so many whole batches of training images, in the data set's order
     layers_at: tuple[Annotated[int, Field(ge=0)], ...] = ()  # iterations at which layers are
     # measured (layers.csv); 0 is before the first, the last one is after all
 
