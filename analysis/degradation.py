@@ -2,18 +2,21 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import checks, deviations, figure6, layout, paper, select, style
-from analysis.depth_axis import DepthAxis
+from analysis.depth_axis import ASIDE, DepthAxis
 
 PANELS = {
     "precise_train_error": "training error (evaluation mode, precise batch norm)",
     "test_error": "test error",
 }
+INSET = (0.13, 0.57, 0.37, 0.32)  # left, bottom, width, height, as fractions of a panel
+FLATTENED = 1 / 8  # of a panel's height: what stays below it cannot be read there
 
 
 def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
@@ -37,13 +40,43 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
             axis.prepare(axes)
             axes.set(title=title, ylabel="error at the last iteration")
         style.percent_axis(panels, top)
-        for axes in panels:
+        for axes, error in zip(panels, PANELS, strict=True):
             _draw_diverged(axes, runs, axis)
+            _draw_residual_alone(axes, select.finished(runs), error, axis)
         handles = _legend(runs, axis, with_paper=top is not None)
         layout.frame_panels(
             figure, handles, figure6.leavers(runs, top, *PANELS) + checks.notices(frame)
         )
     return figure
+
+
+def _draw_residual_alone(axes: Axes, ended: pd.DataFrame, error: str, axis: DepthAxis) -> None:
+    """The residual networks once more, on an axis of their own, where plain ones' flattens them.
+
+    It goes where plain networks leave room: above the shallow ones.
+    """
+    points = ended.assign(value=100 * ended[error])
+    residual, plain = (points[(points["shortcut"] != "none") == kind] for kind in (True, False))
+    if plain.empty or residual.empty:
+        return
+    of_depths = plain.groupby("depth")["value"]
+    means = of_depths.mean()
+    places = [axis.place(int(depth), "none") for depth in means.index]
+    left, bottom, width, _ = INSET
+    right = (left + width) * len(axis.depths) - 0.5
+    seeds = of_depths.max()[[place - ASIDE < right for place in places]]
+    below = [*seeds, np.interp(right, places, means)]
+    top = axes.get_ylim()[1]
+    if max(below) > bottom * top or residual["value"].max() > FLATTENED * top:
+        return
+    inset = axes.inset_axes(INSET)
+    axis.draw_seeds(inset, residual)
+    axis.draw_means(inset, residual)
+    axis.prepare(inset)
+    style.percent_axis([inset])
+    inset.set(xlabel="", ylabel="")
+    inset.set_title("residual alone", fontsize=8.5, color=style.MUTED, pad=3)
+    inset.tick_params(labelsize=7.5)
 
 
 def _draw_paper(axes: Axes, error: str, axis: DepthAxis, runs: pd.DataFrame) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis import contrasts, named, select
-from analysis.contrasts import Contrast
+from analysis.contrasts import TOLERANCE, Contrast
+from analysis.statistics import Interval
 
 
 def sentence(frame: pd.DataFrame) -> str:
@@ -33,7 +34,7 @@ def of_contrasts(found: list[Contrast]) -> str:
         end = "a single pair of runs carries no verdict"
         return f"{start} changes the training error {changes}: {end}{_of_the_gone(gone)}."
     clauses = ", and ".join(map(_clause, there))
-    relation = f"; {_relation(difference)}" if len(there) == 2 else ""
+    relation = f"; {_relation(difference, there)}" if len(there) == 2 else ""
     return f"{start}, {clauses}{relation}{_of_the_gone(gone)}."
 
 
@@ -51,6 +52,28 @@ def _yet(lost: Sequence[str]) -> str:
     return "" if all(reason.endswith("diverged") for reason in lost) else " yet"
 
 
+def of_other_options(frame: pd.DataFrame) -> str:
+    """What depth costs residual networks that the primary contrasts leave out; "" without any."""
+    pair = contrasts.depth_pair(select.own(frame))
+    found = [
+        contrast
+        for contrast in contrasts.secondary(frame)
+        if pair and contrast.name.endswith(f": {pair[1]} - {pair[0]}")
+        if contrast.endpoint == contrasts.ENDPOINT
+    ]
+    clauses = [
+        f"of {_family(one)} changes by {_change(one)} ({ends(one.interval)}, {one.n} seeds)"
+        for one in found
+        if one.interval
+    ]
+    if not clauses:
+        return ""
+    return (
+        f"From {_span(found[0])} the training error {', that '.join(clauses)}: secondary, with"
+        " unadjusted 95% intervals and no verdict."
+    )
+
+
 def budget(frame: pd.DataFrame) -> str:
     """ "64,000 iterations on cifar10" """
     runs = select.subject(frame)
@@ -65,6 +88,24 @@ def budget(frame: pd.DataFrame) -> str:
 def points(difference: float) -> str:
     """A difference of errors in percentage points: "+62.20"."""
     return f"{round(100 * difference, 2) + 0.0:+.2f}"  # + 0.0: never "-0.00"
+
+
+def ends(interval: Interval) -> str:
+    """Both ends of an interval in percentage points: "+58.49 to +73.50".
+
+    With as many more digits as it takes for an end not to be rounded onto 0 or the tolerance, on
+    whose sides the verdict turns.
+    """
+    return f"{_end(interval.low)} to {_end(interval.high)}"
+
+
+def _end(value: float) -> str:
+    percent, borders = 100 * value, (0.0, 100 * TOLERANCE)
+    for digits in (2, 3, 4):
+        shown = round(percent, digits)
+        if shown == percent or shown not in borders:
+            return f"{shown + 0.0:+.{digits}f}"
+    return points(value)  # closer than anybody could tell
 
 
 def _span(contrast: Contrast) -> str:
@@ -93,14 +134,16 @@ def _clause(contrast: Contrast) -> str:
         "degrades": f"{family} degrade",
         "does not degrade": f"{family} do not degrade",
     }.get(contrast.word, f"whether {family} degrade is undecided")
-    low, high = points(contrast.interval.low), points(contrast.interval.high)
     return (
-        f"{words} (training error {_change(contrast)}, {low} to {high},"
+        f"{words} (training error {_change(contrast)}, {ends(contrast.interval)},"
         f" {contrast.n} seeds{', a run diverged' if contrast.diverged else ''})"
     )
 
 
-def _relation(difference: Contrast) -> str:
+def _relation(difference: Contrast, families: Sequence[Contrast]) -> str:
+    """Of the difference of both families, over the seeds that have all four runs."""
     if difference.interval is None:
         return "their difference is undecided"
-    return f"their difference, {_change(difference)}, is {difference.word}"
+    fewer = any(family.n != difference.n for family in families)
+    seeds = f" ({difference.n} seeds)" if fewer else ""
+    return f"their difference, {_change(difference)}{seeds}, is {difference.word}"

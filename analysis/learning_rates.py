@@ -160,6 +160,11 @@ def sentences(frame: pd.DataFrame) -> list[str]:
     if chosen.empty:
         return [_by_rate(frame)]
     rates = ", ".join(f"{row['name']} {row['rate']:g}" for row in chosen.to_dict("records"))
+    names = at_rates(frame)["network"].str.partition("+")[0]
+    tried = at_rates(frame).groupby(names)[RATE].nunique()
+    for row in chosen[chosen["rates"] < chosen["name"].map(tried)].to_dict("records"):
+        of_all = f"{row['rates']} of {tried[row['name']]} rates"
+        rates += f"; {row['name']} among the {of_all} at which every seed finished"
     if lost := without_best(frame):
         rates += f"; none for {' and '.join(lost)}: at none did every seed finish"
     return [
@@ -177,9 +182,13 @@ def _by_rate(frame: pd.DataFrame) -> str:
     """The final training error of every network at every rate: none is to be passed over."""
     ended = select.finished(at_rates(frame))
     ended = ended.assign(name=ended["network"].str.partition("+")[0])
-    means = ended.groupby(["name", RATE], sort=False)["precise_train_error"].mean().unstack()
-    rates = sorted(means.columns)
-    cells = means[rates].map(lambda error: "-" if pd.isna(error) else tables.percent(error) + "%")
+    by_rate = ended.groupby(["name", RATE], sort=False)["precise_train_error"]
+    found = by_rate.agg(["mean", "size"])
+    seeds = ended["seed"].nunique()
+    few = found["size"].map(lambda n: "" if n == seeds else f" ({n} seed{'s' if n > 1 else ''})")
+    cells = (found["mean"].map(lambda error: tables.percent(error) + "%") + few).unstack()
+    rates = sorted(cells.columns)
+    cells = cells[rates].fillna("-")
     of_networks = [f"{name} {', '.join(errors)}" for name, errors in cells.iterrows()]
     return (
         f"Final training error at {', '.join(f'{rate:g}' for rate in rates)}, means over finished"

@@ -128,9 +128,10 @@ PLATES = (
         " same function, for SGD's to be held against. Errors are in"
         " evaluation mode with precise batch norm; of SGD's own network the running one, and at"
         " the end a dot a seed for the precise one. The witness is trained on at constant learning"
-        " rates. Lines are medians over seeds, bands reach from the lowest to the highest. In"
-        " sentences, what ends at most half a point above where it began stays, and drifts away"
-        " otherwise.",
+        " rates. Lines are medians over seeds, bands reach from the lowest to the highest; the"
+        " axis is linear up to 1% and logarithmic above. In sentences, what is never measured more"
+        " than half a point above where it began stays; what is, but does not end there, comes"
+        " back; what ends there drifts away.",
         witness_figure.draw,
         witness_figure.applies,
         of="witnesses",

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import select
+from analysis.witness import Witnesses
 from resnet_bench.records import RunDirectory
 
 PRECISIONS = {"ieee": "IEEE float32", "tf32": "float32 with TF32", "bf16": "bfloat16"}
@@ -58,6 +59,16 @@ def sentence(frame: pd.DataFrame) -> str:
         f"without evaluation, took {_time(seconds.min())} to {_time(seconds.max())} a "
         f"{'run' if alone else 'group of runs side by side'}, "
         f"{_time(runs['seconds_share'].sum())} in all."
+    )
+
+
+def of_witnesses(data: Witnesses) -> str:
+    """How witnesses, and their trainings on, were made, for below what they show."""
+    trained_on = data.curves.drop_duplicates(["source", "deep", "seed", "learning_rate"])
+    commits = data.points["commit"].unique()
+    return (
+        f"{len(data.points)} witnesses, trained on {len(trained_on)} times in all, at"
+        f" commit{'s' if len(commits) > 1 else ''} {_listed(commits)}."
     )
 
 

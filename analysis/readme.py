@@ -12,34 +12,44 @@ from resnet_bench.files import write_atomically
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", REFERENCE / "README.md")
 BLOCK = re.compile(
-    r"<!-- (finding|table|made|says): ([\w-]+)/?([\w-]*) -->\n.*?<!-- end -->", re.DOTALL
+    r"<!-- (finding|others|table|made|says): ([\w-]+)/?([\w-]*) -->\n.*?<!-- end -->", re.DOTALL
 )
 
 
 def filled(text: str, results: Path = REFERENCE) -> str:
     """`text` with every block made anew: `<!-- table: digits -->` up to `<!-- end -->`.
 
-    `<!-- made: digits -->` says how the runs were made, `<!-- says: digits/witness -->` what the
-    figure `witness` shows. Raises UserError where a block names a suite without committed results,
-    or no figure of it.
+    `others: digits` is about the options that the finding leaves out, `made: digits` says how the
+    runs were made, `made: digits/witness` the witnesses, and `says: digits/witness` what the figure
+    `witness` shows. Raises UserError where a block names a suite without committed results, or no
+    figure of it.
     """
 
     def block(match: re.Match[str]) -> str:
         what, suite, figure = match.groups()
         if not (results / suite).is_dir():
             raise UserError(f"a page names results of {suite}, but {results.name} has none")
-        if what == "finding":
-            body = finding.sentence(load.runs(results / suite))
-        elif what == "table":
-            body = tables.as_markdown(tables.cells(tables.final_errors(load.runs(results / suite))))
-        elif what == "made":
-            body = provenance.sentence(load.runs(results / suite))
-        else:
-            body = "\n\n".join(sentences_of(results, suite, figure))
         name = f"{suite}/{figure}" if figure else suite
-        return f"<!-- {what}: {name} -->\n{body.strip()}\n<!-- end -->"
+        return (
+            f"<!-- {what}: {name} -->\n{_body(what, results, suite, figure).strip()}\n<!-- end -->"
+        )
 
     return BLOCK.sub(block, text)
+
+
+def _body(what: str, results: Path, suite: str, figure: str) -> str:
+    if what == "says":
+        return "\n\n".join(sentences_of(results, suite, figure))
+    if what == "made" and figure == "witness":
+        return provenance.of_witnesses(Runs.of(results, suite).witnesses)
+    frame = load.runs(results / suite)
+    if what == "finding":
+        return finding.sentence(frame)
+    if what == "others":
+        return finding.of_other_options(frame)
+    if what == "made":
+        return provenance.sentence(frame)
+    return tables.as_markdown(tables.cells(tables.final_errors(frame)))
 
 
 def sentences_of(results: Path, suite: str, figure: str) -> list[str]:

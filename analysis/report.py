@@ -14,8 +14,8 @@ from analysis import (
     fidelity,
     finding,
     learning_rates,
-    load,
     provenance,
+    reproduce,
     select,
     svg,
     tables,
@@ -23,7 +23,6 @@ from analysis import (
     verdict,
 )
 from analysis.contrasts import Contrast
-from analysis.load import REFERENCE
 from analysis.plates import Plate
 from analysis.runs import Runs
 from resnet_bench.errors import UserError
@@ -49,7 +48,7 @@ def build(runs: Runs, figures: list[tuple[Plate, Figure]]) -> str:
         _section("Final errors", _final_errors(frame)),
         _section("Fidelity", _fidelity(frame)),
         _section("Runs", _runs(frame)),
-        _section("To reproduce", _reproduce(suite, frame)),
+        _section("To reproduce", _reproduce(suite, runs)),
     ]
     return "\n".join(
         [
@@ -120,7 +119,8 @@ def _at_best_rates(frame: pd.DataFrame) -> list[str]:
     return [
         "<h3>With each network at its best learning rate</h3>",
         "<p>Chosen by the lowest mean error on held-out training images at the last iteration,"
-        " never on the test set; a rate at which a seed diverged is not chosen.</p>",
+        " never on the test set; a rate at which a seed diverged or is not finished is not"
+        " chosen.</p>",
         _table(learning_rates.cells(frame)),
         _table(verdict.primary_cells(learning_rates.primary(frame))),
     ]
@@ -185,25 +185,10 @@ def _runs(frame: pd.DataFrame) -> str:
     )
 
 
-def _reproduce(suite: Suite, frame: pd.DataFrame) -> str:
-    runs = select.declared(frame)
-    begun = runs.query("status != 'missing'")
-    commits = [commit for commit in begun["commit"].unique() if commit != "unknown"]
-    # What resumed at another commit has no one commit to check out.
-    commits = [] if any(" then " in commit for commit in commits) else commits
-    seeds = int(runs["seed"].max()) + 1
-    lines = [f"git checkout {commits[0]}"] if len(commits) == 1 else []
-    folder = Path(runs["directory"].iloc[0]).parents[2]
-    # The reference was made in make's own folder, and taken in from there.
-    results = "" if folder.resolve() == REFERENCE.resolve() else load.results_setting(folder)
-    lines += [
-        f"make sweep SUITE={suite.name} SEEDS={seeds}{results}",
-        f"make verdict SUITE={suite.name}{results}",
-        f"make verify SUITE={suite.name}{results}",
-        f"make report SUITE={suite.name}{results}",
-    ]
+def _reproduce(suite: Suite, runs: Runs) -> str:
     what = "<br>".join(html.escape(line) for line in suite.description.splitlines())
-    return f"<p class='small'>{what}</p><pre>{html.escape(chr(10).join(lines))}</pre>"
+    lines = "\n".join(reproduce.commands(runs))
+    return f"<p class='small'>{what}</p><pre>{html.escape(lines)}</pre>"
 
 
 def _section(title: str, content: str) -> str:

@@ -5,6 +5,7 @@ backward signals vanish". Yang et al. 2019 (arXiv 1902.08129): batch norm makes 
 plain networks explode at initialisation, by a factor a layer.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 import pandas as pd
@@ -41,15 +42,26 @@ def fates(data: Layers) -> pd.DataFrame:
 
 
 def sentences(data: Layers) -> list[str]:
-    """The paper's claim for every plain network, and the numbers of the deepest of each kind."""
-    table = fates(data)
+    """The paper's claim for every plain network, and the numbers of the deepest of each kind.
+
+    Of finished runs: one that goes on, or diverged, has not been measured where it would tell.
+    """
+    table = fates(replace(data, table=data.table[data.table["status"] == "finished"]))
     plain = table[table["shortcut"] == "none"]
     if plain.empty:
         return []
     deepest = table[table["depth"] == plain["depth"].max()]
-    return [_claim(plain, table[table["shortcut"] != "none"])] + [
+    numbers = [
         _numbers(deepest[deepest["shortcut"] == shortcut]) for shortcut in select.shortcuts(deepest)
     ]
+    return [_claim(plain, table[table["shortcut"] != "none"]), *numbers, *_left_out(data)]
+
+
+def _left_out(data: Layers) -> list[str]:
+    """The runs that were measured and are not finished: "Not in this: plain-110 seed 1 partial"."""
+    others = data.table[data.table["status"] != "finished"].drop_duplicates(layers.RUN)
+    runs = [f"{run.network} seed {run.seed} {run.status}" for run in others.itertuples()]
+    return [f"Not in this: {', '.join(runs)}."] if runs else []
 
 
 def _claim(plain: pd.DataFrame, residual: pd.DataFrame) -> str:
@@ -82,10 +94,8 @@ def _numbers(rows: pd.DataFrame) -> str:
     """What becomes of one network's signals at its first and its last measured iteration."""
     first, last = rows["iteration"].min(), rows["iteration"].max()
     ends = rows[rows["iteration"].isin([first, last])].sort_values("iteration")
-    seeds = [f"medians of {n} seeds" if n > 1 else "one seed" for n in ends["n"]]
-    counted = seeds[0]
-    if seeds[-1] != counted:  # a run was cut short
-        counted += f"; after {last:,} iterations {seeds[-1]}"
+    n = ends["n"].iloc[0]
+    counted = f"medians of {n} seeds" if n > 1 else "one seed"
     parts = [_at(row) for _, row in ends.iterrows()]
     return f"{ends['network'].iloc[0]} ({counted}): {'; '.join(parts)}."
 
@@ -96,12 +106,15 @@ def _at(row: pd.Series) -> str:
     when = "at initialisation" if at_start else f"after {row['iteration']:,} iterations"
     theory = f"; Yang et al. expect {YANG:.3f}" if at_start and row["shortcut"] == "none" else ""
     growth = "" if pd.isna(row["growth"]) else f", a factor of {row['growth']:.3f} a layer{theory}"
+    first = f"the first layer's is {_number(row['backward'])} times the last one's"
+    if row["backward_fate"] != fate(row["backward"], row["backward"]):  # others than the first do
+        low, high = _number(row["backward_low"]), _number(row["backward_high"])
+        first = f"{low} to {high} times the last one's, {first}"
     return (
         f"{when} responses {row['forward_fate']} (deviations {_number(row['forward_low'])} to"
-        f" {_number(row['forward_high'])}), gradients {row['backward_fate']} (the first layer's is"
-        f" {_number(row['backward'])} times the last one's{growth}), and an update changes a"
-        " layer's weights by up to"
-        f" {_number(row['update_high'])} times their norm"
+        f" {_number(row['forward_high'])}), gradients {row['backward_fate']} ({first}{growth}), and"
+        f" an update changes a layer's weights by up to {_number(row['update_high'])} times their"
+        " norm"
     )
 
 

@@ -198,10 +198,9 @@ def _of_depth(frame: pd.DataFrame, of_kind: pd.DataFrame) -> str:
     parts = []
     for contrast in found:
         interval = statistics.t_interval(np.array(contrast.values), 0.95, contrast.resolution)
-        low, high = finding.points(interval.low), finding.points(interval.high)
         family, _, span = contrast.name.partition(": ")
         few = f", {contrast.n} seeds" + (", a run diverged" if contrast.diverged else "")
-        parts.append(f"{family} {finding.points(interval.mean)} ({low} to {high}{few})")
+        parts.append(f"{family} {finding.points(interval.mean)} ({finding.ends(interval)}{few})")
     deep, _, shallow = span.partition(" - ")
     return (
         f" From {shallow} to {deep} layers it then changes: {', '.join(parts)}; unadjusted 95%"

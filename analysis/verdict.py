@@ -119,13 +119,15 @@ def by_seed_cells(primary: list[Contrast]) -> list[list[str]]:
 
 def limits(primary: list[Contrast]) -> list[str]:
     """What so many pairs can and cannot show: a sentence each."""
-    n = max((contrast.n for contrast in primary), default=0)
-    if n < 2:
-        return [f"{'One seed carries' if n else 'No pair of runs: there is'} no verdict."]
+    counts = sorted({contrast.n for contrast in primary if contrast.n})
+    if not counts or counts[-1] < 2:
+        return [f"{'One seed carries' if counts else 'No pair of runs: there is'} no verdict."]
+    n = counts[0]  # where they differ, the fewest: what holds for all
     floor = statistics.sign_flip_floor(n)
     needed = next(pairs for pairs in range(1, 64) if statistics.sign_flip_floor(pairs) <= ALPHA / 3)
     return [
-        f"n = {n} pairs. An exact sign-flip test of {n} pairs cannot give a one-sided p under"
+        f"n = {' or '.join(map(str, counts))} pairs. An exact sign-flip test of {n} pairs"
+        f"{' (the fewest here)' if len(counts) > 1 else ''} cannot give a one-sided p under"
         f" {floor:.3g} ({2 * floor:.3g} two-sided); to reject under Holm with three contrasts it"
         f" needs {needed} pairs or more. The t intervals assume normal differences; p (t) is"
         " two-sided, p (sign flips) one-sided: that the mean is above 0."
@@ -150,8 +152,7 @@ def _interval(contrast: Contrast) -> list[str]:
     """[interval, level]"""
     if contrast.interval is None:
         return ["", ""]
-    low, high = (finding.points(end) for end in (contrast.interval.low, contrast.interval.high))
-    return [f"{low} to {high}", f"{100 * contrast.interval.level:.1f}%"]
+    return [finding.ends(contrast.interval), f"{100 * contrast.interval.level:.1f}%"]
 
 
 def as_text(frame: pd.DataFrame) -> str:

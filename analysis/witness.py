@@ -2,11 +2,14 @@
 
 Section 1 of the paper: "there exists a solution by construction to the deeper model", the shallow
 one's layers and identities, so that it "should produce no higher training error". `python -m
-resnet_bench witness` builds it; here is what became of it.
+resnet_bench witness` builds it; here is what became of it. Trained on from there, what is never
+more than half a point above where it began *stays*; what was, but does not end there, *comes back*;
+what ends there *drifts away*.
 """
 
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,7 @@ POINT_COLUMNS = {
     "witness_error": "the witness's",
     "trained_error": "that of the run of `deep` itself: what SGD found; NaN if there is none",
     "start_error": "the witness's in train mode's calibration, where training on starts",
+    "commit": "of the code that built it, or unknown",
 }
 CURVE_COLUMNS = {
     "source": "as above",
@@ -92,6 +96,7 @@ def _point(path: Path) -> dict[str, Any]:
             "witness_error": witness_error,
             "trained_error": trained["precise_train_error"] if trained else math.nan,
             "start_error": calibration["precise_train_error"] if calibration else witness_error,
+            "commit": (found["provenance"]["commit"] or "unknown")[:10],
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a witness's description: {error!r}") from error
@@ -168,21 +173,33 @@ def _rates(curves: pd.DataFrame, n: int) -> str:
 
 
 def _rate(rate: float, curves: pd.DataFrame, n: int) -> str:
-    """ "0.01: 0.42% after 360 iterations (stays)", within `TOLERANCE` of where it began."""
+    """ "0.01: 1.18% after 360 iterations, 7.24% at most on the way (comes back)" """
     by_seed = curves.groupby("seed", sort=True)
     ended = by_seed.last()
     done = ended[ended["status"] == "finished"]
     words = []
     if len(done):
-        stays = done["error"] <= by_seed["error"].first()[done.index] + contrasts.TOLERANCE
-        count = f"stays with {stays.sum()} of {len(done)} seeds"
-        fate = "stays" if stays.all() else "drifts away" if not stays.any() else count
+        kept = by_seed["error"].first()[done.index] + contrasts.TOLERANCE
+        highest = by_seed["error"].max()[done.index]
+        found = [
+            "stays" if stayed else "comes back" if came_back else "drifts away"
+            for stayed, came_back in zip(highest <= kept, done["error"] <= kept, strict=True)
+        ]
         end = f"{done['iteration'].max():,} iterations"
-        words.append(f"{_percent(done['error'], n)} after {end} ({fate})")
+        way = "" if set(found) == {"stays"} else f", {_percent(highest, n)} at most on the way"
+        words.append(f"{_percent(done['error'], n)} after {end}{way} ({_fates(found)})")
     for status in ("diverged", "partial"):
         if (ended["status"] == status).any():
             words.append(f"{(ended['status'] == status).sum()} {status}")
     return f"{rate:g}: {', '.join(words)}"
+
+
+def _fates(found: list[str]) -> str:
+    """ "stays", or how many seeds each: "stays with 1, drifts away with 2 of 3 seeds" """
+    counts = Counter(sorted(found, reverse=True))
+    if len(counts) == 1:
+        return found[0]
+    return f"{', '.join(f'{fate} with {n}' for fate, n in counts.items())} of {len(found)} seeds"
 
 
 def _percent(errors: pd.Series, n: int) -> str:

@@ -37,7 +37,9 @@ def draw(data: Witnesses, columns: int | None = None) -> Figure:
             _draw_trained(axes, data, points, depths[points["depth"].iloc[0]])
             _draw_continued(axes, _of(data.curves, source, deep), colours)
             _draw_source(axes, points, depths[points["source_depth"].iloc[0]])
-            axes.set_title(deep if source != deep else f"{source} itself, trained on")
+            seeds = f"{len(points)} seeds" if len(points) > 1 else "one seed"
+            name = deep if source != deep else f"{source} itself, trained on"
+            axes.set_title(f"{name} ({seeds})")
             axes.set(xlabel="iteration", ylabel="training error")
             _error_axis(axes)
         layout.frame_panels(

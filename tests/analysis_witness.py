@@ -42,6 +42,7 @@ def write_witness(
             "trained": None if trained is None else _errors(trained),
         },
         "calibration": of_source if curves else None,
+        "provenance": {"commit": "feedfacefeed"},
         "continued": [f"learning_rate={rate}" for rate in curves or {}],
     }
     (folder / "witness.json").write_text(json.dumps(description))

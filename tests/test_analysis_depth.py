@@ -31,6 +31,30 @@ def test_degradation_draws_final_means_intervals_and_the_papers_points(tmp_path:
     )
 
 
+def test_residual_networks_are_drawn_once_more_where_plain_ones_flatten_them(
+    tmp_path: Path,
+) -> None:
+    frame = frame_of(tmp_path, "digits", Options(seeds=(0, 1)))
+    for axes, error in zip(degradation.draw(frame).axes, degradation.PANELS, strict=True):
+        (inset,) = axes.child_axes
+        ended = frame[(frame["iteration"] == END) & (frame["shortcut"] == "A")]
+        means = 100 * ended.groupby("depth")[error].mean()
+        drawn = [np.asarray(line.get_ydata()) for line in inset.get_lines()]
+        assert any(len(line) == 4 and np.allclose(line, means) for line in drawn)
+        dots = np.concatenate([dots.get_offsets() for dots in inset.collections[:1]])
+        assert len(dots) == 2 * 2 * 4  # A and B, not plain
+        assert inset.get_ylim()[1] < axes.get_ylim()[1] / 8
+
+
+@pytest.mark.parametrize(("network", "error"), [("plain-20", 0.6), ("resnet-56-A", 0.3)])
+def test_but_not_where_plain_ones_stand_or_they_can_be_read(
+    network: str, error: float, tmp_path: Path
+) -> None:
+    frame = frame_of(tmp_path, "digits")
+    frame.loc[frame["network"] == network, list(degradation.PANELS)] = error
+    assert [axes.child_axes for axes in degradation.draw(frame).axes] == [[], []]
+
+
 def test_options_are_compared_by_seed_and_depth(tmp_path: Path) -> None:
     odd = Options(seeds=(0, 1), missing=frozenset({"resnet-44-B/1", "resnet-32-A/0"}))
     frame = frame_of(tmp_path, "digits", odd)

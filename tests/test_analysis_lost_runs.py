@@ -39,13 +39,24 @@ def test_signals_that_are_no_numbers_overflowed_and_none_at_all_vanished(tmp_pat
     assert "responses explode (deviations inf to inf)" in of_residual
 
 
-def test_medians_over_fewer_seeds_at_the_end_say_so(tmp_path: Path) -> None:
-    folder = write_suite(tmp_path, "smoke", Options(seeds=(0, 1)))
+def test_only_finished_runs_say_what_becomes_of_signals(tmp_path: Path) -> None:
+    odd = Options(seeds=(0, 1), partial={"plain-14/1": 0.1}, diverged={"resnet-14-A/0": 0.1})
+    folder = write_suite(tmp_path, "smoke", odd)
     write_layers(tmp_path, "smoke", (0, 1))
-    data = Layers.of(load.runs(folder))
-    cut_short = (data.table["seed"] == 1) & (data.table["iteration"] == 30)
-    plain = vanishing.sentences(Layers(data.runs, data.table[~cut_short]))[1]
-    assert plain.startswith("plain-14 (medians of 2 seeds; after 30 iterations one seed): ")
+    claim, plain, residual, *others, left_out = vanishing.sentences(Layers.of(load.runs(folder)))
+    assert "They hold throughout in resnet-8-A, resnet-14-A, resnet-8-B and resnet-14-B." in claim
+    assert plain.startswith("plain-14 (one seed): ")
+    assert residual.startswith("resnet-14-A (one seed): ")
+    assert [words.partition(" ")[0] for words in others] == ["resnet-14-B"]
+    assert left_out == "Not in this: plain-14 seed 1 partial, resnet-14-A seed 0 diverged."
+
+
+def test_a_network_none_of_whose_runs_is_finished_is_not_judged(tmp_path: Path) -> None:
+    folder = write_suite(tmp_path, "smoke", Options(partial={"plain-14/0": 0.1}))
+    write_layers(tmp_path, "smoke")
+    claim, *_, left_out = vanishing.sentences(Layers.of(load.runs(folder)))
+    assert "plain-14" not in claim
+    assert left_out == "Not in this: plain-14 seed 0 partial."
 
 
 def test_a_network_without_a_best_rate_is_not_passed_over(tmp_path: Path) -> None:
@@ -73,6 +84,16 @@ def test_rates_are_compared_over_the_same_seeds(tmp_path: Path) -> None:
     frame.loc[best, "validation_error"] = 0.0
     chosen = learning_rates.best(frame).set_index("name").loc["plain-56"]
     assert (chosen["n"], chosen["rate"] == 0.02) == (3, False)
+
+
+def test_rates_that_are_not_compared_are_named(tmp_path: Path) -> None:
+    name = "plain-56+learning_rate=0.1"
+    frame = frame_of(tmp_path, "digits-lr", Options(seeds=(0, 1), partial={f"{name}/1": 0.5}))
+    at_best, at_all = learning_rates.sentences(frame)
+    assert "; plain-56 among the 5 of 6 rates at which every seed finished), going" in at_best
+    ended = frame[(frame["network"] == name) & (frame["status"] == "finished")].iloc[-1]
+    assert f" {100 * ended['precise_train_error']:.2f}% (1 seed)," in at_all
+    assert at_all.count("seed") == 1
 
 
 def test_budgets_are_drawn_and_noted_for_the_seeds_that_ran_at_each(tmp_path: Path) -> None:

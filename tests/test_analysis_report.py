@@ -12,7 +12,7 @@ from analysis_layers import write_layers
 from analysis_results import Options, write_changed, write_suite
 from analysis_witness import write_witness
 
-from analysis import command, finding, load, plates, provenance, report
+from analysis import command, finding, load, plates, provenance, report, reproduce
 from analysis.runs import Runs
 from resnet_bench.experiments import load_suite
 
@@ -79,6 +79,31 @@ def test_it_says_everything(results: Path, page: Path, runs: Runs) -> None:
     assert "python 3.11.7, torch 2.13.0" in text
     assert f"make sweep SUITE=digits SEEDS=3 RESULTS={results}\n" in text
     assert f"make report SUITE=digits RESULTS={results}</pre>" in text
+
+
+def test_to_reproduce_is_all_that_is_shown(tmp_path: Path) -> None:
+    suite = write_suite(tmp_path, "digits-lr", Options(seeds=(0, 1)))
+    sweep = f"make sweep SUITE=digits-lr SEEDS=2 RESULTS={tmp_path}"
+    first, second, *_ = reproduce.commands(Runs.of(tmp_path, "digits-lr"))
+    assert (first, second) == ("git checkout 0123456789", sweep)
+    write_witness(suite, "plain-20-as-56", 0, 0.02, 0.6, {0.1: (0.5,)})
+    write_witness(suite, "plain-20-as-110", 1, 0.02)
+    assert reproduce.commands(Runs.of(tmp_path, "digits-lr"))[:4] == [
+        "# made at the commits 0123456789, feedfacefe",
+        sweep,
+        f"make witness EXP=digits-lr/plain-20 DEPTH=56 SEED=0 CONTINUE=1 RESULTS={tmp_path}",
+        f"make witness EXP=digits-lr/plain-20 DEPTH=110 SEED=1 RESULTS={tmp_path}",
+    ]
+
+
+def test_a_changed_setting_of_another_commit_is_not_checked_out(tmp_path: Path) -> None:
+    name = "plain-56+learning_rate=0.1"
+    write_suite(tmp_path, "digits-lr", Options(commits={f"{name}/0": "f" * 40}))
+    first = reproduce.commands(Runs.of(tmp_path, "digits-lr"))[0]
+    assert sorted(first.removeprefix("# made at the commits ").split(", ")) == [
+        "0123456789",
+        "f" * 10,
+    ]
 
 
 def test_it_loads_nothing_and_no_names_clash(page: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from analysis_results import END, Options, frame_of, write_suite
 
 from analysis import command, contrasts, finding, load, verdict
+from analysis.statistics import Interval
 
 ERRORS: dict[str, tuple[float, ...]] = {  # final precise training errors of seeds 0, 1, 2
     "plain-20": (0.01, 0.01, 0.01),
@@ -195,6 +196,46 @@ def test_check_and_words(
     assert "n = 3 pairs." in text
     assert "p under 0.125 (0.25" in text
     assert "Secondary: for looking, not for deciding" in text
+
+
+def test_contrasts_of_fewer_pairs_say_so(results: Path) -> None:
+    frame = with_errors(load.runs(results / "digits"), ERRORS)
+    fewer = frame[(frame["network"] != "plain-56") | (frame["seed"] != 1)]
+    (sentence,) = verdict.limits(contrasts.primary(fewer))
+    assert sentence.startswith(
+        "n = 2 or 3 pairs. An exact sign-flip test of 2 pairs (the fewest here) cannot give a"
+        " one-sided p under 0.25 (0.5 two-sided)"
+    )
+    assert "; their difference, +60.55 points (2 seeds), is " in finding.sentence(fewer)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (-0.0003, 0.00496, "-0.03 to +0.496"),
+        (0.00004, 0.6, "+0.004 to +60.00"),
+        (-0.00004, 0.005, "-0.004 to +0.50"),
+        (0.0, 0.0049996, "+0.00 to +0.50"),  # as close as makes no difference
+        (-0.0000001, 0.0061, "+0.00 to +0.61"),
+    ],
+)
+def test_no_end_is_rounded_onto_what_it_is_held_against(
+    low: float, high: float, words: str
+) -> None:
+    assert finding.ends(Interval(mean=0.0, low=low, high=high, level=0.95)) == words
+
+
+def test_the_options_that_the_finding_leaves_out(results: Path) -> None:
+    frame = load.runs(results / "digits")
+    options = {"resnet-20-B": (0.005,) * 3, "resnet-56-B": (0.011, 0.01, 0.012)}
+    assert finding.of_other_options(with_errors(frame, ERRORS | options)) == (
+        "From 20 to 56 layers the training error of residual networks (option B) changes by +0.60"
+        " points (+0.35 to +0.85, 3 seeds): secondary, with unadjusted 95% intervals and no"
+        " verdict."
+    )
+    assert finding.of_other_options(frame[frame["shortcut"] != "B"]) == ""
+    assert finding.of_other_options(frame[frame["seed"] == 0]) == ""  # no interval
+    assert finding.of_other_options(frame[frame["depth"] == 20]) == ""
 
 
 def test_one_seed_shows_differences_and_carries_no_verdict(

@@ -65,8 +65,13 @@ def of_cifar10_short() -> list[str]:
 
 
 def of_digits_3x() -> list[str]:
+    seeds = finals("digits-3x")["seed"].unique()
+
     def both(network: str) -> str:
-        return f"{network} {mean('digits-3x', network)}%, from {mean('digits', network)}%"
+        shorter = finals("digits").query("network == @network")
+        shorter = shorter[shorter["seed"].isin(seeds)]
+        error = 100 * shorter["precise_train_error"].mean()
+        return f"{network} {mean('digits-3x', network)}%, from {error:.0f}%"
 
     deep = mean("digits-3x", "ResNet-56-A", digits=2)
     return [both("plain-56"), both("plain-44"), f"ResNet-56-A {deep}%"]

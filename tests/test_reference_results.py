@@ -15,6 +15,7 @@ from resnet_bench.batches import BatchStream
 from resnet_bench.experiments import Run, load_suite
 from resnet_bench.initialization import digest
 from resnet_bench.members import new_member
+from resnet_bench.records import TIME_COLUMNS, EpochRecord, RunDirectory
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 SUITES = sorted(path.parent.name for path in REFERENCE.glob("*/report.html"))
@@ -74,3 +75,18 @@ def test_a_run_of_today_starts_as_the_committed_ones_did(suite: str) -> None:
                 shared = digest(member.network, shared_only=True)
                 assert shared == committed["initial_shared_weights"], folder
     assert len(seen) >= 3
+
+
+@pytest.mark.parametrize("other", ["digits-layers", "digits-variants"])
+def test_what_suites_have_in_common_is_the_same_run(other: str) -> None:
+    """As results/reference/README.md says: trained thrice, equal to the bit, no replication."""
+    folders = [path.relative_to(REFERENCE / other) for path in (REFERENCE / other).glob("*/seed-*")]
+    shared = [path for path in folders if (REFERENCE / "digits" / path).is_dir()]
+    assert len(shared) == 4 * 3  # plain and option A at 20 and 56 layers, three seeds
+    for folder in shared:
+        one, two = (RunDirectory(REFERENCE / suite / folder).rows() for suite in ("digits", other))
+        assert [untimed(row) for row in one] == [untimed(row) for row in two], folder
+
+
+def untimed(row: EpochRecord) -> dict[str, object]:
+    return {key: value for key, value in vars(row).items() if key not in TIME_COLUMNS}
