@@ -144,7 +144,7 @@ def test_it_names_the_runs_that_the_contrasts_lost(
     lost = "plain-14 seed 1 diverged, plain-8 seed 2 missing"
     assert f"<p>Not in the primary contrasts: {lost}.</p>" in text
     assert "RESULTS=" not in text  # make's own folder
-    monkeypatch.setattr(report, "REFERENCE", tmp_path / "taken-in")
+    monkeypatch.setattr(reproduce, "REFERENCE", tmp_path / "taken-in")
     write_suite(tmp_path / "taken-in", "smoke")
     text = report.build(Runs.of(tmp_path / "taken-in", "smoke"), [])
     assert "RESULTS=" not in text  # made in make's own folder, too
