@@ -63,6 +63,10 @@ def finished(run: Run, machine: Machine) -> Progress | None:
     summary = directory.summary()
     if summary is None:
         return None
+    if directory.description() is None:  # what it was made with is not known: nobody can use it
+        raise UserError(
+            f"{directory.run_json} is missing; move the folder away to train the run again"
+        )
     rows = directory.rows()
     last = rows[-1] if rows else None
     if (last.iteration if last else None) != summary.final.get("iteration"):

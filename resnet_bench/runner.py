@@ -114,8 +114,11 @@ def _choose_step(records: Sequence[RunRecord], machine: Machine) -> Step:
     return step
 
 
-def measure(run: Run, machine: Machine) -> float:
-    """Seconds for one unit of `work`: the fastest of three steps of `run` that leave no trace."""
+def measure(run: Run, machine: Machine, wanted: Callable[[], bool]) -> float:
+    """Seconds for one unit of `work`: the fastest of three steps of `run` that leave no trace.
+
+    0 once it is not `wanted` any more, as between two steps of a large network.
+    """
     torch.set_num_threads(1)
     device = find_device(machine.device)
     experiment = run.experiment
@@ -124,6 +127,8 @@ def measure(run: Run, machine: Machine) -> float:
     member = new_member(run, device)
     seconds = []
     for iteration in range(4):
+        if not wanted():
+            return 0.0
         started = time.perf_counter()
         eager_step([member], data.batch(stream.draw(iteration)))
         member.totals.loss.item()  # waits for a GPU

@@ -121,10 +121,16 @@ def train_group(group: list[Run]) -> list[Progress]:
 
 
 def seconds_per_work(run: Run) -> float:
-    """Seconds of this process for one of `work`'s units, from a few steps of `run`."""
+    """Seconds of this process for one of `work`'s units, from a few steps; 0 if it is stopped."""
+
+    def wanted() -> bool:
+        return _worker.wanted and not _worker.stop.is_set()
+
+    if not wanted():
+        return 0.0
     from resnet_bench.runner import measure
 
-    return measure(run, _worker.machine)
+    return measure(run, _worker.machine, wanted)
 
 
 @contextmanager

@@ -251,3 +251,21 @@ def test_a_group_with_a_damaged_member_closes_the_others(
     directory.run_json.write_text("{}")
     with pytest.raises(UserError, match=r"run.json: damaged: not a run's description; move"):
         run_group(runs[1:2], machine)
+
+
+def test_a_run_without_its_description_is_not_finished(runs: list[Run], machine: Machine) -> None:
+    """Nobody knows what it was made with, and the analysis does not show it."""
+    run_group(runs[:1], machine)
+    directory = RunDirectory(runs[0].directory(machine.results))
+    directory.run_json.unlink()
+    with pytest.raises(UserError, match=r"run\.json is missing; move the folder away"):
+        run_group(runs[:1], machine)
+
+
+def test_an_estimate_that_nobody_waits_for_any_more_ends_between_two_steps(
+    runs: list[Run], machine: Machine
+) -> None:
+    answers = iter([True, True, False])
+    assert runner.measure(runs[0], machine, lambda: next(answers)) == 0
+    assert list(answers) == []
+    assert runner.measure(runs[0], machine, lambda: True) > 0
