@@ -1,6 +1,7 @@
 """A suite's runs with all that was measured of them, and the figures that apply to them."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from analysis import figure6, load, plates, sensitivity
 from analysis.layers import Layers
 from analysis.plates import Plate
 from analysis.witness import Witnesses
+from resnet_bench.errors import UserError
 from resnet_bench.experiments import SUITES_FOLDER, Suite, load_suite, suite_names
 
 
@@ -68,14 +70,15 @@ class Runs:
 
 def sibling_folders(results: Path, name: str, suites: Path = SUITES_FOLDER) -> list[Path]:
     """The folders with runs of suites that differ from this one in their budget alone."""
-    suite = load_suite(name, suites)
-    return [
-        results / other
-        for other in suite_names(suites)
-        if other != name
-        and any((results / other).glob("*/seed-*/run.json"))
-        and _apart_from_budget(load_suite(other, suites)) == _apart_from_budget(suite)
-    ]
+    wanted = _apart_from_budget(load_suite(name, suites))
+    found = []
+    for other in suite_names(suites):
+        if other == name or not any((results / other).glob("*/seed-*/run.json")):
+            continue
+        with suppress(UserError):  # a mistake in its file is no reason to show nothing of this one
+            if _apart_from_budget(load_suite(other, suites)) == wanted:
+                found.append(results / other)
+    return found
 
 
 def _apart_from_budget(suite: Suite) -> set[str]:

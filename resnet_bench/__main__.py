@@ -8,7 +8,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -43,7 +43,20 @@ from resnet_bench.witness_command import witness
 if TYPE_CHECKING:
     from resnet_bench.progress import Machine
 
+
+class Application(typer.core.TyperGroup):
+    """The commands, which end quietly where the reader of a pipe has left: `... list | head`."""
+
+    def invoke(self, ctx: Any) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # typer would make it exit code 1, that of a crash
+            _say_no_more()
+            raise typer.Exit(0) from None
+
+
 app = typer.Typer(
+    cls=Application,
     help="Matched plain and residual networks, trained and compared (He et al. 2015).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -250,9 +263,6 @@ def main() -> None:
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
-    except BrokenPipeError:  # `... list | head`
-        _say_no_more()
-        sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -149,10 +149,10 @@ def _experiments(suite: str, file: SuiteFile, dataset: Dataset) -> tuple[Experim
         for key, values in file.vary.items()
         for value in values
     ]
-    return (
-        *found.values(),
-        *(changed for base, changed in varied if changed.recipe != base.recipe),
-    )
+    for base, changed in varied:
+        if changed.recipe != base.recipe:
+            found[changed.network_name] = changed  # a value given twice is one experiment
+    return tuple(found.values())
 
 
 def _named(

@@ -18,8 +18,9 @@ def list_experiments(
 ) -> None:
     """List the suites, or the experiments of one."""
     if suite is None:
+        width = name_width()
         for name in suite_names():
-            typer.echo(f"{name:<18}{_question(name)}")
+            typer.echo(f"{name:<{width}}{_question(name)}")
         return
     loaded = load_suite(suite)
     typer.echo(loaded.description + "\n")
@@ -28,6 +29,11 @@ def list_experiments(
     for experiment in loaded.experiments:
         size = network_size(experiment.network, experiment.images)
         typer.echo(f"{experiment.name:<{width}}{size.parameters:>12,}{size.multiply_adds:>16,}")
+
+
+def name_width() -> int:
+    """Of a column of suites' names."""
+    return max(18, 2 + max(map(len, suite_names()), default=0))
 
 
 def _question(suite: str) -> str:
@@ -55,7 +61,7 @@ def _overview(results: Path) -> None:
     for name, statuses in counts.items():
         if statuses:
             told = [f"{count} {status}" for status, count in statuses.most_common()]
-            typer.echo(f"{name:<18}{', '.join(told)}")
+            typer.echo(f"{name:<{name_width()}}{', '.join(told)}")
     if not any(counts.values()):
         typer.echo(f"no runs in {results} yet: make sweep trains some")
 

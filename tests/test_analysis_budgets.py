@@ -1,12 +1,13 @@
 """One experiment at several numbers of iterations."""
 
+import shutil
 from pathlib import Path
 
 from analysis_results import Options, write_suite
 
 from analysis import select, sensitivity
-from analysis.runs import Runs
-from resnet_bench.experiments import load_suite
+from analysis.runs import Runs, sibling_folders
+from resnet_bench.experiments import SUITES_FOLDER, load_suite
 
 
 def test_budgets_compare_suites_that_differ_in_nothing_else(tmp_path: Path) -> None:
@@ -70,3 +71,17 @@ def test_without_a_seed_at_both_budgets_nothing_is_said(tmp_path: Path) -> None:
     for suite, seed in {"digits": 0, "digits-3x": 1}.items():
         write_suite(tmp_path, suite, Options(seeds=(seed,)))
     assert sensitivity.sentences(Runs.of(tmp_path, "digits").wider) == []
+
+
+def test_a_mistake_in_another_suites_file_hides_nothing_of_this_one(tmp_path: Path) -> None:
+    results, suites = tmp_path / "results", tmp_path / "suites"
+    suites.mkdir()
+    for name in ("digits", "digits-3x"):
+        shutil.copy(SUITES_FOLDER / f"{name}.toml", suites)
+        write_suite(results, name)
+    assert sibling_folders(results, "digits", suites) == [results / "digits-3x"]
+    own = (suites / "digits.toml").read_text()
+    (suites / "digits-mine.toml").write_text(own.replace("flip =", "flipp ="))
+    (results / "digits-mine/plain-20/seed-0").mkdir(parents=True)
+    (results / "digits-mine/plain-20/seed-0/run.json").write_text("{}")
+    assert sibling_folders(results, "digits", suites) == [results / "digits-3x"]

@@ -92,3 +92,13 @@ def test_mistakes_are_one_line_and_code_2(
     assert printed.err.startswith(message)
     assert printed.err.count("\n") == 1
     assert printed.out == ""
+
+
+def test_ctrl_c_is_no_crash(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        command.run(interrupted)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == ""

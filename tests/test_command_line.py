@@ -1,5 +1,6 @@
 """The commands: what they print, how they answer mistakes, and what they do not import."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -169,3 +170,14 @@ def test_a_seed_has_32_bits(call: Call, command: str) -> None:
     answer = call(command, "smoke/plain-8", "--seed", str(2**32), *more)
     assert answer.code == 2
     assert "'--seed': Input should be less than or equal to 4294967295" in answer.errors
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["list", "digits"], ["status"]])
+def test_a_reader_that_has_left_is_no_crash(arguments: list[str]) -> None:
+    """`python -m resnet_bench list | head`, with a reader that is gone before the first line."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "resnet_bench", *arguments]
+    with os.fdopen(writer, "w") as output:
+        done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -53,13 +53,13 @@ def test_named_experiments_alone_make_a_suite(tmp_path: Path) -> None:
 
 
 def test_varied_experiments_are_those_that_their_names_find(tmp_path: Path) -> None:
-    text = SMALL_SUITE.format(iterations=50) + "\n[vary]\nlearning_rate = [0.001, 0.02, 0.3]\n"
+    text = SMALL_SUITE.format(iterations=50) + "\n[vary]\nlearning_rate = [0.001, 0.02, 0.3, 3e-1]"
     suite = load_suite("named", write(tmp_path, text))
     assert [e.network_name for e in suite.experiments] == [
         "plain-8",
         "resnet-8-A",
         "plain-8+learning_rate=0.001",
-        "plain-8+learning_rate=0.3",  # 0.02 is the suite's own
+        "plain-8+learning_rate=0.3",  # once; 0.02 is the suite's own
         "resnet-8-A+learning_rate=0.001",
         "resnet-8-A+learning_rate=0.3",
     ]
