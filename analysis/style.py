@@ -107,8 +107,9 @@ def percent_axis(panels: list[Axes], top: float | None = None) -> None:
 
     Without any data it reaches to 100%.
     """
-    drawn = any(axes.has_data() for axes in panels)
-    highest = max(1.0, *(axes.get_ylim()[1] for axes in panels)) if drawn else 100.0
+    # The axis begins at 0, so that matplotlib's margin may be too small for a whole marker.
+    tops = [max(axes.get_ylim()[1], 1.03 * axes.dataLim.y1) for axes in panels if axes.has_data()]
+    highest = max(1.0, *tops) if tops else 100.0
     for axes in panels:
         if top is not None:
             axes.set_ylim(0, top)
