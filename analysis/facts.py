@@ -59,7 +59,12 @@ def of_run(directory: RunDirectory, suite: Suite | None) -> dict[str, Any]:
         name = identity["experiment"].partition("/")[2]
         commits = [{"commit": str(attempt["commit"] or "unknown")[:10]} for attempt in attempts]
         return _specified(
-            identity["suite"], name, identity["dataset"], identity["network"], identity["recipe"]
+            identity["suite"],
+            name,
+            identity["dataset"],
+            identity["network"],
+            identity["recipe"],
+            str(directory.run_json),
         ) | {
             "seed": identity["seed"],
             "status": directory.status(),
@@ -97,6 +102,7 @@ def of_missing(suite: Suite, path: Path, there: list[dict[str, Any]]) -> list[di
             experiment.dataset.name,
             experiment.identity()["network"],
             experiment.identity()["recipe"],
+            experiment.name,
         )
         | {
             "seed": seed,
@@ -111,13 +117,18 @@ def of_missing(suite: Suite, path: Path, there: list[dict[str, Any]]) -> list[di
 
 
 def _specified(
-    suite: str, name: str, dataset: str, network: dict[str, Any], recipe: dict[str, Any]
+    suite: str,
+    name: str,
+    dataset: str,
+    network: dict[str, Any],
+    recipe: dict[str, Any],
+    where: str,
 ) -> dict[str, Any]:
-    """The columns that follow from what an experiment is."""
-    specification = validate(Network, network, name)
+    """The columns that follow from what an experiment is; UserError names `where` it is said."""
+    specification = validate(Network, network, f"{where}: network")
     if dataset not in DATASETS:
-        raise UserError(f"{suite}/{name}: unknown data set {dataset!r}")
-    images = input_shape(DATASETS[dataset], validate(Recipe, recipe, name))
+        raise UserError(f"{where}: unknown data set {dataset!r}")
+    images = input_shape(DATASETS[dataset], validate(Recipe, recipe, f"{where}: recipe"))
     size = network_size(specification, images)
     # A plus before anything but a key belongs to a value, such as 1e+30.
     given, *changes = re.split(r"\+(?=[A-Za-z_]+=)", name)

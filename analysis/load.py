@@ -82,6 +82,8 @@ def _runs_of(path: Path, suites: Path) -> list[tuple[dict[str, Any], list[EpochR
     """(columns of the run, its records) of every run in a suite's folder, and the missing ones."""
     found = sorted(path.glob("*/seed-*/run.json"))
     if not found:
+        if any(path.glob("seed-*/run.json")):
+            raise UserError(f"{path} is an experiment's folder; its suite's is {path.parent}")
         setting = results_setting(path.parent)
         raise UserError(f"no runs in {path}; make sweep SUITE={path.name}{setting} makes them")
     try:

@@ -15,7 +15,9 @@ from resnet_bench.members import Member, Totals
 # What reading a file raises that is no checkpoint, or none of this version.
 DAMAGE = (
     RuntimeError,
+    AttributeError,
     KeyError,
+    TypeError,
     ValueError,
     EOFError,
     zipfile.BadZipFile,
@@ -46,7 +48,7 @@ def load(member: Member, path: Path) -> None:
         _load_optimizer(member.optimizer, state["optimizer"])
         _load_totals(member.totals, state["totals"])
         for name in PLAIN_FIELDS:
-            setattr(member, name, state[name])
+            setattr(member, name, type(getattr(member, name))(state[name]))
         member.diverged_at = int(member.totals.first_bad.item()) or None
     except DAMAGE as error:
         raise UserError(f"{path}: damaged, or of another version; delete it to restart") from error

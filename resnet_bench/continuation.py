@@ -84,8 +84,7 @@ def train_on(
 def _begin(directory: RunDirectory, run: Run, source: Member) -> bool:
     """Whether the continuation has to be trained; if so its directory is that of a new one."""
     identity = {
-        **run.experiment.identity(),
-        "seed": run.seed,
+        **run.identity(),
         "precision": executed_precision(run.experiment.recipe.precision, source.device),
         "source": {"experiment": source.run.experiment.name, "weights": digest(source.network)},
     }

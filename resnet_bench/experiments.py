@@ -77,6 +77,10 @@ class Run:
     def name(self) -> str:
         return f"{self.experiment.name}/seed-{self.seed}"
 
+    def identity(self) -> dict[str, Any]:
+        """What a run directory has to say to belong to this run; JSON."""
+        return {**self.experiment.identity(), "seed": self.seed}
+
     def directory(self, results: Path) -> Path:
         return results / self.experiment.suite / self.experiment.network_name / f"seed-{self.seed}"
 
@@ -175,6 +179,8 @@ def _named(
         validate(Network, {**network, **table.network}, f"{where}: network"),
         validate(Recipe, {**recipe.model_dump(), **table.recipe}, f"{where}: recipe"),
     )
+    if like and like.identity() == replace(experiment, network_name=like.network_name).identity():
+        raise UserError(f"{where}: differs in nothing from {table.like!r}")
     check_fit(experiment.network, experiment.recipe, experiment.dataset, where)
     return experiment
 

@@ -22,14 +22,16 @@ def read_rows(path: Path, types: Mapping[str, Any]) -> list[dict[str, Any]]:
     A torn last line, which a killed process may leave, is not a row. An empty cell is None where
     that is allowed. Raises UserError, naming the file, for anything else that is not so.
     """
-    if not path.exists():
-        return []
     try:
         text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
+        reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
+        rows = list(reader)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: damaged: {error}") from error
-    reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
-    rows = list(reader)
     if rows and tuple(reader.fieldnames or ()) != tuple(types):
         raise UserError(f"{path}: its columns are not those of this version")
     return [_typed(row, types, f"{path}: row {number}") for number, row in enumerate(rows, 1)]

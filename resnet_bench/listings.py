@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from resnet_bench.errors import UserError
-from resnet_bench.experiments import find_experiment, load_suite, suite_names
+from resnet_bench.experiments import Run, find_experiment, load_suite, suite_names
 from resnet_bench.options import RESULTS, Results
 from resnet_bench.records import RunDirectory
 from resnet_bench.sizes import network_size
+
+LEFT_OUT = "left out"  # damaged, of another recipe, or of no experiment
 
 
 def list_experiments(
@@ -57,62 +59,71 @@ def status(
 
 def _overview(results: Path) -> None:
     """One line for each suite that has runs."""
-    counts = {name: _statuses(results / name) for name in suite_names()}
+    counts = {name: _statuses(name, results) for name in suite_names()}
     for name, statuses in counts.items():
         if statuses:
             told = [f"{count} {status}" for status, count in statuses.most_common()]
-            typer.echo(f"{name:<{name_width()}}{', '.join(told)}")
+            why = f" (make status SUITE={name} says why)" if LEFT_OUT in statuses else ""
+            typer.echo(f"{name:<{name_width()}}{', '.join(told)}{why}")
     if not any(counts.values()):
         typer.echo(f"no runs in {results} yet: make sweep trains some")
 
 
-def _statuses(folder: Path) -> Counter[str]:
-    """How many of a suite's run directories are finished, diverged and partial."""
-    return Counter(_state(RunDirectory(path.parent)) for path in folder.glob("*/seed-*/run.json"))
+def _statuses(suite: str, results: Path) -> Counter[str]:
+    """How many of a suite's run directories are finished, diverged, partial and left out."""
+    found = [path.parent for path in (results / suite).glob("*/seed-*/run.json")]
+    return Counter(_state(suite, path) for path in found)
 
 
-def _state(directory: RunDirectory) -> str:
+def _state(suite: str, path: Path) -> str:
     try:
-        return directory.status()
+        summary, _ = RunDirectory(path).so_far(_run(suite, path).identity())
     except UserError:
-        return "damaged"
+        return LEFT_OUT
+    return summary.status if summary else "partial"
 
 
 def _status_of(suite: str, results: Path) -> None:
     loaded = load_suite(suite)
     folder = results / suite
     names = [experiment.network_name for experiment in loaded.experiments]
-    changed = {path.parent.name for path in folder.glob("*+*/seed-*")}
-    names += sorted(changed - set(names))
+    there = {path.parent.name for path in folder.glob("*/seed-*")}
+    names += sorted(there - set(names))
     width = max(map(len, names)) + 2
     for name in names:
-        iterations = _iterations(suite, name)
-        if iterations is None:
-            typer.echo(f"{name:<{width}}is no experiment of {suite}.toml")
-            continue
         directories = sorted((folder / name).glob("seed-*"), key=_seed)
-        for directory in map(RunDirectory, directories or [folder / name / "seed-0"]):
-            typer.echo(f"{name:<{width}}{directory.path.name:<10}{_how_far(directory, iterations)}")
+        for path in directories or [folder / name / "seed-0"]:
+            typer.echo(f"{name:<{width}}{path.name:<9} {_how_far(suite, path)}")
 
 
-def _how_far(directory: RunDirectory, iterations: int) -> str:
+def _how_far(suite: str, path: Path) -> str:
+    """How far a run is; or why the sweep refuses to go on with it, and the analysis to draw it."""
+    directory = RunDirectory(path)
     try:
-        rows, summary = directory.rows(), directory.summary()
+        run = _run(suite, path)
+        summary, rows = directory.so_far(run.identity())
+        status = directory.status()
     except UserError as error:
         return f"{error}"
     epoch, iteration = (rows[-1].epoch, rows[-1].iteration) if rows else (0, 0)
     if summary:
         iteration = summary.iteration
-    return f"{directory.status():<10}epoch {epoch:>4}, iteration {iteration} of {iterations}"
+    of = run.experiment.recipe.iterations
+    return f"{status:<10}epoch {epoch:>4}, iteration {iteration} of {of}"
 
 
-def _iterations(suite: str, network_name: str) -> int | None:
-    """Of the experiment whose runs are in the folder `network_name`; None if there is none."""
+def _run(suite: str, path: Path) -> Run:
+    """The run whose directory is `path`; raises UserError if the suite's file has no such run."""
+    network_name, seed = path.parent.name, _seed(path)[0]
     try:
         experiment = find_experiment(f"{suite}/{network_name}")
     except UserError:
-        return None
-    return experiment.recipe.iterations if experiment.network_name == network_name else None
+        experiment = None
+    if experiment is None or experiment.network_name != network_name:  # another name of it
+        raise UserError(f"is no experiment of {suite}.toml")
+    if path.name != f"seed-{seed}":
+        raise UserError("is no seed")
+    return Run(experiment, seed)
 
 
 def _seed(directory: Path) -> tuple[int, str]:

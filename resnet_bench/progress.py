@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 from resnet_bench.batches import BatchStream
-from resnet_bench.errors import UserError
 from resnet_bench.experiments import Run
 from resnet_bench.records import EpochRecord, RunDirectory
 from resnet_bench.sizes import network_size
@@ -59,21 +58,10 @@ def finished(run: Run, machine: Machine) -> Progress | None:
     Raises UserError if its directory belongs to another recipe, or has lost records.
     """
     directory = RunDirectory(run.directory(machine.results))
-    directory.check_identity({**run.experiment.identity(), "seed": run.seed})
-    summary = directory.summary()
+    summary, rows = directory.so_far(run.identity())
     if summary is None:
         return None
-    if directory.description() is None:  # what it was made with is not known: nobody can use it
-        raise UserError(
-            f"{directory.run_json} is missing; move the folder away to train the run again"
-        )
-    rows = directory.rows()
     last = rows[-1] if rows else None
-    if (last.iteration if last else None) != summary.final.get("iteration"):
-        raise UserError(
-            f"{directory.epochs_csv}: it does not end with the record in summary.json; move the"
-            " folder away to train the run again"
-        )
     measured = measured_images(run, len(rows))
     return Progress(run, summary.iteration, summary.status, measured, summary.seconds, last)
 

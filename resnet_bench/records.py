@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+from pydantic import ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
+
 from resnet_bench.errors import UserError
 from resnet_bench.files import (
     append,
@@ -18,7 +21,7 @@ from resnet_bench.files import (
     write_atomically,
     write_json,
 )
-from resnet_bench.schema import with_later_fields
+from resnet_bench.schema import one_line, with_later_fields
 from resnet_bench.specification import Network, Recipe
 
 
@@ -53,10 +56,9 @@ _TYPES = get_type_hints(EpochRecord)
 TIME_COLUMNS = ("seconds", "images_per_second")  # all others repeat bit for bit
 
 Status = Literal["missing", "partial", "finished", "diverged"]
-ENDS = ("finished", "diverged")
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
 class Summary:
     """summary.json: how a run ended; its presence means that the run is done."""
 
@@ -88,17 +90,14 @@ class RunDirectory:
         return "partial" if self.run_json.exists() else "missing"
 
     def summary(self) -> Summary | None:
-        """How the run ended; None while it has not."""
+        """How the run ended; None while it has not. Raises UserError for anything else."""
         contents = read_json(self.summary_json)
         if contents is None:
             return None
         try:
-            summary = Summary(**contents)
-        except TypeError as error:
-            raise UserError(f"{self.summary_json}: damaged: not a run's summary") from error
-        if summary.status not in ENDS:
-            raise UserError(f"{self.summary_json}: damaged: no status {summary.status!r}")
-        return summary
+            return Summary(**contents)
+        except ValidationError as error:
+            raise UserError(f"{self.summary_json}: damaged: {one_line(error)}") from error
 
     def write_summary(self, summary: Summary) -> None:
         write_json(self.summary_json, dataclasses.asdict(summary))
@@ -107,13 +106,25 @@ class RunDirectory:
         """run.json: `identity`, `attempts` (one entry of provenance each); None if new.
 
         Where an earlier version wrote it, with the fields of network and recipe that came since.
+        Raises UserError if it is no such file.
         """
         contents = read_json(self.run_json)
-        identity = contents.get("identity") if contents else None
+        if contents is None:
+            return None
+        identity, attempts = contents.get("identity", {}), contents.get("attempts", [])
+        lists = isinstance(attempts, list) and all(isinstance(entry, dict) for entry in attempts)
+        if not (isinstance(identity, dict) and lists):
+            raise self._no_description()
         for part, schema in (("network", Network), ("recipe", Recipe)):
-            if isinstance(identity, dict) and isinstance(identity.get(part), dict):
+            if isinstance(identity.get(part), dict):
                 identity[part] = with_later_fields(schema, identity[part])
         return contents
+
+    def _no_description(self) -> UserError:
+        return UserError(
+            f"{self.run_json}: damaged: not a run's description; move its folder away to train"
+            " the run again"
+        )
 
     def create(self) -> None:
         """Make the directory if it is not there; raises UserError if nothing can be written."""
@@ -132,10 +143,7 @@ class RunDirectory:
         if description is None:
             return
         if "identity" not in description:
-            raise UserError(
-                f"{self.run_json}: damaged: not a run's description; move its folder away to train"
-                " the run again"
-            )
+            raise self._no_description()
         whole = description["identity"]
         there = _flat({key: whole[key] for key in identity if key in whole})
         wanted = _flat(identity)
@@ -149,6 +157,24 @@ class RunDirectory:
                 f"{self.path} belongs to another run ({'; '.join(differing)}); "
                 "move it away, or give --results another folder"
             )
+
+    def so_far(self, identity: dict[str, Any]) -> tuple[Summary | None, list[EpochRecord]]:
+        """How the run of this `identity` ended, None while it has not, and its records.
+
+        Raises UserError if the directory belongs to another run, or has lost records.
+        """
+        self.check_identity(identity)
+        summary, rows = self.summary(), self.rows()
+        if summary is None:
+            return None, rows
+        again = "move the folder away to train the run again"
+        if self.description() is None:  # what it was made with is not known: nobody can use it
+            raise UserError(f"{self.run_json} is missing; {again}")
+        if (rows[-1].iteration if rows else None) != summary.final.get("iteration"):
+            raise UserError(
+                f"{self.epochs_csv}: it does not end with the record in summary.json; {again}"
+            )
+        return summary, rows
 
     def rows(self) -> list[EpochRecord]:
         """The records written so far, oldest first; a torn last line is not one."""

@@ -146,8 +146,7 @@ def _identity(member: Member) -> dict[str, Any]:
     run = member.run
     experiment, recipe = run.experiment, run.experiment.recipe
     return {
-        **experiment.identity(),
-        "seed": run.seed,
+        **run.identity(),
         "precision": executed_precision(recipe.precision, member.device),
         "threads": torch.get_num_threads(),
         "digests": {

@@ -1,5 +1,6 @@
 """How typed, frozen data is read from a file, and what is said of a mistake in it."""
 
+import re
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -46,6 +47,12 @@ def _as_tuples(value: Any) -> Any:
     return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
 
 
+def _of_files(message: str) -> str:
+    """pydantic's words without our classes, and with a list where a file can have no tuple."""
+    message = re.sub(r" or instance of \w+", "", message)
+    return message.replace("Tuple", "List").replace("tuple", "list")
+
+
 def one_line(error: ValidationError) -> str:
     parts = []
     mistakes = error.errors(include_url=False)
@@ -56,7 +63,7 @@ def one_line(error: ValidationError) -> str:
         key = ".".join(
             str(part) for part in mistake["loc"] if part not in ("constrained-int", "int")
         )
-        message = mistake["msg"].removeprefix("Value error, ").replace("Tuple", "List")
+        message = _of_files(mistake["msg"].removeprefix("Value error, "))
         if mistake["type"] == "extra_forbidden":
             message = "unknown key"
         elif mistake["type"] != "value_error":

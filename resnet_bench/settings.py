@@ -70,6 +70,8 @@ def check_fit(network: Network, recipe: Recipe, dataset: Dataset, where: str) ->
     elif recipe.batch_size * recipe.records_per_epoch > images:
         most = images // recipe.batch_size
         problem = f"records_per_epoch: {recipe.records_per_epoch} of {most} whole batches"
+    elif recipe.padding > dataset.side + 2 * recipe.border:
+        problem = f"padding: {recipe.padding}, a crop beside images of {dataset.side} pixels a side"
     elif network.normalization != "none" and smallest_group(recipe, images) == 1:
         problem = (
             f"batch_size: {recipe.batch_size}, last_batch {recipe.last_batch}, batch_norm_images"

@@ -1,5 +1,6 @@
 """Reading runs into a frame, and telling which of them belong together."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -168,6 +169,18 @@ def test_no_runs_and_damaged_runs_are_the_users_mistakes(tmp_path: Path) -> None
     folder = write_suite(tmp_path, "digits")
     (folder / "plain-20" / "seed-0" / "run.json").write_text('{"identity": {}}')
     with pytest.raises(UserError, match="not a run's description"):
+        load.runs(folder)
+    with pytest.raises(UserError, match=r"plain-20 is an experiment's folder; .* is .*digits$"):
+        load.runs(folder / "plain-20")
+
+
+def test_a_description_with_an_unknown_key_names_its_file(tmp_path: Path) -> None:
+    folder = write_suite(tmp_path, "digits")
+    path = folder / "plain-20" / "seed-0" / "run.json"
+    description = json.loads(path.read_text())
+    description["identity"]["network"]["width"] = 2
+    path.write_text(json.dumps(description))
+    with pytest.raises(UserError, match=r"plain-20/seed-0/run.json: network: width: unknown key"):
         load.runs(folder)
 
 

@@ -11,10 +11,19 @@ from calls import Call
 
 from resnet_bench import listings
 from resnet_bench.errors import UserError
-from resnet_bench.experiments import Suite, load_suite, suite_names
+from resnet_bench.experiments import Run, Suite, find_experiment, load_suite, suite_names
 from resnet_bench.records import COLUMNS, EpochRecord, RunDirectory, Summary
 
 ROOT = Path(__file__).parent.parent
+
+
+def begin(results: Path, name: str) -> RunDirectory:
+    """The directory of a run of the experiment `name` that has just begun."""
+    run = Run(find_experiment(name), 0)
+    directory = RunDirectory(run.directory(results))
+    directory.create()
+    directory.write_description({"identity": run.identity()})
+    return directory
 
 
 def test_status_of_what_is_not_there(call: Call, tmp_path: Path) -> None:
@@ -40,12 +49,16 @@ def test_status_of_settings_that_are_lists_and_of_folders_that_are_no_experiment
     names = ("plain-8+drops=[10,20]", "plain-8+momentum=0.9", "plain-8+of_old=1")
     for seed, name in itertools.product((10, 2), names):
         RunDirectory(tmp_path / "smoke" / name / f"seed-{seed}").create()
+    RunDirectory(tmp_path / "smoke" / "plain-14" / "seed-2.old").create()
     lines = call("status", "smoke", "--results", str(tmp_path)).output.splitlines()
-    assert [line.split()[:3] for line in lines[-4:]] == [
+    assert lines[1].split() == ["plain-14", "seed-2.old", "is", "no", "seed"]
+    assert [line.split()[:3] for line in lines[-6:]] == [
         ["plain-8+drops=[10,20]", "seed-2", "missing"],
         ["plain-8+drops=[10,20]", "seed-10", "missing"],
-        ["plain-8+momentum=0.9", "is", "no"],  # what smoke has anyway
-        ["plain-8+of_old=1", "is", "no"],
+        ["plain-8+momentum=0.9", "seed-2", "is"],  # what smoke has anyway
+        ["plain-8+momentum=0.9", "seed-10", "is"],
+        ["plain-8+of_old=1", "seed-2", "is"],
+        ["plain-8+of_old=1", "seed-10", "is"],
     ]
 
 
@@ -58,9 +71,7 @@ def test_status_of_all_suites_counts_runs_by_how_far_they_are(call: Call, tmp_pa
         ("smoke", "resnet-8-A", "diverged"),
         ("digits", "plain-56", None),
     ):
-        directory = RunDirectory(tmp_path / suite / network / "seed-0")
-        directory.create()
-        directory.run_json.write_text("{}")
+        directory = begin(tmp_path, f"{suite}/{network}")
         if ended:
             directory.write_summary(Summary(ended, 30, {}, 1.0))  # type: ignore[arg-type]
     (tmp_path / "no-suite" / "plain-8" / "seed-0").mkdir(parents=True)
@@ -107,26 +118,44 @@ def test_an_invalid_suite_does_not_hide_the_others(
 
 
 def test_a_damaged_run_does_not_hide_the_others(call: Call, tmp_path: Path) -> None:
-    for network, summary in (("plain-8", "{}"), ("plain-14", None)):
-        directory = RunDirectory(tmp_path / "smoke" / network / "seed-0")
-        directory.create()
-        directory.run_json.write_text("{}")
-        if summary:
-            directory.summary_json.write_text(summary)
+    begin(tmp_path, "smoke/plain-14")
+    begin(tmp_path, "smoke/plain-8").summary_json.write_text("[]")
     lines = call("status", "smoke", "--results", str(tmp_path)).output.splitlines()
     assert len(lines) == 6
     (damaged,) = [line for line in lines if line.startswith("plain-8 ")]
-    assert damaged.endswith("summary.json: damaged: not a run's summary")
-    assert call("status", "--results", str(tmp_path)).output.split() == [
-        "smoke", "1", "damaged,", "1", "partial",
-    ]  # fmt: skip
+    assert damaged.endswith("summary.json: damaged: not an object")
+    (line,) = call("status", "--results", str(tmp_path)).output.splitlines()
+    assert line.split(maxsplit=1)[1] in {
+        f"{one}, {other} (make status SUITE=smoke says why)"
+        for one, other in itertools.permutations(("1 left out", "1 partial"))
+    }
+
+
+def test_runs_of_another_recipe_and_of_no_experiment_count_as_left_out(
+    call: Call, tmp_path: Path
+) -> None:
+    finished = Summary("finished", 30, {}, 1.0)
+    for network in ("plain-8", "plain-14", "resnet-8-A"):
+        begin(tmp_path, f"smoke/{network}").write_summary(finished)
+    other = RunDirectory(tmp_path / "smoke" / "plain-14" / "seed-0")
+    description = other.description()
+    assert description is not None
+    description["identity"]["recipe"]["momentum"] = 0.8
+    other.write_description(description)
+    (tmp_path / "smoke" / "resnet-8-A").rename(tmp_path / "smoke" / "resnet-98-A")
+    assert call("status", "--results", str(tmp_path)).output.split(maxsplit=1)[1] == (
+        "2 left out, 1 finished (make status SUITE=smoke says why)\n"
+    )
+    lines = call("status", "smoke", "--results", str(tmp_path)).output.splitlines()
+    told = dict(line.split(maxsplit=1) for line in lines)
+    assert told["plain-8"].startswith("seed-0    finished")
+    assert "recipe.momentum is 0.8 there, 0.9 now" in told["plain-14"]
+    assert told["resnet-8-A"].startswith("seed-0    missing")
+    assert told["resnet-98-A"] == "seed-0    is no experiment of smoke.toml"
 
 
 def test_status_says_where_a_run_diverged(call: Call, tmp_path: Path) -> None:
-    directory = RunDirectory(tmp_path / "smoke" / "plain-8" / "seed-0")
-    directory.create()
-    directory.run_json.write_text("{}")
-    directory.write_summary(Summary("diverged", 17, {}, 1.0))
+    begin(tmp_path, "smoke/plain-8").write_summary(Summary("diverged", 17, {}, 1.0))
     lines = call("status", "smoke", "--results", str(tmp_path)).output.splitlines()
     (line,) = [line for line in lines if line.startswith("plain-8 ")]
     assert line.split()[1:] == ["seed-0", "diverged", "epoch", "0,", "iteration", "17", "of", "30"]

@@ -1,5 +1,6 @@
 """The files of a run: what is written is what is read, whatever moment a kill chose."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -94,20 +95,36 @@ def test_fields_that_came_later_have_their_defaults(directory: RunDirectory) -> 
         directory.check_identity({**now, "recipe": {**now["recipe"], "flip": False}})
 
 
+def summary_with(**changed: Any) -> str:
+    whole = {"status": "finished", "iteration": 1, "final": {}, "seconds": 1.0}
+    return json.dumps(whole | changed)
+
+
 @pytest.mark.parametrize(
     ("summary", "said"),
     [
         ("{", "Expecting"),
         ("null", "not an object"),
         ("[]", "not an object"),
-        ("{}", "not a run's summary"),
-        ('{"status": "done", "iteration": 1, "final": {}, "seconds": 1.0}', "no status 'done'"),
+        ("{}", "status: Field required; iteration: Field required"),
+        (summary_with(status="done"), "status: Input should be 'finished' or 'diverged'"),
+        (summary_with(final=None), "final: Input should be a valid dictionary"),
+        (summary_with(seconds=None), "seconds: Input should be a valid number"),
+        (summary_with(best=0.1), "best: Unexpected keyword argument"),
     ],
 )
 def test_a_damaged_summary_is_refused(directory: RunDirectory, summary: str, said: str) -> None:
     directory.summary_json.write_text(summary)
     with pytest.raises(UserError, match=f"summary.json: damaged: {said}"):
         directory.summary()
+
+
+@pytest.mark.parametrize("part", ["identity", "attempts"])
+def test_a_run_without_description_is_refused(directory: RunDirectory, part: str) -> None:
+    for damaged in (None, "there", [None]):
+        directory.write_description({"identity": {}, "attempts": [{}], part: damaged})
+        with pytest.raises(UserError, match=r"run.json: damaged: not a run's description"):
+            directory.description()
 
 
 ONES = ["1"] * len(COLUMNS)
@@ -135,4 +152,9 @@ def test_another_table_is_refused(directory: RunDirectory) -> None:
         directory.rows()
     directory.epochs_csv.write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match=r"epochs.csv: damaged: 'utf-8' codec"):
+        directory.rows()
+    directory.epochs_csv.unlink()
+    assert directory.rows() == []
+    directory.epochs_csv.mkdir()
+    with pytest.raises(UserError, match=r"epochs.csv: cannot be read: Is a directory"):
         directory.rows()

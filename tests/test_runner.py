@@ -1,5 +1,6 @@
 """Runs on disk: written, skipped, refused, mirrored."""
 
+import io
 import json
 import pickle
 import time
@@ -125,9 +126,12 @@ def test_a_damaged_checkpoint_and_missing_rows(runs: list[Run], machine: Machine
             run_group(runs[:1], machine)
         with pytest.raises(UserError, match=r"checkpoint.pt: damaged"):
             export_weights(directory.checkpoint, machine.results / "weights.pt")
-    torch.save([1], directory.checkpoint)
-    with pytest.raises(UserError, match=r"checkpoint.pt: damaged"):
-        run_group(runs[:1], machine)
+    state = torch.load(io.BytesIO(whole), weights_only=True)
+    nothing: dict[str, None] = dict.fromkeys(state)
+    for other in ([1], nothing, state | {"iteration": None}, state | {"totals": None}):
+        torch.save(other, directory.checkpoint)
+        with pytest.raises(UserError, match=r"checkpoint.pt: damaged"):
+            run_group(runs[:1], machine)
     directory.checkpoint.unlink()
     directory.checkpoint.mkdir()
     with pytest.raises(UserError, match=r"checkpoint.pt: cannot be read: Is a directory"):

@@ -96,6 +96,16 @@ def test_the_grid_takes_any_field_of_a_network(tmp_path: Path) -> None:
             '[experiments.x]\nlike = "plain-8"\nrecipe.records_per_epoch = 30',
             "records_per_epoch: 30 of 22",
         ),
+        ('[experiments.x]\nlike = "plain-8"', "experiments.x: differs in nothing from 'plain-8'"),
+        (
+            '[experiments.x]\nlike = "plain-8"\nrecipe.padding = 9',
+            "recipe.padding: 9, a crop beside images of 8 pixels",
+        ),
+        (
+            '[experiments.x]\nlike = "plain-8"\nrecipe.drops = 9',
+            r"drops: Input should be a valid list \(got 9\)$",
+        ),
+        ("[experiments]\nx = 3", r"experiments.x: Input should be a valid dictionary \(got 3\)$"),
         ("[vary]\nlearning_rte = [1]", "did you mean learning_rate"),
         ("[vary]\nmomentum = [1.5]", "momentum: .*less than 1"),
     ],

@@ -66,7 +66,7 @@ def layers(iteration: int, *norms: float) -> list[LayerRecord]:
 
 
 def start(run: Run, folder: Path, run_id: str, **changes: Any) -> Tracker:
-    identity = run.experiment.identity() | {"seed": run.seed, "digests": {"batch_stream": "ab"}}
+    identity = run.identity() | {"digests": {"batch_stream": "ab"}}
     options: dict[str, Any] = {"mode": "offline", "resumed": False} | changes
     return start_tracking(run, identity, run_id=run_id, folder=folder, **options)
 
