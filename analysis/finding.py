@@ -1,6 +1,6 @@
 """The finding in one sentence, with the budget it holds at."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -118,6 +118,12 @@ def _family(contrast: Contrast) -> str:
     """ "residual networks (option A)", of "option A: 56 - 20" """
     kind = contrast.name.partition(":")[0]
     return "plain networks" if kind == "plain" else f"residual networks ({kind})"
+
+
+def listed(words: Iterable[str]) -> str:
+    """ "a", "a and b" or "a, b and c" """
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _change(contrast: Contrast) -> str:

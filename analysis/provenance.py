@@ -1,12 +1,12 @@
 """Where each run comes from: code, versions, machine and time, for people."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analysis import select
+from analysis.finding import listed
 from analysis.witness import Witnesses
 from resnet_bench.records import RunDirectory
 
@@ -52,10 +52,10 @@ def sentence(frame: pd.DataFrame) -> str:
     precisions = [PRECISIONS[precision] for precision in runs["precision"].unique()]
     changes = " and changes" if runs["dirty"].any() else ""
     return (
-        f"{len(runs)} runs, {seeds} seed{'s' if seeds > 1 else ''}, in {_listed(precisions)} on "
-        f"{_listed(runs['processor'].unique())} with torch {_listed(runs['torch'].unique())}, at "
+        f"{len(runs)} runs, {seeds} seed{'s' if seeds > 1 else ''}, in {listed(precisions)} on "
+        f"{listed(runs['processor'].unique())} with torch {listed(runs['torch'].unique())}, at "
         f"commit{'s' if runs['commit'].nunique() > 1 else ''} "
-        f"{_listed(runs['commit'].unique())}{changes}. Training, "
+        f"{listed(runs['commit'].unique())}{changes}. Training, "
         f"without evaluation, took {_time(seconds.min())} to {_time(seconds.max())} a "
         f"{'run' if alone else 'group of runs side by side'}, "
         f"{_time(runs['seconds_share'].sum())} in all."
@@ -65,10 +65,12 @@ def sentence(frame: pd.DataFrame) -> str:
 def of_witnesses(data: Witnesses) -> str:
     """How witnesses, and their trainings on, were made, for below what they show."""
     trained_on = data.curves.drop_duplicates(["source", "deep", "seed", "learning_rate"])
-    commits = data.points["commit"].unique()
+    commits, count = data.points["commit"].unique(), len(data.points)
+    times = {0: "", 1: ", trained on once"}
+    on = times.get(len(trained_on), f", trained on {len(trained_on)} times in all")
     return (
-        f"{len(data.points)} witnesses, trained on {len(trained_on)} times in all, at"
-        f" commit{'s' if len(commits) > 1 else ''} {_listed(commits)}."
+        f"{count} witness{'es' if count > 1 else ''}{on}, at"
+        f" commit{'s' if len(commits) > 1 else ''} {listed(commits)}."
     )
 
 
@@ -77,10 +79,6 @@ def _time(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
-
-
-def _listed(values: Iterable[str]) -> str:
-    return ", ".join(values)
 
 
 def without_shared(rows: list[list[str]]) -> tuple[list[list[str]], str]:

@@ -11,6 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from analysis import layers, select
+from analysis.finding import listed
 from analysis.layers import YANG, Layers
 
 # The criterion: two orders of magnitude. Forward, the deviation of any convolution's responses,
@@ -68,19 +69,19 @@ def _claim(plain: pd.DataFrame, residual: pd.DataFrame) -> str:
     """For which plain networks signals never vanish, and how residual ones differ."""
     refuted = _networks_with("vanish", plain)
     confirmed = [name for name in dict.fromkeys(plain["network"]) if name not in refuted]
-    words = [f"confirmed for {_list(confirmed)}"] if confirmed else []
-    words += [f"refuted for {_list(refuted)}"] if refuted else []
+    words = [f"confirmed for {listed(confirmed)}"] if confirmed else []
+    words += [f"refuted for {listed(refuted)}"] if refuted else []
     parts = [
         '"Neither forward nor backward signals vanish" (He et al. 2015, section 4.1), taken as'
         f" by a factor of {FACTOR:g}: {', '.join(words)}."
     ]
     if exploding := _networks_with("explode", plain[plain["iteration"] == 0]):
-        parts.append(f"At initialisation they explode in {_list(exploding)}.")
+        parts.append(f"At initialisation they explode in {listed(exploding)}.")
     unsound = _networks_with("vanish|explode", residual)
     if unsound:
-        parts.append(f"They do not hold throughout in {_list(unsound)} either.")
+        parts.append(f"They do not hold throughout in {listed(unsound)} either.")
     elif len(residual):
-        parts.append(f"They hold throughout in {_list(list(dict.fromkeys(residual['network'])))}.")
+        parts.append(f"They hold throughout in {listed(list(dict.fromkeys(residual['network'])))}.")
     return " ".join(parts)
 
 
@@ -121,7 +122,3 @@ def _at(row: pd.Series) -> str:
 def _number(value: float) -> str:
     """Two digits: "31", "8,800,000", "0.19" or "4.7e-13"."""
     return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.2g}"
-
-
-def _list(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -186,7 +186,7 @@ def test_how_the_finished_runs_were_made_in_a_sentence(runs: Runs) -> None:
     seed, some_hours = own[own["seed"] == 0].copy(), own[own["seed"] == 0].copy()
     seed["seconds_total"] = seed["seconds_share"] = 90.0
     assert provenance.sentence(seed).startswith("12 runs, 1 seed, in IEEE float32 on ")
-    assert "at commits feedfacefe, 0123456789. Training" in provenance.sentence(seed)
+    assert "at commits feedfacefe and 0123456789. Training" in provenance.sentence(seed)
     assert provenance.sentence(seed).endswith("took 90 s to 90 s a run, 18 minutes in all.")
     some_hours["seconds_total"] = some_hours["seconds_share"] = 7200.0
     some_hours["dirty"] = True

@@ -10,7 +10,7 @@ from analysis_witness import write_witness
 from legends import labels_of
 from matplotlib.colors import to_hex
 
-from analysis import load, style, witness, witness_figure
+from analysis import load, provenance, style, witness, witness_figure
 from analysis.witness import CURVE_COLUMNS, POINT_COLUMNS, Witnesses
 from resnet_bench.errors import UserError
 
@@ -143,6 +143,24 @@ def test_a_copy_that_is_trained_on_has_a_panel_and_a_sentence(tmp_path: Path) ->
     assert witness_figure.draw(data).axes[0].get_title() == (
         "plain-8 itself, trained on (one seed)"
     )
+
+
+@pytest.mark.parametrize(
+    ("curves", "said"),
+    [
+        ({}, "1 witness, at commit feedfacefe."),
+        ({0.01: (0.1,)}, "1 witness, trained on once, at commit feedfacefe."),
+        ({0.01: (0.1,), 0.1: (0.1,)}, "1 witness, trained on 2 times in all, at commit feedfac"),
+    ],
+)
+def test_how_witnesses_were_made(
+    tmp_path: Path, curves: dict[float, tuple[float, ...]], said: str
+) -> None:
+    folder = write_suite(tmp_path, "smoke")
+    write_witness(folder, "plain-8-as-14", 0, 0.1, 0.2, curves)
+    assert provenance.of_witnesses(Witnesses.of(load.runs(folder))).startswith(said)
+    write_witness(folder, "plain-8-as-14", 1, 0.1)
+    assert provenance.of_witnesses(Witnesses.of(load.runs(folder))).startswith("2 witnesses")
 
 
 def test_without_witnesses_nothing_applies(tmp_path: Path) -> None:
