@@ -87,7 +87,7 @@ def make_witness(run: Run, depth: int, machine: "Machine", rates: Sequence[float
     from resnet_bench.precision import find_device, set_precision
     from resnet_bench.runner import set_up_process, training_data
     from resnet_bench.witness import build_witness, deeper_experiment, trained_member
-    from resnet_bench.witness_measures import compare
+    from resnet_bench.witness_measures import compare, heard, images_passed
 
     deep = deeper_experiment(run.experiment, depth)
     for rate in rates:
@@ -99,7 +99,12 @@ def make_witness(run: Run, depth: int, machine: "Machine", rates: Sequence[float
     folder = witness_folder(run, depth, machine.results)
     set_precision("ieee", device)
     built = build_witness(source, deep)
-    record = compare(source, built, data)
+    total = images_passed(source, data)
+    with (
+        tqdm(total=total, unit="image", unit_scale=True, leave=False, disable=None) as bar,
+        heard([source, built], bar.update),
+    ):
+        record = compare(source, built, data)
     record["errors"]["trained"] = _errors_of_finished(Run(deep, run.seed), machine)
     _write(record, rates_ended(folder), folder)
     _print_comparison(record)

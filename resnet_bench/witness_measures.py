@@ -5,12 +5,13 @@ even a copy rounds.
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_bench.batches import BatchStream
@@ -89,6 +90,32 @@ def compare(source: Member, witness: Member, data: TrainingData) -> dict[str, An
             "source_weights": digest(source.network),
         },
     }
+
+
+def images_passed(source: Member, data: TrainingData) -> int:
+    """How many images `compare` passes through the two networks."""
+    recipe, train, test = source.recipe, len(data.train), len(data.test)
+    stream = BatchStream(recipe, train, source.run.seed)
+    outputs = 2 * 2 * (train + test)  # twice, of both
+    precise = recipe.batch_size * recipe.whole_precise_batches(train)
+    errors = 3 * (2 * train + test + precise)
+    in_train_mode = precise + 2 * recipe.batch_size * stream.epoch_end(1)
+    return outputs + errors + in_train_mode
+
+
+@contextmanager
+def heard(members: Iterable[Member], hear: Callable[[int], object]) -> Iterator[None]:
+    """Within the context `hear` is told how many images pass through a network, or a copy of it."""
+
+    def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        hear(len(inputs[0]))
+
+    hooks = [member.network.register_forward_pre_hook(note) for member in members]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @torch.no_grad()

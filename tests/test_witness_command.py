@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from resnet_bench import __main__ as command_line
 from resnet_bench import runner
@@ -19,7 +20,9 @@ from resnet_bench.progress import Machine
 from resnet_bench.records import TIME_COLUMNS, RunDirectory
 from resnet_bench.runner import run_group
 from resnet_bench.sources import Images, load_dataset
+from resnet_bench.witness import build_witness, deeper_experiment, trained_member
 from resnet_bench.witness_command import make_witness
+from resnet_bench.witness_measures import compare, heard, images_passed
 
 BRIEF = "drops=[]+iterations=4+train_images=128"
 SHALLOW, DEEP = f"plain-8+{BRIEF}", f"plain-14+{BRIEF}"
@@ -53,6 +56,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def machine(machine: Machine, trained: Path) -> Machine:
     shutil.copytree(trained, machine.results)
     return machine
+
+
+def test_progress_is_told_of_every_image(machine: Machine) -> None:
+    device = torch.device("cpu")
+    source = trained_member(RUN, machine, device)
+    witness = build_witness(source, deeper_experiment(RUN.experiment, 14))
+    data = runner.training_data(RUN.experiment, None, device)
+    told: list[int] = []
+    with heard([source, witness], told.append):
+        compare(source, witness, data)
+    assert sum(told) == images_passed(source, data)
+    told.clear()
+    compare(source, witness, data)
+    assert told == []
 
 
 def folder(machine: Machine, depth: int = 14) -> Path:
