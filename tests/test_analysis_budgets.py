@@ -3,9 +3,14 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from analysis_results import Options, write_suite
+from legends import labels_of
+from matplotlib.colors import to_hex
+from matplotlib.lines import Line2D
 
-from analysis import select, sensitivity
+from analysis import select, sensitivity, style
 from analysis.runs import Runs, sibling_folders
 from resnet_bench.experiments import SUITES_FOLDER, load_suite
 
@@ -31,6 +36,54 @@ def test_budgets_compare_suites_that_differ_in_nothing_else(tmp_path: Path) -> N
     other.loc[other["suite"] == "digits-3x", "recipe.momentum"] = 0.5
     assert not sensitivity.has_budgets(other)
     assert not sensitivity.has_budgets(Runs.of(tmp_path, "smoke").wider)  # others' networks
+
+
+def points(line: Line2D) -> list[list[float]]:
+    return np.asarray(line.get_xydata(), dtype=float).tolist()
+
+
+def points_of(errors: pd.DataFrame) -> list[list[float]]:
+    """A setting and, from fractions, per cent."""
+    return (errors.to_numpy(dtype=float) * (1, 100)).tolist()
+
+
+def test_a_dot_a_run_and_a_line_through_their_means(tmp_path: Path) -> None:
+    for suite in ("digits", "digits-3x"):
+        write_suite(tmp_path, suite, Options(seeds=(0, 1)))
+    wider = Runs.of(tmp_path, "digits").wider
+    figure = sensitivity.draw_budgets(wider)
+    kinds = ("plain", "residual, option A", "residual, option B")
+    assert [axes.get_title() for axes in figure.axes] == [
+        f"{kind}: {error}" for error in ("training error", "test error") for kind in kinds
+    ]
+    assert labels_of(figure) == [f"{depth} layers" for depth in (20, 32, 44, 56)]
+    runs = sensitivity.compared(wider)
+    deep = runs[runs["network"] == "plain-56"]
+    for axes, error in ((figure.axes[0], "precise_train_error"), (figure.axes[3], "test_error")):
+        dots, means = (
+            line for line in axes.get_lines() if to_hex(line.get_color()) == style.depth_colour(56)
+        )
+        assert (dots.get_linestyle(), means.get_marker()) == ("None", "None")
+        assert points(dots) == points_of(deep.filter([sensitivity.BUDGET, error]))
+        of_budgets = deep.groupby(sensitivity.BUDGET)[[error]].mean().reset_index()
+        assert points(means) == points_of(of_budgets)
+        low, high = axes.get_xlim()
+        assert low < of_budgets[sensitivity.BUDGET].min()
+        assert high > of_budgets[sensitivity.BUDGET].max()
+    (column,) = {axes.get_position().x0 for axes in sensitivity.draw_budgets(wider, 1).axes}
+    assert column < 0.5
+
+
+def test_what_of_the_budgets_is_not_drawn_is_noted(tmp_path: Path) -> None:
+    odd = Options(seeds=(0, 1), recipes={"plain-56/1": {"learning_rate": 0.5}})
+    write_suite(tmp_path, "digits", Options(seeds=(0, 1)))
+    write_suite(tmp_path, "digits-3x", odd)
+    wider = Runs.of(tmp_path, "digits").wider
+    notes = " ".join(text.get_text() for text in sensitivity.draw_budgets(wider).texts)
+    assert "plain-56 seed 1" in " ".join(notes.split())
+    drawn = sensitivity.compared(wider).groupby("network")["seed"].unique()
+    assert drawn["plain-56"].tolist() == [0]
+    assert drawn["plain-20"].tolist() == [0, 1]
 
 
 def test_one_run_of_two_suites_counts_once(tmp_path: Path) -> None:

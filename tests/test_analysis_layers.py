@@ -1,8 +1,10 @@
 """What is inside the networks: read, summed up, put into words, drawn."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from analysis_layers import GROWTH, MEASURED, layers_at, write_layers
 from analysis_results import Options, write_changed, write_suite
@@ -96,6 +98,8 @@ def test_the_factor_of_yang_et_al() -> None:
     ("low", "high", "expected"),
     [
         (0.02, 50.0, "hold"),
+        (0.01, 100.0, "hold"),  # by the factor is not beyond it
+        (0.009, 100.0, "vanish"),
         (0.009, 1.0, "vanish"),
         (1.0, 101.0, "explode"),
         (1e-9, 1e9, "vanish and explode"),
@@ -124,6 +128,39 @@ def test_the_papers_claim_is_held_against_every_plain_network(data: Layers) -> N
     )
     assert of_a.startswith("resnet-14-A (medians of 3 seeds): at initialisation responses hold")
     assert "a factor of 1.000 a layer)" in of_a
+
+
+def of_rows(data: Layers, kept: pd.Series) -> list[str]:
+    return vanishing.sentences(replace(data, table=data.table[kept]))
+
+
+def test_the_claim_where_networks_are_of_one_kind_or_fate(
+    data: Layers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shallow, plain = data.table["depth"] == 8, data.table["shortcut"] == "none"
+    assert of_rows(data, shallow & plain)[0].endswith(" by a factor of 100: confirmed for plain-8.")
+    assert of_rows(data, ~shallow & plain)[0].endswith(
+        " by a factor of 100: refuted for plain-14. At initialisation they explode in plain-14."
+    )
+    assert of_rows(data, ~plain) == []
+    monkeypatch.setattr(vanishing, "FACTOR", 10.0)
+    assert of_rows(data, plain)[0].endswith(
+        " by a factor of 10: refuted for plain-8 and plain-14. At initialisation they explode in"
+        " plain-8 and plain-14."
+    )
+
+
+def test_layers_that_fare_otherwise_than_the_first_are_said_too(data: Layers) -> None:
+    table = data.table.copy()
+    middle = (table["network"] == "plain-14") & (table["iteration"] == 30) & (table["layer"] == 7)
+    table.loc[middle, "activation_gradient_norm"] = 5.0  # the last one's is 0.01
+    claim, plain, *_ = vanishing.sentences(replace(data, table=table))
+    assert "refuted for plain-14." in claim
+    assert "gradients explode (the first layer's is 4,100 times the last one's, a factor" in plain
+    assert (
+        "gradients vanish and explode (0.00024 to 500 times the last one's, the first layer's is"
+        " 0.00024 times the last one's, a factor of "
+    ) in plain
 
 
 def test_signals_at_initialisation(data: Layers) -> None:

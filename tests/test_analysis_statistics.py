@@ -92,6 +92,10 @@ def test_the_floors_of_the_sign_flip_test() -> None:
         (0.001, 0.02, False, "positive"),
         (-0.02, -0.001, False, "negative"),
         (-0.001, 0.001, False, "undecided"),
+        (0.0, 0.004, True, "does not degrade"),  # an end that is on the edge is not beyond it
+        (-0.001, TOLERANCE, True, "undecided"),
+        (0.0, 0.02, False, "undecided"),
+        (-0.02, 0.0, False, "undecided"),
     ],
 )
 def test_words(low: float, high: float, of_one_family: bool, word: Word) -> None:

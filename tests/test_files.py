@@ -98,6 +98,12 @@ def test_a_workspace_is_nobody_elses(tmp_path: Path) -> None:
         assert not first.exists()
 
 
+def test_what_cannot_be_deleted_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / ".cifar10.partial-x").touch()  # no folder: `rmtree` refuses it
+    with workspace_in(DATASETS["cifar10"], tmp_path, print) as workspace:
+        workspace.rmdir()
+
+
 def test_wandbs_folder_may_be_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("WANDB_DIR", "~/elsewhere")

@@ -77,6 +77,7 @@ def test_an_iteration_that_was_not_written_to_its_end_is_none_and_is_cut(file: L
         file.append(rows(10, 1.0, 2.0))
         assert file.path.read_text() == whole
     assert [each[0].iteration for each in by_iteration(file.rows())] == [0, 10]
+    assert list(by_iteration(rows(0, 1.0)[1:] + rows(10, 1.0)[:-1])) == []
 
 
 def test_rows_past_the_checkpoint_are_cut(file: LayersFile) -> None:
@@ -108,4 +109,5 @@ def test_the_growth_of_the_gradient_is_a_factor_a_layer_towards_the_input() -> N
     assert gradient_growth(rows(0, 1.0, 1.0, 4.0)) == pytest.approx(0.5)
     # What has no logarithm is left out.
     assert gradient_growth(rows(0, 4.0, 0.0, 1.0, math.nan)) == pytest.approx(2.0)
+    assert gradient_growth(rows(0, math.inf, 4.0, 2.0)) == pytest.approx(2.0)
     assert gradient_growth(rows(0, 4.0, 0.0)) is None

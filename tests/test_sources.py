@@ -1,6 +1,5 @@
 """Data sets that are there: what is accepted, what is refused, and with which words."""
 
-import os
 import pickle
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny_datasets import (
+    MakeFolder,
     Tiny,
     refusal,
     tiny,
@@ -77,6 +77,10 @@ def test_the_environment_names_the_data_folder(
     write_cifar_batches(cifar, tmp_path / "mine" / "cifar-10-batches-py")
     monkeypatch.setenv("RESNET_BENCH_DATA", str(tmp_path / "mine"))
     cifar.check(load_dataset(cifar.dataset))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RESNET_BENCH_DATA", "~/mine")
+    cifar.check(load_dataset(cifar.dataset))
+    cifar.check(load_dataset(cifar.dataset, Path("~/mine")))
     monkeypatch.setenv("RESNET_BENCH_DATA", "")
     assert default_data_folder() == Path(sources.__file__).parents[1] / "data"
 
@@ -160,19 +164,9 @@ def test_a_picture_of_another_shape_is_refused(cifar: Tiny, tmp_path: Path) -> N
     )
 
 
-class _Touch:
-    """Pickles as an order to make a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (os.mkdir, (str(self.path),))
-
-
 def test_a_pickle_can_order_nothing(cifar: Tiny, tmp_path: Path) -> None:
     write_cifar_batches(cifar, tmp_path)
-    (tmp_path / "data_batch_1").write_bytes(pickle.dumps({"data": _Touch(tmp_path / "made")}))
+    (tmp_path / "data_batch_1").write_bytes(pickle.dumps({"data": MakeFolder(tmp_path / "made")}))
     message = refusal(cifar, tmp_path)
     assert "data_batch_1: cut short or damaged (it calls" in message
     assert "mkdir" in message

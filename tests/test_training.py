@@ -101,6 +101,8 @@ def test_a_diverged_member_is_named_by_its_iteration_and_the_others_go_on() -> N
     assert broken.diverged_at == first_bad
     assert not broken.living
     assert not broken.finished
+    assert broken.iteration == broken.next_record(stream)
+    assert not broken.lacks_record(stream)  # which would be measured at every step of the others
     assert rows[names[0]] == []
     (alone,) = members_of(names[1])
     assert rows[names[1]] == run_all([alone])[names[1]]

@@ -109,6 +109,9 @@ def test_precise_batch_norm_is_the_mean_over_batches_and_leaves_no_trace() -> No
     assert digest(network) == before
     assert norm.momentum == 0.1
     assert network.training
+    with precise_batch_norm(network.eval(), data, experiment.recipe, "ieee"):
+        assert network.training
+    assert not network.training
 
 
 def test_precise_batch_norm_is_pytorchs_cumulative_average_without_waiting_for_its_number() -> None:
@@ -147,6 +150,19 @@ def test_evaluation_counts_by_hand() -> None:
     score = evaluate(member.network, data, data.test, "ieee")
     assert score.error == (logits.argmax(1) != data.test.labels).double().mean().item()
     assert score.loss == pytest.approx(F.cross_entropy(logits, data.test.labels).item(), rel=1e-5)
+
+
+def test_measuring_keeps_no_graph() -> None:
+    (member,) = members_of("smoke/plain-8+precise_batches=1")
+    data, network = data_of(member.run.experiment), member.network
+    graphs: list[bool] = []
+    network.register_forward_hook(lambda _, __, logits: graphs.append(logits.requires_grad))
+    evaluate(network, data, data.test, "ieee")
+    measured = len(graphs)
+    with precise_batch_norm(network, data, member.recipe, "ieee"):
+        assert len(graphs) == measured + 1
+    network(data.test.pixels[:2].permute(0, 3, 1, 2).float())
+    assert graphs == [False] * (measured + 1) + [True]
 
 
 def test_held_out_images_have_columns_of_their_own() -> None:

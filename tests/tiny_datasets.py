@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import struct
 import sys
 import tarfile
@@ -117,6 +118,16 @@ def python_2_pickle(rows: np.ndarray, labels: np.ndarray) -> bytes:
     entries = string("batch_label") + string("training batch 1 of 5")
     entries += string("labels") + numbers + string("data") + array
     return b"\x80\x02}(" + entries + b"u."
+
+
+class MakeFolder:
+    """Pickles as an order to make a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (os.mkdir, (str(self.path),))
 
 
 def npm_archive(data: Tiny, path: Path) -> NpmPackage:
