@@ -43,9 +43,21 @@ def draw(data: Witnesses, columns: int | None = None) -> Figure:
             axes.set(xlabel="iteration", ylabel="training error")
             _error_axis(axes)
         layout.frame_panels(
-            figure, _legend(data, pairs, colours, depths), checks.notices(data.runs)
+            figure, _legend(data, pairs, colours, depths), checks.notices(_shown(data, pairs))
         )
     return figure
+
+
+def _shown(data: Witnesses, pairs: list[tuple[str, str]]) -> pd.DataFrame:
+    """The runs that are drawn: those of `pairs`, at the seeds of their witnesses alone."""
+    drawn = {
+        (network, seed)
+        for pair in pairs
+        for seed in _of(data.points, *pair)["seed"]
+        for network in pair
+    }
+    runs = zip(data.runs["network"], data.runs["seed"], strict=True)
+    return data.runs[[run in drawn for run in runs]]
 
 
 def _of(table: pd.DataFrame, source: str, deep: str) -> pd.DataFrame:

@@ -121,6 +121,16 @@ def test_the_figure_shows_source_witness_sgd_and_training_on(data: Witnesses) ->
     ]
 
 
+def test_notes_are_of_the_runs_that_are_drawn(data: Witnesses) -> None:
+    runs = data.runs.copy()
+    runs.loc[runs["seed"] == 1, "processor"] = "another"
+    (both,) = witness_figure.draw(Witnesses(runs, data.points, data.curves)).texts
+    assert both.get_text() == "Different processors: Synthetic 9000 (2 runs), another (2 runs)."
+    one = data.points[data.points["seed"] == 0]
+    runs.loc[runs["network"] == "resnet-8-A", "commit"] = "0123456789"  # of no witness
+    assert not witness_figure.draw(Witnesses(runs, one, data.curves[:0])).texts
+
+
 def test_a_diverged_and_a_partial_continuation(tmp_path: Path) -> None:
     folder = write_suite(tmp_path, "smoke")
     write_witness(folder, "plain-8-as-14", 0, 0.02, None, {1.0: (0.5, 0.9)}, ends="diverged")
