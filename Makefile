@@ -70,7 +70,7 @@ reference: $(VENV)/.ready  ## take a suite's ended runs into results/reference, 
 	  summary.json -o -name layers.csv -o -name witness.json \); done | \
 	  tar -cf - -T - | tar -xf - -C "$(CURDIR)/results/reference"
 	@$(ANALYSIS) "$(CHOSEN)" --results results/reference
-	@$(ANALYSIS).readme
+	@$(ANALYSIS).report.readme
 
 dashboard: $(VENV)/.ready  ## look at a suite's runs in W&B: SUITE=, DRY_RUN=1
 	@$(MAKE) --silent $(VENV)/.ready-dashboards || echo "Going on without the extra, which saved workspaces need."

@@ -22,9 +22,9 @@ def live(path: str | Path, seconds: float = 2.0, until_ended: bool = True) -> "F
 
     Raises UserError outside a notebook, or, drawing once, if there is no record yet.
     """
-    from analysis import live_view  # here, so that importing the package takes no time
+    from analysis.notebook import follow  # here, so that importing the package takes no time
 
     if not until_ended:
-        return live_view.once(path)
-    live_view.follow(path, seconds)
+        return follow.once(path)
+    follow.follow(path, seconds)
     return None

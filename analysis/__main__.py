@@ -5,11 +5,15 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from analysis import checks, command, finding, report, tables, verdict
-from analysis.plates import Plate
-from analysis.runs import Runs
+from analysis import command, formatting
+from analysis.fidelity import table6
+from analysis.figures.catalogue import Plate
+from analysis.frames import notices
+from analysis.report import page
+from analysis.results import Runs
+from analysis.verdict import finding, verdict
 from resnet_bench.errors import UserError
-from resnet_bench.files import write_atomically
+from resnet_bench.records.files import write_atomically
 
 
 def main() -> int:
@@ -23,16 +27,16 @@ def main() -> int:
     paths = [
         *save(figures, folder / "figures"),
         *write_tables(runs, folder / "tables"),
-        report.write(runs, figures, folder),
+        page.write(runs, figures, folder),
     ]
-    print(tables.as_text(tables.cells(tables.final_errors(runs.frame))))
+    print(formatting.as_text(table6.cells(table6.final_errors(runs.frame))))
     print("Training error: evaluation mode, precise batch norm; both at the last iteration.")
-    for notice in checks.notices(runs.frame):
-        print(command.wrapped(notice))
+    for notice in notices.notices(runs.frame):
+        print(formatting.wrapped(notice))
     for path in paths:
         print(path)
     for sentence in runs.sentences():
-        print(command.wrapped(sentence))
+        print(formatting.wrapped(sentence))
     print(finding.sentence(runs.frame))
     for hint in verdict.more_seeds(runs.frame):
         print(hint)
@@ -54,11 +58,11 @@ def save(figures: list[tuple[Plate, Figure]], folder: Path) -> list[Path]:
 
 def write_tables(runs: Runs, folder: Path) -> list[Path]:
     """Write table 6 as CSV (fractions), Markdown and HTML, and the verdict as JSON."""
-    table = tables.final_errors(runs.frame)
+    table = table6.final_errors(runs.frame)
     contents = {
         "table-6.csv": table.to_csv(index=False),
-        "table-6.md": tables.as_markdown(tables.cells(table)),
-        "table-6.html": tables.as_html(tables.cells(table)),
+        "table-6.md": formatting.as_markdown(table6.cells(table)),
+        "table-6.html": formatting.as_html(table6.cells(table)),
         "verdict.json": json.dumps(verdict.as_data(runs.frame), indent=2) + "\n",
     }
     try:

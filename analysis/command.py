@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pandas as pd
 
 from analysis import load
 from resnet_bench.errors import UserError
-from resnet_bench.experiments import load_suite
+from resnet_bench.suites.suite import load_suite
 
 
 def parser(module: str, description: str | None) -> argparse.ArgumentParser:
@@ -42,8 +41,3 @@ def run(main: Callable[[], int]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     sys.exit(code)
-
-
-def wrapped(sentence: str) -> str:
-    """A sentence in lines that a terminal of 100 columns holds."""
-    return textwrap.fill(sentence, 100)

@@ -6,23 +6,24 @@
 `COLUMNS` says what each column of the frame is.
 """
 
-import shlex
 from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
 
-from analysis import facts
-from analysis.checks import misfit_of
-from analysis.facts import NETWORK_COLUMNS, RECIPE_COLUMNS, RUN_COLUMNS
-from resnet_bench import records
+from analysis.formatting import results_setting
+from analysis.frames import columns
+from analysis.frames.columns import NETWORK_COLUMNS, RECIPE_COLUMNS, RUN_COLUMNS
+from analysis.frames.integrity import misfit_of
+from analysis.frames.layers import layers as layers  # the table of layers.csv, for notebooks
 from resnet_bench.errors import UserError
-from resnet_bench.experiments import SUITES_FOLDER, load_suite
-from resnet_bench.records import EpochRecord, RunDirectory
-from resnet_bench.specification import Shortcut
+from resnet_bench.paths import SUITES_FOLDER
+from resnet_bench.records import epochs
+from resnet_bench.records.epochs import EpochRecord
+from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.suites.network import Shortcut
+from resnet_bench.suites.suite import load_suite
 
-RESULTS = SUITES_FOLDER.parent / "results"  # make's own folder
-REFERENCE = RESULTS / "reference"  # the committed results
 RECORD_COLUMNS = {
     "epoch": "1 is the first; there may be several records in one",
     "iteration": "iterations done; what tells a run's records apart",
@@ -60,9 +61,9 @@ def runs(*paths: str | Path, suites: Path = SUITES_FOLDER) -> pd.DataFrame:
             rows += its_rows or [None]
             owners += [len(known) - 1] * max(1, len(its_rows))
     run_frame = pd.DataFrame(known, columns=list(FACT_COLUMNS)).iloc[owners]
-    empty = (None,) * len(records.COLUMNS)
+    empty = (None,) * len(epochs.COLUMNS)
     cells = [empty if row is None else tuple(vars(row).values()) for row in rows]
-    record_frame = pd.DataFrame(cells, columns=list(records.COLUMNS)).astype(float)
+    record_frame = pd.DataFrame(cells, columns=list(epochs.COLUMNS)).astype(float)
     frame = pd.concat([run_frame.reset_index(drop=True), record_frame], axis="columns")
     return frame.astype({"epoch": "Int64", "iteration": "Int64", "ended_at": "Int64"})
 
@@ -71,11 +72,6 @@ def _named(path: str | Path) -> Path:
     """The folder under the name that says which suite it is, which "." and ".." do not."""
     path = Path(path)
     return path.resolve() if path.name in ("", "..") else path
-
-
-def results_setting(folder: Path) -> str:
-    """What make must be told where results are not in its own folder: " RESULTS=elsewhere"."""
-    return "" if folder.resolve() == RESULTS.resolve() else f" RESULTS={shlex.quote(str(folder))}"
 
 
 def _runs_of(path: Path, suites: Path) -> list[tuple[dict[str, Any], list[EpochRecord]]]:
@@ -93,12 +89,12 @@ def _runs_of(path: Path, suites: Path) -> list[tuple[dict[str, Any], list[EpochR
     result = []
     for run_json in found:
         directory = RunDirectory(run_json.parent)
-        fact, its_rows = facts.of_run(directory, suite), directory.rows()
+        fact, its_rows = columns.of_run(directory, suite), directory.rows()
         fact["problem"] = fact["problem"] or misfit_of(directory, fact, its_rows)
         result.append((fact, its_rows))
     if suite is not None:
         there = [fact for fact, _ in result]
-        result += [(fact, []) for fact in facts.of_missing(suite, path, there)]
+        result += [(fact, []) for fact in columns.of_missing(suite, path, there)]
     names = [experiment.network_name for experiment in suite.experiments] if suite else []
     return sorted(result, key=lambda pair: _order(pair[0], names))
 

@@ -2,10 +2,12 @@
 
 import pandas as pd
 
-from analysis import checks, command, deviations, fidelity, select, tables
+from analysis import command, formatting
+from analysis.fidelity import checks, deviations, table6
+from analysis.frames import notices, select
 
 
-def as_text(frame: pd.DataFrame, found: list[fidelity.Check]) -> str:
+def as_text(frame: pd.DataFrame, found: list[checks.Check]) -> str:
     """The fidelity report for a terminal."""
     suite = select.declared(frame)["suite"].iloc[0]
     lines = [f"Fidelity of {suite}", ""]
@@ -13,12 +15,12 @@ def as_text(frame: pd.DataFrame, found: list[fidelity.Check]) -> str:
     for title, sentences in (
         ("Deviations from the paper, by the recipe", deviations.from_paper(frame)),
         ("Left open by the paper, settled by the recipe", deviations.open_points(frame)),
-        ("To know about the runs", checks.notices(frame)),
+        ("To know about the runs", notices.notices(frame)),
     ):
         if sentences:
             lines += ["", title, *(f"  - {sentence}" for sentence in sentences)]
     if any(check.what == "final test errors" and check.state != "not compared" for check in found):
-        lines += ["", tables.as_text(tables.reference_cells(tables.final_errors(frame)))]
+        lines += ["", formatting.as_text(table6.reference_cells(table6.final_errors(frame)))]
     off = [check.what for check in found if check.state == "off"]
     return "\n".join([*lines, "", f"Off: {', '.join(off)}." if off else "Nothing is off."])
 
@@ -27,7 +29,7 @@ def main() -> int:
     """`python -m analysis.verify SUITE`; exit code 1 if anything is off."""
     arguments = command.parser("analysis.verify", __doc__).parse_args()
     frame = command.runs_of(arguments)
-    found = fidelity.all_checks(frame)
+    found = checks.all_checks(frame)
     print(as_text(frame, found))
     return int(any(check.state == "off" for check in found))
 

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from calls import Answer, Call
-from tiny_datasets import Tiny, tiny
 
 from resnet_bench import __main__ as command_line
-from resnet_bench import layouts, sources
-from resnet_bench.downloads import Download, UnavailableError
-from resnet_bench.experiments import Experiment, Run, load_suite
-from resnet_bench.progress import Machine
+from resnet_bench.datasets import fashion_mnist, load
+from resnet_bench.datasets.source import Download, UnavailableError
+from resnet_bench.suites.experiment import Experiment, Run
+from resnet_bench.suites.suite import load_suite
+from resnet_bench.sweeps.machine import Machine
+from tests.support.calls import Answer, Call
+from tests.support.tiny_datasets import Tiny, tiny
 
 SMALL_SUITE = """# A question.
 dataset = "digits"
@@ -87,10 +88,10 @@ def unreachable(folder: Path) -> None:
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No official host, no npm on PATH, no Debian package: whatever the machine has."""
     for name in ("cifar10", "fashion"):
-        first, *others = sources.SOURCES[name].downloads
+        first, *others = load.SOURCES[name].downloads
         away = (Download(first.source, unreachable), *others)
-        monkeypatch.setitem(sources.SOURCES, name, replace(sources.SOURCES[name], downloads=away))
-    monkeypatch.setattr(layouts, "DEBIAN_FASHION_MNIST", tmp_path / "not-there")
+        monkeypatch.setitem(load.SOURCES, name, replace(load.SOURCES[name], downloads=away))
+    monkeypatch.setattr(fashion_mnist, "DEBIAN_FASHION_MNIST", tmp_path / "not-there")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
 
 

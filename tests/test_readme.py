@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import typer
 
-from analysis import readme
+from analysis.report import readme
 from resnet_bench.__main__ import app
-from resnet_bench.datasets import DATASETS
+from resnet_bench.datasets.definitions import DATASETS
 from resnet_bench.errors import UserError
-from resnet_bench.experiments import find_experiment, suite_names
+from resnet_bench.suites.suite import find_experiment, suite_names
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()

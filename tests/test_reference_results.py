@@ -5,17 +5,19 @@ import re
 from pathlib import Path
 
 import pytest
-from members import CPU
 
-from analysis import select
 from analysis.__main__ import write_tables
-from analysis.fidelity import all_checks
-from analysis.runs import Runs
-from resnet_bench.batches import BatchStream
-from resnet_bench.experiments import Run, load_suite
-from resnet_bench.initialization import digest
-from resnet_bench.members import new_member
-from resnet_bench.records import TIME_COLUMNS, EpochRecord, RunDirectory
+from analysis.fidelity.checks import all_checks
+from analysis.frames import select
+from analysis.results import Runs
+from resnet_bench.networks.initialization import digest
+from resnet_bench.records.epochs import TIME_COLUMNS, EpochRecord
+from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.suites.experiment import Run
+from resnet_bench.suites.suite import load_suite
+from resnet_bench.training.batches import BatchStream
+from resnet_bench.training.state import new_member
+from tests.support.states import CPU
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 SUITES = sorted(path.parent.name for path in REFERENCE.glob("*/report.html"))

@@ -1,52 +1,48 @@
-"""Imports point down only: the arrows of the house, read from the source."""
+"""Imports point down only, between the packages and within them; read from the source."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from resnet_bench.paths import ROOT
 
-# Each module may import those in earlier rows, and none of its own row or later.
-ROWS = (
-    ("", "benchmarks", "errors", "datasets", "vision"),
-    ("schema", "options", "files", "fetching"),
-    ("specification",),
-    ("suite_files", "settings"),
-    ("experiments",),
-    ("sizes", "schedule", "records", "precision", "layouts"),
-    ("wandb_environment", "wandb_attempts", "downloads", "batches", "networks", "layer_records"),
-    ("sources", "wandb_courier", "initialization", "variants", "imagenet", "layers"),
-    ("architectures", "wandb_metrics"),
-    ("tracking", "shapes", "listings"),
-    ("data", "progress", "provenance", "workspaces", "sync"),
-    ("evaluation", "dashboards", "members"),
-    ("training",),
-    ("checkpoints", "captures", "signals"),
-    ("graphs", "run_records", "witness"),
-    ("runner", "continuation", "witness_measures"),
-    ("workers", "witness_command", "outcome"),
-    ("pool",),
-    ("sweep",),
-    ("benchmarks.floors", "benchmarks.contenders"),
-    ("benchmarks.ceilings", "benchmarks.yardsticks"),
-    ("benchmarks.peers", "benchmarks.interleaved"),
-    ("benchmarks.cpu", "benchmarks.whole_sweep"),
-    ("benchmarks.gpu",),
+# A package or module may import those in earlier rows; within a package no circle is allowed.
+RESNET_BENCH = (
+    ("", "errors", "paths"),
+    ("datasets",),
+    ("suites",),
+    ("records",),
+    ("networks",),
+    ("training", "tracking"),
+    ("gpu",),
+    ("sweeps",),
+    ("witness", "benchmarks"),
+    ("commands",),
     ("__main__",),
 )
+ANALYSIS = (
+    ("formatting", "frames"),
+    ("load", "fidelity"),
+    ("command",),
+    ("verdict", "verify"),
+    ("plotting",),
+    ("signals", "witness"),
+    ("figures",),
+    ("results", "notebook"),
+    ("", "report"),
+    ("__main__",),
+)
+# What the analysis may read of the benchmark: nothing that needs torch.
 ANALYSIS_MAY_IMPORT = {
     "errors",
-    "datasets",
-    "schema",
-    "specification",
-    "experiments",
-    "settings",
-    "files",
+    "paths",
+    "datasets.definitions",
+    "suites",
     "records",
-    "layer_records",
-    "sizes",
-    "schedule",
+    "networks.sizes",
+    "training.schedule",
 }
 
 
@@ -62,35 +58,50 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-PACKAGE = ROOT / "resnet_bench"
-
-
-def name_of(path: Path) -> str:
-    """The module's name inside the package: `benchmarks.floors`, or "" for the package."""
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
+def module_name(path: Path) -> str:
+    """The module's full name: `resnet_bench.gpu.lockstep`, or `resnet_bench.gpu` for a package."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__")
 
 
-MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+MODULES = {
+    module_name(path): path
+    for package in ("resnet_bench", "analysis")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+
+
+def package_of(module: str) -> str:
+    """The package or module right below the top level: `gpu`; "" for the top level itself."""
+    return f"{module}.".split(".")[1]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_imports_point_down(name: str) -> None:
-    level = {module: index for index, row in enumerate(ROWS) for module in row}
+    rows = RESNET_BENCH if name.startswith("resnet_bench") else ANALYSIS
+    level = {package: index for index, row in enumerate(rows) for package in row}
+    top, own = name.partition(".")[0], package_of(name)
+    for imported in imports(MODULES[name]) & MODULES.keys():
+        if imported.partition(".")[0] == top and imported != top and package_of(imported) != own:
+            assert level[package_of(imported)] < level[own], f"{name} imports {imported}"
+        assert top == "analysis" or not imported.startswith("analysis")
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    arrows = {name: imports(path) & MODULES.keys() - {name} for name, path in MODULES.items()}
+    list(TopologicalSorter(arrows).static_order())  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("analysis")])
+def test_the_analysis_reads_results_only(name: str) -> None:
     for imported in imports(MODULES[name]):
-        assert not imported.startswith("analysis"), f"{name} imports {imported}"
-        module = imported.removeprefix("resnet_bench.")
-        if imported.startswith("resnet_bench.") and module in MODULES and module != name:
-            assert level[module] < level[name], f"{name} imports {module}"
-
-
-@pytest.mark.parametrize("path", sorted(ROOT.glob("analysis/*.py")), ids=lambda path: path.stem)
-def test_the_analysis_reads_results_only(path: Path) -> None:
-    for name in imports(path):
-        package, _, module = name.partition(".")
-        assert package not in ("torch", "torchvision", "wandb"), f"{path.stem} imports {name}"
-        if package == "resnet_bench" and module:
-            assert module.partition(".")[0] in ANALYSIS_MAY_IMPORT | {"__version__"}
+        package = imported.partition(".")[0]
+        assert package not in ("torch", "torchvision", "wandb"), f"{name} imports {imported}"
+        if package == "resnet_bench" and imported in MODULES.keys() - {"resnet_bench"}:
+            below = imported.removeprefix("resnet_bench.")
+            assert {below, package_of(imported)} & ANALYSIS_MAY_IMPORT or any(
+                allowed.startswith(f"{below}.") for allowed in ANALYSIS_MAY_IMPORT
+            ), f"{name} imports {imported}"
 
 
 def test_torchvision_is_imported_through_one_module() -> None:
@@ -99,4 +110,15 @@ def test_torchvision_is_imported_through_one_module() -> None:
         for name, path in MODULES.items()
         if any(imported.startswith("torchvision") for imported in imports(path))
     }
-    assert users <= {"vision"}
+    assert users == {"resnet_bench.datasets.vision"}
+
+
+PACKAGES = [name for name, path in MODULES.items() if path.stem == "__init__" and "." in name]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_package_has_at_most_ten_modules_and_a_line_that_says_what_it_is_for(name: str) -> None:
+    tree = ast.parse(MODULES[name].read_text())
+    assert len(tree.body) == 1  # nothing is re-exported
+    assert "\n" not in (ast.get_docstring(tree) or "\n")
+    assert len([other for other in MODULES if other.startswith(f"{name}.")]) <= 10

@@ -1,1 +1,1 @@
-"""`make bench` and `make bench-gpu`: measurements of speed, beside loops as peers write them."""
+"""Speed: this machine's limits, and how near to them the training comes."""

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from resnet_bench.batches import BatchStream
-from resnet_bench.experiments import Experiment, Run
-from resnet_bench.members import new_member
-from resnet_bench.networks import CifarNet
-from resnet_bench.progress import available_cores
-from resnet_bench.runner import training_data
-from resnet_bench.sources import load_dataset
-from resnet_bench.training import eager_step
-from resnet_bench.workers import environment_of_workers
+from resnet_bench.datasets.load import load_dataset
+from resnet_bench.networks.cifar import CifarNet
+from resnet_bench.suites.experiment import Experiment, Run
+from resnet_bench.sweeps.group import training_data
+from resnet_bench.sweeps.machine import available_cores
+from resnet_bench.sweeps.worker import environment_of_workers
+from resnet_bench.training.batches import BatchStream
+from resnet_bench.training.state import new_member
+from resnet_bench.training.step import eager_step
 
 PEER_WORKERS = 2
 
@@ -101,7 +101,7 @@ class PeerDataset(Dataset[tuple[Tensor, int]]):
     """As torchvision.datasets.CIFAR10: an array in memory, a PIL image and transforms an item."""
 
     def __init__(self, experiment: Experiment) -> None:
-        from resnet_bench.vision import v2
+        from resnet_bench.datasets.vision import v2
 
         train, _ = load_dataset(experiment.dataset)
         self.pixels = train.pixels.transpose(0, 2, 3, 1)

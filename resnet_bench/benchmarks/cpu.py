@@ -17,16 +17,19 @@ import numpy as np
 import torch
 import typer
 
-from resnet_bench import checkpoints, tracking
-from resnet_bench.batches import BatchStream
 from resnet_bench.benchmarks.contenders import Contender, Peers, Sweepers
-from resnet_bench.data import TrainingData
-from resnet_bench.evaluation import evaluate
-from resnet_bench.experiments import Run, find_experiment
-from resnet_bench.members import new_member
-from resnet_bench.records import COLUMNS, EpochRecord, RunDirectory
-from resnet_bench.runner import training_data
-from resnet_bench.training import eager_step
+from resnet_bench.records.epochs import COLUMNS, EpochRecord
+from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.suites.experiment import Run
+from resnet_bench.suites.suite import find_experiment
+from resnet_bench.sweeps.group import training_data
+from resnet_bench.tracking import tracker as tracking_tracker
+from resnet_bench.training import checkpoints
+from resnet_bench.training.batches import BatchStream
+from resnet_bench.training.data import TrainingData
+from resnet_bench.training.evaluation import evaluate
+from resnet_bench.training.state import new_member
+from resnet_bench.training.step import eager_step
 
 EPOCHS = 6  # records of cifar10-short: 2,000 iterations of 128 images
 CHECKPOINT_SECONDS = 30.0
@@ -142,10 +145,10 @@ def _cost_of_records(run: Run, folder: Path, repeats: int = 20) -> tuple[float, 
 def _cost_of_mirror(run: Run, folder: Path) -> float:
     """Seconds of a whole W&B run, offline, its own thread's work and the import counted."""
     started = time.perf_counter()
-    tracker = tracking.start_tracking(
+    tracker = tracking_tracker.start_tracking(
         run,
         run.experiment.identity(),
-        run_id=tracking.new_run_id(run),
+        run_id=tracking_tracker.new_run_id(run),
         folder=folder,
         mode="offline",
         resumed=False,

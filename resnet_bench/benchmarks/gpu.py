@@ -14,8 +14,6 @@ from typing import Annotated
 import torch
 import typer
 
-from resnet_bench.benchmarks.ceilings import PRECISIONS, measure_ceilings
-from resnet_bench.benchmarks.floors import FORMULA, Ceilings, Work, floor_seconds, work_of
 from resnet_bench.benchmarks.interleaved import (
     CONTEST_HEADER,
     Cell,
@@ -26,6 +24,15 @@ from resnet_bench.benchmarks.interleaved import (
     write_csv,
 )
 from resnet_bench.benchmarks.peers import Peers
+from resnet_bench.benchmarks.roofline import (
+    FORMULA,
+    PRECISIONS,
+    Ceilings,
+    Work,
+    floor_seconds,
+    measure_ceilings,
+    work_of,
+)
 from resnet_bench.benchmarks.whole_sweep import TimedSweep
 from resnet_bench.benchmarks.yardsticks import (
     Contender,
@@ -34,10 +41,10 @@ from resnet_bench.benchmarks.yardsticks import (
     Setting,
     synthetic_images,
 )
+from resnet_bench.datasets.load import Images, load_dataset
 from resnet_bench.errors import UserError
-from resnet_bench.experiments import load_suite
-from resnet_bench.sources import Images, load_dataset
-from resnet_bench.workers import environment_of_workers
+from resnet_bench.suites.suite import load_suite
+from resnet_bench.sweeps.worker import environment_of_workers
 
 SUITES = {"tf32": "cifar10", "bf16": "cifar10-bf16"}
 PIECES = ("floors", "yardsticks", "ablation", "lanes", "sweep")

@@ -7,13 +7,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from resnet_bench.batches import BatchStream
 from resnet_bench.benchmarks.yardsticks import Setting, Stopwatch
-from resnet_bench.networks import CifarNet
-from resnet_bench.precision import autocast, executed_precision, set_determinism, set_precision
-from resnet_bench.progress import available_cores
-from resnet_bench.sources import Images
-from resnet_bench.specification import Precision
+from resnet_bench.datasets.load import Images
+from resnet_bench.networks.cifar import CifarNet
+from resnet_bench.suites.recipe import Precision
+from resnet_bench.sweeps.machine import available_cores
+from resnet_bench.training.batches import BatchStream
+from resnet_bench.training.precision import (
+    autocast,
+    executed_precision,
+    set_determinism,
+    set_precision,
+)
 
 PEER_WORKERS = 8
 
@@ -32,7 +37,7 @@ class PeerImages(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, draw: tuple[int, int, int, bool]) -> tuple[Tensor, int]:
         from PIL import Image
 
-        from resnet_bench.vision import v2
+        from resnet_bench.datasets.vision import v2
 
         index, top, left, flip = draw
         image = v2.functional.pad(Image.fromarray(self.pixels[index]), [self.padding])

@@ -11,11 +11,12 @@ from unittest.mock import patch
 
 import torch
 
-from resnet_bench import runner
 from resnet_bench.benchmarks.interleaved import Cell, format_table, write_csv
-from resnet_bench.experiments import Run, load_suite
-from resnet_bench.progress import Machine
-from resnet_bench.sources import Images
+from resnet_bench.datasets.load import Images
+from resnet_bench.suites.experiment import Run
+from resnet_bench.suites.suite import load_suite
+from resnet_bench.sweeps import group
+from resnet_bench.sweeps.machine import Machine
 
 HEADER = ("started", "pixels", "seconds", "exit code", "GPU GiB")
 RESUMABLE = 75
@@ -74,8 +75,8 @@ class TimedSweep:
         runs = [Run(experiment, 0) for experiment in load_suite(self.suite).experiments]
         # A folder that nobody takes for results.
         machine = Machine(self.output / "trained-on-random-pixels", device="cuda")
-        with patch.object(runner, "load_dataset", lambda *_: images):
-            ended = runner.run_group(runs, machine, lambda _: time.monotonic() < deadline)
+        with patch.object(group, "load_dataset", lambda *_: images):
+            ended = group.run_group(runs, machine, lambda _: time.monotonic() < deadline)
         for progress in ended:
             print(progress.in_words())
         stopped = any(progress.status == "stopped" for progress in ended)

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resnet_bench.batches import BatchStream
-from resnet_bench.data import TrainingData
-from resnet_bench.datasets import Dataset
-from resnet_bench.experiments import Experiment, Run
-from resnet_bench.graphs import LaneStep
-from resnet_bench.members import Member, new_member
-from resnet_bench.precision import executed_precision, set_determinism, set_precision
-from resnet_bench.sources import Images
-from resnet_bench.specification import Precision
-from resnet_bench.training import Batch, eager_step
+from resnet_bench.datasets.definitions import Dataset
+from resnet_bench.datasets.load import Images
+from resnet_bench.gpu.lockstep import LaneStep
+from resnet_bench.suites.experiment import Experiment, Run
+from resnet_bench.suites.recipe import Precision
+from resnet_bench.training.batches import BatchStream
+from resnet_bench.training.data import TrainingData
+from resnet_bench.training.precision import executed_precision, set_determinism, set_precision
+from resnet_bench.training.state import Member, new_member
+from resnet_bench.training.step import Batch, eager_step
 
 SEED = 0
 

@@ -1,0 +1,1 @@
+"""Fidelity: sizes, schedule, match and results against the paper."""

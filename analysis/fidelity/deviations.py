@@ -1,0 +1,144 @@
+"""Where a suite departs from the paper, and how it settles what the paper leaves open.
+
+Read off the recipe that the runs were made with, so that no list in prose can fall behind.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from analysis.fidelity import paper
+from analysis.frames import select
+
+
+def from_paper(frame: pd.DataFrame) -> list[str]:
+    """Everything that differs from section 4.2, a sentence each; `frame` as from `load.runs`."""
+    runs = select.subject(frame)
+    precisions = [
+        f"precision: {precision}; the paper's time knew float32 alone"
+        for precision in _values(runs, "precision")
+        if precision != "ieee"
+    ]
+    return [*_fixed(runs), *precisions, *_warm_ups(runs), *_networks(runs), *_variants(frame)]
+
+
+def compares(runs: pd.DataFrame) -> bool:
+    """Whether the errors of a network's runs compare with the paper's; rows as from `load.runs`.
+
+    Nothing that section 4.2 fixes is otherwise. Precision is not counted, nor the fixed length of
+    the warm-up at depth 110, without which there is no plain network to compare.
+    """
+    return not _fixed(runs) and all(_warm_ups(runs).values())
+
+
+def open_points(frame: pd.DataFrame) -> list[str]:
+    """What the paper leaves open and how the recipe settles it, a sentence each."""
+    runs = select.subject(frame)
+    found = []
+    for column, question in paper.OPEN.items():
+        settled = [value for value in _values(runs, column) if _is_reading(column, value)]
+        if settled and (column != "network.zero_channels" or "A" in set(runs["shortcut"])):
+            found.append(f"{question}: {column} = {_either(settled)}")
+    return found
+
+
+def _fixed(runs: pd.DataFrame) -> list[str]:
+    """What section 4.2 fixes, but for the warm-up, and these runs have otherwise."""
+    architectures = [
+        f"architecture: {architecture}, table 1's for ImageNet; section 4.2's is"
+        f" {paper.ARCHITECTURE}"
+        for architecture in _values(runs, "network.architecture")
+        if architecture != paper.ARCHITECTURE
+    ]
+    datasets = [
+        f"data set: {dataset}, the paper's is {paper.DATASET}"
+        for dataset in _values(runs, "dataset")
+        if dataset != paper.DATASET
+    ]
+    settings = [
+        f"{column.partition('.')[2]}: {_words(value)}, the paper's is {_either(wanted)}"
+        for column, wanted in _wanted().items()
+        for value in _values(_held_to(column, runs), column)
+        if value not in wanted
+    ]
+    return datasets + architectures + settings
+
+
+def _wanted() -> dict[str, tuple[Any, ...]]:
+    """What each column of recipe and network can be in the paper."""
+    recipe = {f"recipe.{key}": (value,) for key, value in paper.RECIPE.items()}
+    return recipe | paper.READINGS | {f"network.{k}": (v,) for k, v in paper.NETWORK.items()}
+
+
+def _held_to(column: str, runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs that section 4.2 says a column of: of networks its own alone."""
+    own = runs["network.architecture"] == paper.ARCHITECTURE
+    return runs[own] if column.startswith("network.") else runs
+
+
+def _is_reading(column: str, value: Any) -> bool:
+    return column not in paper.READINGS or value in paper.READINGS[column]
+
+
+def _warm_ups(runs: pd.DataFrame) -> dict[str, bool]:
+    """Section 4.2: at depth 110, 0.01 until the training error is below 80%, else none.
+
+    Sentence -> whether nothing but its fixed length tells the warm-up from the paper's.
+    """
+    found = {}
+    deep = runs["depth"] >= paper.WARMUP_DEPTH
+    deep &= runs["network.architecture"] == paper.ARCHITECTURE
+    columns = ["recipe.warmup_iterations", "recipe.warmup_learning_rate"]
+    for is_deep, of_kind in runs.groupby(deep):
+        for iterations, rate in of_kind[columns].drop_duplicates().itertuples(index=False):
+            if is_deep and not iterations:
+                found[f"no warm-up at {paper.WARMUP_DEPTH} layers or more"] = False
+            elif is_deep:
+                words = (
+                    f"warm-up: {iterations} iterations at {rate:g}, fixed; the paper's at 0.01"
+                    " ends when the training error is below 80%, which plain-110 may never be"
+                )
+                found[words] = (iterations, rate) == paper.WARMUP
+            elif iterations:
+                words = f"warm-up of {iterations} iterations; the paper has none below 110"
+                found[words] = False
+    return found
+
+
+def _networks(runs: pd.DataFrame) -> list[str]:
+    """Shortcuts and depths that the paper has not, of either architecture."""
+    found = []
+    for architecture, networks in runs.groupby("network.architecture", sort=False):
+        name = str(architecture)
+        found += [
+            f"networks with option {option}: the paper has {paper.OPTIONS[name]}"
+            for option in select.shortcuts(networks)
+            if option not in paper.SHORTCUTS[name]
+        ]
+        others = [str(n) for n in select.depths(networks) if n not in paper.DEPTHS[name]]
+        found += [f"depths the paper has not: {', '.join(others)}"] if others else []
+    return found
+
+
+def _variants(frame: pd.DataFrame) -> list[str]:
+    names = dict.fromkeys(select.declared(frame)["variant"])
+    names.pop("", None)
+    return [f"experiments that are not the paper's: {', '.join(names)}"] if names else []
+
+
+def _values(runs: pd.DataFrame, column: str) -> list[Any]:
+    return [value for value in dict.fromkeys(runs[column].tolist()) if value == value]  # not NaN
+
+
+def _either(values: Iterable[Any]) -> str:
+    *others, last = map(_words, values)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(f"{part:,}" for part in value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,g}" if isinstance(value, int | float) else str(value)

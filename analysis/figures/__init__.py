@@ -1,0 +1,1 @@
+"""Figures of errors: figure 6, degradation and the others."""

@@ -1,0 +1,185 @@
+"""All figures there are: what each is drawn from, when it applies, and what it says."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from matplotlib.figure import Figure
+
+from analysis.figures import (
+    budgets,
+    convergence,
+    curves,
+    degradation,
+    figure6,
+    learning_rates,
+    shortcuts,
+    training_errors,
+)
+from analysis.figures import variants as figures_variants
+from analysis.frames import select
+from analysis.signals import figure as signals_figure
+from analysis.signals import figure7, shattered, vanishing
+from analysis.verdict import best_rates
+from analysis.verdict import variants as verdict_variants
+from analysis.witness import figure as witness_figure
+from analysis.witness import sentences
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A figure with the words that go with it."""
+
+    name: str  # the file's, without suffix
+    title: str
+    caption: str
+    draw: Callable[..., Figure]  # (data, columns=None)
+    applies: Callable[[Any], bool] = select.has_own
+    of: Literal["frame", "wider", "layers", "witnesses"] = "frame"  # the part of `Runs` drawn
+    says: Callable[[Any], list[str]] = lambda data: []  # what it shows, a sentence each
+
+
+PLATES = (
+    Plate(
+        "figure-6",
+        "Error against iteration",
+        "Figure 6 of the paper redrawn. Dashed: running training error; solid: test error. Lines"
+        " are means over finished seeds, bands reach from the lowest to the highest seed; thin"
+        " lines are runs that are partial or diverged (a cross marks where, at"
+        " chance's error if before the first record). The last running error is over an epoch.",
+        figure6.draw,
+    ),
+    Plate(
+        "degradation",
+        "Final error against depth",
+        "At the last iteration, never the best. Dots are seeds, markers their means with"
+        " Student's 95% interval.",
+        degradation.draw,
+    ),
+    Plate(
+        "training-errors",
+        "Three training errors",
+        "At the last iteration: the running error that the paper plots, over the last epoch; in"
+        " evaluation mode with batch norm's running statistics; and with statistics re-estimated on"
+        " training images, the one that the verdict is about. Small dots are seeds, markers their"
+        " means.",
+        training_errors.draw,
+        training_errors.applies,
+        says=training_errors.sentences,
+    ),
+    Plate(
+        "curves",
+        "Curves and losses",
+        "Left: running training error (dashed) and test error (solid); right: running training"
+        " loss. Lines are means over finished seeds; thin lines are runs that are partial or"
+        " diverged (a cross marks where).",
+        curves.draw,
+        curves.applies,
+    ),
+    Plate(
+        "shortcuts",
+        "The options compared",
+        "Projections (B, C) less identity (A) at equal depth, paired by seed; below 0 is better"
+        " than A. Means with Student's 95% interval.",
+        shortcuts.draw,
+        shortcuts.applies,
+    ),
+    Plate(
+        "variants",
+        "Variants beside their networks",
+        "Final errors; a panel is what a variant differs in. Open markers are networks, filled ones"
+        " their variants, both means over finished seeds; dots are the variants' seeds; a cross on"
+        " the upper edge is a variant with a run that diverged.",
+        figures_variants.draw,
+        verdict_variants.applies,
+        says=verdict_variants.sentences,
+    ),
+    Plate(
+        "convergence",
+        "How long it takes",
+        "Iterations until the running training error is first at or below 50, 20 and 10 per cent,"
+        " counted in whole records; lines join medians over seeds.",
+        convergence.draw,
+    ),
+    Plate(
+        "budgets",
+        "Slow, or stuck?",
+        "The same experiment at several numbers of iterations: final errors of the seeds that ran"
+        " at each, a line through their means.",
+        budgets.draw_budgets,
+        budgets.has_budgets,
+        of="wider",
+        says=budgets.sentences,
+    ),
+    Plate(
+        "learning-rates",
+        "Mistuned, or degraded?",
+        "The same experiment at several learning rates: final errors, a line through the means"
+        " over seeds. A ring is the rate with the lowest mean error on held-out training images,"
+        " where there are any; a cross on the upper edge is a run that diverged.",
+        learning_rates.draw,
+        best_rates.applies,
+        says=best_rates.sentences,
+    ),
+    Plate(
+        "witness",
+        "A good solution exists; does SGD stay at it?",
+        "The witness is the shallow network with identity blocks appended: a deep network of the"
+        " same function, for SGD's to be held against. Errors are in"
+        " evaluation mode with precise batch norm; of SGD's own network the running one, and at"
+        " the end a dot a seed for the precise one. The witness is trained on at constant learning"
+        " rates. Lines are medians over seeds, bands reach from the lowest to the highest; the"
+        " axis is linear up to 1% and logarithmic above. In sentences, what is never measured more"
+        " than half a point above where it began stays; what is, but does not end there, comes"
+        " back; what ends there drifts away.",
+        witness_figure.draw,
+        witness_figure.applies,
+        of="witnesses",
+        says=sentences.sentences,
+    ),
+    Plate(
+        "signals",
+        "Do signals vanish?",
+        "At initialisation, on one batch, by layer. Above: standard deviation of the activations"
+        " that a block hands on; below: norm of the loss's gradient at each convolution's response."
+        " Lines are medians over seeds, bands reach from the lowest to the highest.",
+        signals_figure.draw,
+        signals_figure.applies,
+        of="layers",
+        says=vanishing.sentences,
+    ),
+    Plate(
+        "signals-in-training",
+        "What becomes of the signals",
+        "The deepest networks at several iterations: standard deviation of each convolution's"
+        " responses, norm of the gradient there, and by what part of its norm the next update would"
+        " change the layer's weights. Lines are medians over seeds, bands reach from the lowest to"
+        " the highest.",
+        signals_figure.draw_in_training,
+        signals_figure.applies_in_training,
+        of="layers",
+    ),
+    Plate(
+        "shattered-gradients",
+        "Shattered gradients",
+        "Balduzzi et al. 2017: the correlation of the gradients at an image and at its neighbour,"
+        " a hundredth of the way to another image, at initialisation; 1 for a linear network, 0"
+        " where the two say nothing about each other.",
+        shattered.draw,
+        shattered.applies,
+        of="layers",
+        says=shattered.sentences,
+    ),
+    Plate(
+        "figure-7",
+        "Responses of the layers",
+        "Figure 7 of the paper redrawn: standard deviation of the response of each 3x3 layer (after"
+        " batch norm, before ReLU and addition) at the last iteration that was measured; left in"
+        " the layers' order, right sorted. Lines are medians over seeds, bands reach from the"
+        " lowest to the highest. As in the paper without plain networks of 110 layers.",
+        figure7.draw,
+        figure7.applies,
+        of="layers",
+        says=figure7.sentences,
+    ),
+)

@@ -1,0 +1,120 @@
+"""Final error against depth: the degradation problem in one figure."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.fidelity import deviations, paper
+from analysis.figures import figure6
+from analysis.frames import notices, select
+from analysis.plotting import layout, style
+from analysis.plotting.depth_axis import ASIDE, DepthAxis
+
+PANELS = {
+    "precise_train_error": "training error (evaluation mode, precise batch norm)",
+    "test_error": "test error",
+}
+INSET = (0.13, 0.57, 0.37, 0.32)  # left, bottom, width, height, as fractions of a panel
+FLATTENED = 1 / 8  # of a panel's height: what stays below it cannot be read there
+
+
+def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
+    """Errors at the last iteration against depth, a line for each kind of shortcut.
+
+    `frame` as from `load.runs`. A dot is a seed, in its depth's colour; a marker on the line is
+    their mean, with Student's 95% interval from two seeds on; a cross on the upper edge is a run
+    that diverged. Where the suite is the paper's, its points stand beside, as open markers.
+    """
+    runs = select.own(frame)
+    axis = DepthAxis.of(runs)
+    top = figure6.axis_top(runs)
+    with style.theme():
+        figure, panels = layout.panels(len(PANELS), columns, 4.8, 3.8)
+        for axes, (error, title) in zip(panels, PANELS.items(), strict=True):
+            points = select.finished(runs).assign(value=lambda ended: 100 * ended[error])  # noqa: B023
+            axis.draw_seeds(axes, points)
+            axis.draw_means(axes, points)
+            if top is not None:
+                _draw_paper(axes, error, axis, runs)
+            axis.prepare(axes)
+            axes.set(title=title, ylabel="error at the last iteration")
+        style.percent_axis(panels, top)
+        for axes, error in zip(panels, PANELS, strict=True):
+            _draw_diverged(axes, runs, axis)
+            _draw_residual_alone(axes, select.finished(runs), error, axis)
+        handles = _legend(runs, axis, with_paper=top is not None)
+        layout.frame_panels(
+            figure, handles, figure6.leavers(runs, top, *PANELS) + notices.notices(frame)
+        )
+    return figure
+
+
+def _draw_residual_alone(axes: Axes, ended: pd.DataFrame, error: str, axis: DepthAxis) -> None:
+    """The residual networks once more, on an axis of their own, where plain ones' flattens them.
+
+    It goes where plain networks leave room: above the shallow ones.
+    """
+    points = ended.assign(value=100 * ended[error])
+    residual, plain = (points[(points["shortcut"] != "none") == kind] for kind in (True, False))
+    if plain.empty or residual.empty:
+        return
+    of_depths = plain.groupby("depth")["value"]
+    means = of_depths.mean()
+    places = [axis.place(int(depth), "none") for depth in means.index]
+    left, bottom, width, _ = INSET
+    right = (left + width) * len(axis.depths) - 0.5
+    seeds = of_depths.max()[[place - ASIDE < right for place in places]]
+    below = [*seeds, np.interp(right, places, means)]
+    top = axes.get_ylim()[1]
+    if max(below) > bottom * top or residual["value"].max() > FLATTENED * top:
+        return
+    inset = axes.inset_axes(INSET)
+    axis.draw_seeds(inset, residual)
+    axis.draw_means(inset, residual)
+    axis.prepare(inset)
+    style.percent_axis([inset])
+    inset.set(xlabel="", ylabel="")
+    inset.set_title("residual alone", fontsize=8.5, color=style.MUTED, pad=3)
+    inset.tick_params(labelsize=7.5)
+
+
+def _draw_paper(axes: Axes, error: str, axis: DepthAxis, runs: pd.DataFrame) -> None:
+    """The paper's points, where ours compare: test errors, running training errors of plain."""
+    for (shortcut, depth), reference in paper.REFERENCES.items():
+        ours = runs[(runs["shortcut"] == shortcut) & (runs["depth"] == depth)]
+        if ours.empty or not deviations.compares(ours):
+            continue
+        value = reference.test_error if error == "test_error" else reference.train_error
+        if value is not None:
+            x = axis.depths.index(depth) + axis.right
+            axes.plot(x, 100 * value, style.MARKERS[shortcut], **_paper_look(axis.colours[depth]))
+
+
+def _paper_look(colour: str) -> dict[str, Any]:
+    return {"color": colour, "markerfacecolor": "none", "markersize": 6, "zorder": 5}
+
+
+def _draw_diverged(axes: Axes, runs: pd.DataFrame, axis: DepthAxis) -> None:
+    """A cross at the upper edge for each diverged run: its error is not a number."""
+    for run in select.finals(runs[runs["status"] == "diverged"]).to_dict("records"):
+        x = axis.place(run["depth"], run["shortcut"])
+        axes.plot(
+            x, axes.get_ylim()[1], "X", color=axis.colours[run["depth"]],
+            markeredgecolor=style.PAPER, markersize=9, clip_on=False, zorder=6,
+        )  # fmt: skip
+
+
+def _legend(runs: pd.DataFrame, axis: DepthAxis, with_paper: bool) -> list[Line2D]:
+    handles = axis.legend()
+    if with_paper:
+        look = _paper_look(axis.colours[axis.depths[-1]])
+        label = "the paper's (training: running error)"
+        handles.append(Line2D([], [], marker="o", linestyle="none", label=label, **look))
+    if (runs["status"] == "diverged").any():
+        colour = axis.colours[axis.depths[-1]]
+        handles.append(Line2D([], [], color=colour, marker="X", ls="none", label="diverged"))
+    return handles

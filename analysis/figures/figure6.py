@@ -1,0 +1,146 @@
+"""Figure 6 of the paper, redrawn: error against iteration, a panel for each kind of shortcut."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
+
+from analysis.fidelity import deviations
+from analysis.frames import notices, select
+from analysis.plotting import layout, style
+from resnet_bench.datasets.definitions import DATASETS
+
+ERRORS = {"train_error": "training error (running)", "test_error": "test error"}
+LINES: dict[str, LineStyleType] = {"train_error": (0, (3.0, 1.5)), "test_error": "-"}
+DOTS = {"train_error": "_", "test_error": "o"}  # where there is one record alone
+
+
+def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = None) -> Figure:
+    """Running training error (dashed) and test error (solid) of a suite's runs.
+
+    `frame` as from `load.runs`. A line is the mean over the finished seeds, its band reaches from
+    the lowest to the highest seed; `every_seed` draws each of them too. A finished run's last
+    running error is over an epoch: its last record may cover a batch or two. Partial and diverged
+    runs are thin lines of their own, a cross at the iteration where one diverged, as high as its
+    last running error (chance's if it has none). `columns` of panels: all if None.
+    """
+    runs = select.over_last_epoch(select.own(frame))
+    records = select.curves(runs)
+    kinds = select.shortcuts(runs)
+    colours = style.depth_colours(select.depths(runs))
+    top = axis_top(runs)
+    drops = {drop for of_run in runs["recipe.drops"] for drop in of_run}
+    unit, label = style.iteration_unit(int(runs["recipe.iterations"].max()))
+    records = records.assign(x=records["iteration"] / unit)
+    with style.theme():
+        figure, panels = layout.panels(len(kinds), columns, 4.0, 3.6)
+        for axes, shortcut in zip(panels, kinds, strict=True):
+            panel = records[records["shortcut"] == shortcut]
+            _draw_means(axes, panel[panel["status"] == "finished"], colours)
+            _draw_each(axes, panel if every_seed else panel[panel["status"] != "finished"], colours)
+            _draw_diverged(axes, runs[runs["shortcut"] == shortcut], unit, top, colours)
+            for drop in drops:
+                axes.axvline(drop / unit, color=style.MUTED, linewidth=0.9, linestyle=":", zorder=1)
+            axes.set(title=style.NAMES[shortcut], xlabel=label, ylabel="error")
+            axes.set_xlim(0, runs["recipe.iterations"].max() / unit)
+        style.percent_axis(panels, top)
+        told = leavers(runs, top) + notices.notices(frame)
+        layout.frame_panels(figure, _legend(colours, bool(drops)), told)
+    return figure
+
+
+def leavers(
+    runs: pd.DataFrame, top: float | None, train: str = "train_error", test: str = "test_error"
+) -> list[str]:
+    """The networks that end above the axis (`top`, per cent), by two errors: a sentence each."""
+    if top is None:
+        return []
+    errors = 100 * select.finished(runs).groupby("network", sort=False)[[train, test]].mean()
+    return [
+        f"{network} ends above the axis: train {at_training:.1f}%, test {at_test:.1f}%."
+        for network, at_training, at_test in errors.itertuples()
+        if max(at_training, at_test) > top
+    ]
+
+
+def axis_top(runs: pd.DataFrame) -> float | None:
+    """The paper's axis where any network's runs compare with its; else as the data wants it."""
+    same = any(deviations.compares(of_network) for _, of_network in runs.groupby("network"))
+    return style.PAPER_TOP if same else None
+
+
+def _draw_means(axes: Axes, records: pd.DataFrame, colours: Mapping[int, str]) -> None:
+    """A line and a band for each depth and error; `records` of finished runs, `x` their place."""
+    if records.empty:
+        return
+    over_seeds = records.groupby(["depth", "x"])
+    palette = {depth: colours[depth] for depth in select.depths(records)}
+    for error, look in LINES.items():
+        # Aggregated here: seaborn's own way takes a second a panel.
+        table = 100 * over_seeds[error].agg(["mean", "min", "max"])
+        sns.lineplot(
+            table.reset_index(),
+            x="x",
+            y="mean",
+            hue="depth",
+            palette=palette,
+            dashes=False,
+            estimator=None,
+            legend=False,
+            linewidth=1.5,
+            linestyle=look,
+            ax=axes,
+        )
+        for depth, colour in palette.items():
+            band = table.loc[depth]
+            if len(band) == 1:  # one record makes no line
+                (dot,) = axes.plot(band.index, band["mean"], DOTS[error], color=colour, ms=5)
+                dot.set_clip_on(False)
+            axes.fill_between(band.index, band["min"], band["max"], color=colour, alpha=0.18, lw=0)
+
+
+def _draw_each(axes: Axes, records: pd.DataFrame, colours: Mapping[int, str]) -> None:
+    """A thin line for each run and error."""
+    for _, of_run in records.groupby("directory"):
+        for error, look in LINES.items():
+            axes.plot(
+                of_run["x"],
+                100 * of_run[error],
+                color=colours[of_run["depth"].iloc[0]],
+                linewidth=0.7,
+                alpha=0.8,
+                linestyle=look,
+                marker=DOTS[error] if len(of_run) == 1 else "",
+                markersize=3,
+            )
+
+
+def _draw_diverged(
+    axes: Axes, runs: pd.DataFrame, unit: int, top: float | None, colours: Mapping[int, str]
+) -> None:
+    """A cross where a run diverged, not above the axis (`top`, per cent)."""
+    ended = select.finals(runs[runs["status"] == "diverged"])
+    chance = 1 - 1 / DATASETS[runs["dataset"].iloc[0]].classes
+    for run in ended.fillna({"train_error": chance}).to_dict("records"):
+        axes.plot(
+            run["ended_at"] / unit, min(100 * run["train_error"], top or 100), "X",
+            color=colours[run["depth"]], markersize=8, markeredgecolor=style.PAPER, zorder=5,
+            clip_on=False,
+        )  # fmt: skip
+
+
+def _legend(colours: Mapping[int, str], with_drops: bool) -> list[Line2D]:
+    handles = [
+        Line2D([], [], color=colour, linewidth=2.2, label=f"{depth} layers")
+        for depth, colour in colours.items()
+    ]
+    for error, label in ERRORS.items():
+        handles.append(Line2D([], [], color=style.INK, lw=1.3, linestyle=LINES[error], label=label))
+    if with_drops:
+        look = {"color": style.MUTED, "linewidth": 0.9, "linestyle": ":"}
+        handles.append(Line2D([], [], label="learning rate drops", **look))  # type: ignore[arg-type]
+    return handles

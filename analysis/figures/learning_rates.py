@@ -1,0 +1,95 @@
+"""Fairness in learning rate: the same networks at several, and the finding at each one's best.
+
+The first objection to any such comparison is that the plain network was mistuned. So each network
+gets the rate that is best for it, chosen on held-out training images, never on the test set.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.frames import notices, select
+from analysis.plotting import layout, setting_axis, style
+from analysis.verdict.best_rates import (
+    CHOICE,
+    RATE,
+    at_rates,
+    best,
+)
+
+
+def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
+    """Errors at the last iteration against the learning rate: mistuned, or degraded?
+
+    `frame` as from `load.runs`, with runs of `network+learning_rate=x`. A line a depth, a dot a
+    seed; a ring is the rate chosen, a cross on the upper edge a run that diverged.
+    """
+    runs = at_rates(frame)
+    kinds = select.shortcuts(runs)
+    colours = style.depth_colours(select.depths(runs))
+    chosen = best(frame)
+    errors = select.ERRORS
+    if not chosen.empty:
+        errors = {CHOICE: "error on held-out images"} | errors
+    with style.theme():
+        rows = [(error, shortcut) for error in errors for shortcut in kinds]
+        figure, panels = layout.panels(len(rows), columns or len(kinds), 4.2, 2.9)
+        for axes, (error, shortcut) in zip(panels, rows, strict=True):
+            of_kind = runs[runs["shortcut"] == shortcut]
+            setting_axis.draw_panel(axes, select.finished(of_kind), RATE, error, colours)
+            _draw_chosen(axes, chosen, shortcut, error, colours)
+            axes.set_title(f"{style.NAMES[shortcut]}: {errors[error]}")
+            axes.set(xlabel="initial learning rate", ylabel="error")
+            setting_axis.mark_values(axes, sorted(runs[RATE].unique()))
+        style.percent_axis(panels)
+        for axes, (_, shortcut) in zip(panels, rows, strict=True):
+            _draw_diverged(axes, runs[runs["shortcut"] == shortcut], colours)
+        layout.frame_panels(figure, _legend(runs, chosen), notices.notices(frame))
+    return figure
+
+
+def _draw_chosen(
+    axes: Axes, chosen: pd.DataFrame, shortcut: str, error: str, colours: Mapping[int, str]
+) -> None:
+    """A ring around the mean at each network's best rate."""
+    for network in chosen.to_dict("records"):
+        if network["shortcut"] == shortcut:
+            axes.plot(
+                network["rate"], 100 * network[error], "o", **_ring(colours[network["depth"]])
+            )
+
+
+def _ring(colour: str) -> dict[str, Any]:
+    return {
+        "color": colour,
+        "markerfacecolor": "none",
+        "markersize": 11,
+        "markeredgewidth": 1.6,
+        "clip_on": False,
+    }
+
+
+def _draw_diverged(axes: Axes, runs: pd.DataFrame, colours: Mapping[int, str]) -> None:
+    """A cross on the upper edge for each diverged run: its error is not a number."""
+    for run in select.finals(runs[runs["status"] == "diverged"]).to_dict("records"):
+        axes.plot(
+            run[RATE], axes.get_ylim()[1], "X", color=colours[run["depth"]],
+            markeredgecolor=style.PAPER, markersize=9, clip_on=False, zorder=6,
+        )  # fmt: skip
+
+
+def _legend(runs: pd.DataFrame, chosen: pd.DataFrame) -> list[Line2D]:
+    handles = setting_axis.depth_lines(runs)
+    colour = handles[-1].get_color()
+    if not chosen.empty:
+        ring = Line2D(
+            [], [], marker="o", ls="none", label="best on held-out images", **_ring(str(colour))
+        )
+        handles.append(ring)
+    if (runs["status"] == "diverged").any():
+        handles.append(Line2D([], [], color=colour, marker="X", ls="none", label="diverged"))
+    return handles

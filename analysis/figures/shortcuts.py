@@ -1,0 +1,50 @@
+"""Option B, and C, against option A at equal depth, paired by seed."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.figures import degradation
+from analysis.frames import notices, select
+from analysis.plotting import layout, style
+from analysis.plotting.depth_axis import DepthAxis
+
+
+def applies(frame: pd.DataFrame) -> bool:
+    """Whether there are two options to compare."""
+    return not differences(frame, "test_error").empty
+
+
+def differences(frame: pd.DataFrame, error: str) -> pd.DataFrame:
+    """The final error of option B or C less option A's, at each depth and seed that has both.
+
+    Columns depth, shortcut (B, C), seed, value (fraction): one row a pair of finished runs that
+    saw the same batches.
+    """
+    ended = select.finished(select.own(frame))[["depth", "shortcut", "seed", error]].dropna()
+    reference = ended[ended["shortcut"] == "A"].drop(columns="shortcut")
+    others = ended[ended["shortcut"].isin(["B", "C"])]
+    pairs = others.merge(reference, on=["depth", "seed"], suffixes=("", "_of_a"))
+    pairs["value"] = pairs[error] - pairs[f"{error}_of_a"]
+    return pairs[["depth", "shortcut", "seed", "value"]]
+
+
+def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
+    """Paired differences to option A in percentage points; below 0 is better than A.
+
+    `frame` as from `load.runs`. A dot is a seed, in its depth's colour; the marker their mean,
+    with Student's 95% interval from two seeds on.
+    """
+    runs = select.own(frame)
+    axis = DepthAxis.of(runs[runs["shortcut"].isin(["B", "C"])])
+    with style.theme():
+        figure, panels = layout.panels(len(degradation.PANELS), columns, 4.8, 3.4)
+        for axes, (error, title) in zip(panels, degradation.PANELS.items(), strict=True):
+            points = differences(frame, error).assign(value=lambda pairs: 100 * pairs["value"])
+            axes.axhline(0, color=style.INK, linewidth=0.9, zorder=1)
+            axis.draw_seeds(axes, points)
+            axis.draw_means(axes, points, connected=False)
+            axis.prepare(axes)
+            axes.set(title=title, ylabel="difference to option A (points)")
+            style.difference_axis(axes)
+        layout.frame_panels(figure, axis.legend(connected=False), notices.notices(frame))
+    return figure

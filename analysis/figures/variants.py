@@ -1,0 +1,86 @@
+"""Variants beside the networks they are variants of: what does the one field that differs do?"""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.frames import notices, select
+from analysis.plotting import layout, style
+from analysis.plotting.depth_axis import DepthAxis
+from analysis.verdict.variants import (
+    pairs,
+)
+
+LANE, ASIDE = 0.36, 0.07  # between kinds at one depth; of base and variant from their middle
+
+
+def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
+    """Final errors of networks (open) and variants (filled) side by side, a panel a difference.
+
+    `frame` as from `load.runs`. Markers are means over seeds, dots the variants' seeds; a cross on
+    the upper edge is a variant's run that diverged.
+    """
+    found = pairs(frame)
+    axis = DepthAxis.of(found)
+    kinds = list(dict.fromkeys(found["differs"]))
+    runs = select.declared(frame)
+    with style.theme():
+        rows = [(error, kind) for error in select.ERRORS for kind in kinds]
+        figure, panels = layout.panels(len(rows), columns or min(len(kinds), 4), 3.2, 3.0)
+        for axes, (error, kind) in zip(panels, rows, strict=True):
+            for pair in found[found["differs"] == kind].to_dict("records"):
+                _draw_pair(axes, axis, select.finished(runs), pair, error)
+            axis.prepare(axes)
+            axes.set(title=kind, ylabel=select.ERRORS[error])
+        style.percent_axis(panels)
+        for axes, (_, kind) in zip(panels, rows, strict=True):
+            _draw_diverged(axes, axis, runs, found[found["differs"] == kind])
+        layout.frame_panels(figure, _legend(axis), notices.notices(frame))
+    return figure
+
+
+def _place(axis: DepthAxis, pair: dict[Any, Any]) -> float:
+    """The x between a network and its variant."""
+    lane = axis.shortcuts.index(pair["shortcut"]) - (len(axis.shortcuts) - 1) / 2
+    return axis.depths.index(pair["depth"]) + LANE * lane
+
+
+def _draw_pair(
+    axes: Axes, axis: DepthAxis, ended: pd.DataFrame, pair: dict[Any, Any], error: str
+) -> None:
+    """A network, its variant, and the line from one to the other."""
+    x = _place(axis, pair)
+    base, variant = (
+        100 * ended.loc[ended["network"] == pair[name], error] for name in ("base", "network")
+    )
+    look: dict[str, Any] = {"color": axis.colours[pair["depth"]], "zorder": 4}
+    marker = style.MARKERS[pair["shortcut"]]
+    axes.plot([x - ASIDE, x + ASIDE], [base.mean(), variant.mean()], lw=1, **look)
+    axes.plot(x - ASIDE, base.mean(), marker, markerfacecolor=style.PAPER, markersize=6, **look)
+    axes.plot(x + ASIDE, variant.mean(), marker, markersize=6, **look)
+    axes.plot([x + 1.9 * ASIDE] * len(variant), variant, ".", markersize=4, **look)
+
+
+def _draw_diverged(axes: Axes, axis: DepthAxis, runs: pd.DataFrame, found: pd.DataFrame) -> None:
+    diverged = set(runs.loc[runs["status"] == "diverged", "network"])
+    for pair in found[found["network"].isin(diverged)].to_dict("records"):
+        axes.plot(
+            _place(axis, pair) + ASIDE, axes.get_ylim()[1], "X",
+            color=axis.colours[pair["depth"]], markeredgecolor=style.PAPER, markersize=9,
+            clip_on=False, zorder=6,
+        )  # fmt: skip
+
+
+def _legend(axis: DepthAxis) -> list[Line2D]:
+    look: dict[str, Any] = {"color": style.INK, "linestyle": "none"}
+    handles = []
+    for shortcut in axis.shortcuts:
+        marker, name = style.MARKERS[shortcut], style.NAMES[shortcut]
+        handles.append(
+            Line2D([], [], marker=marker, markerfacecolor=style.PAPER, label=name, **look)
+        )
+        handles.append(Line2D([], [], marker=marker, label=f"{name}: variant", **look))
+    return handles

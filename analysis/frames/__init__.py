@@ -1,0 +1,1 @@
+"""Frames: runs, layers and witnesses as pandas tables, checked and selected."""

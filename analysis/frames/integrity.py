@@ -1,0 +1,72 @@
+"""Whether the files of a run agree with each other and with the suite's file."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from resnet_bench.errors import UserError
+from resnet_bench.records.epochs import EpochRecord
+from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.suites.experiment import Experiment
+from resnet_bench.suites.suite import Suite, find_experiment
+
+
+def declared_experiment(suite: Suite, network_name: str) -> Experiment | None:
+    """The experiment that the suite file declares under this name; None if there is none."""
+    for experiment in suite.experiments:
+        if experiment.network_name == network_name:
+            return experiment
+    try:
+        found = find_experiment(f"{suite.name}/{network_name}")
+    except UserError:
+        return None
+    return found if found.network_name == network_name else None  # another name of the same
+
+
+def problem_of(description: dict[str, Any], suite: Suite, folder_name: str) -> str:
+    """How a run differs from what its suite file declares, in words; "" if it does not."""
+    identity = description["identity"]
+    if identity["suite"] != folder_name:
+        return f"belongs to the suite {identity['suite']}"
+    experiment = declared_experiment(suite, identity["experiment"].partition("/")[2])
+    if experiment is None:
+        return f"is no experiment of the suite file {suite.name}.toml"
+    parts = [
+        f"{part}.{key} is {identity[part].get(key)!r}, the suite file says {wanted!r}"
+        for part in ("network", "recipe")
+        for key, wanted in experiment.identity()[part].items()
+        if identity[part].get(key) != wanted
+    ]
+    if identity["dataset"] != experiment.dataset.name:
+        parts.append(f"dataset is {identity['dataset']}, not {experiment.dataset.name}")
+    declared, executed = experiment.recipe.precision, identity["precision"]
+    on_cpu = all(attempt["device"] == "cpu" for attempt in description["attempts"])
+    # A CPU has no tf32: there float32 is exact, and the runner says so in run.json.
+    if executed != declared and not (declared == "tf32" and executed == "ieee" and on_cpu):
+        parts.append(f"ran in {executed}, the suite file says {declared}")
+    return "; ".join(parts)
+
+
+def misfit_of(directory: RunDirectory, fact: dict[str, Any], rows: list[EpochRecord]) -> str:
+    """How a run's files differ from their place or among each other, in words; "" if not.
+
+    A copy of a run, or one whose records were cut or changed, counts as nobody's evidence.
+    """
+    folder = f"{directory.path.parent.name}/{directory.path.name}"
+    if folder != f"{fact['network']}/seed-{fact['seed']}":
+        return f"lies in the folder {folder}"
+    summary = directory.summary()
+    last = dataclasses.asdict(rows[-1]) if rows else {}
+    if summary is None or _equal(last, summary.final):
+        return ""
+    return f"its last record ({_at(last)}) is not that of its summary.json ({_at(summary.final)})"
+
+
+def _equal(record: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether all values are equal, or no numbers on both sides."""
+    pairs = [(record[key], other.get(key)) for key in record]
+    return record.keys() == other.keys() and all(a == b or (a != a and b != b) for a, b in pairs)
+
+
+def _at(record: Mapping[str, Any]) -> str:
+    return f"iteration {record['iteration']}" if record else "none"

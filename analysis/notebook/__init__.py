@@ -1,0 +1,1 @@
+"""The live figure of runs in training, for a notebook: `analysis.live`."""

@@ -1,0 +1,1 @@
+"""Plotting: the style, layout and axes that figures share."""

@@ -1,0 +1,1 @@
+"""The report: one self-contained HTML page; `python -m analysis.report`."""

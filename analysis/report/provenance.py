@@ -1,0 +1,104 @@
+"""Where each run comes from: code, versions, machine and time, for people."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.formatting import _time, duration, listed
+from analysis.frames import select
+from analysis.frames.witnesses import Witnesses
+from resnet_bench.records.run_directory import RunDirectory
+
+PRECISIONS = {"ieee": "IEEE float32", "tf32": "float32 with TF32", "bf16": "bfloat16"}
+SHARED = ("precision", "device", "processor", "commit", "torch", "attempts")  # often all alike
+
+
+def cells(frame: pd.DataFrame) -> list[list[str]]:
+    """A row a run, refused and changed ones too; `frame` as from `load.runs`."""
+    header = ["run", "status", "iteration", "training time", "precision", "device", "processor"]
+    rows = [[*header, "commit", "torch", "started", "attempts"]]
+    for run in select.finals(frame).to_dict("records"):
+        name = f"{run['network']} seed {run['seed']}"
+        if run["status"] == "missing":
+            rows.append([name, "missing", *[""] * (len(rows[0]) - 2)])
+            continue
+        attempts = _attempts(run["directory"])
+        rows.append(
+            [
+                name,
+                run["status"] if not run["problem"] else f"{run['status']}, refused",
+                "0" if pd.isna(run["iteration"]) else f"{run['iteration']:,}",
+                duration(run["seconds_total"]),
+                run["precision"],
+                run["device"],
+                run["processor"],
+                run["commit"] + (" and changes" if run["dirty"] else ""),
+                run["torch"],
+                str(attempts[0]["started"])[:16].replace("T", " ") if attempts else "",
+                str(len(attempts)),
+            ]
+        )
+    return rows
+
+
+def sentence(frame: pd.DataFrame) -> str:
+    """How the finished runs were made, for below a table; `frame` as from `load.runs`."""
+    runs = select.finished(frame[frame["problem"] == ""])
+    if runs.empty:
+        return "No run is finished."
+    seeds = runs["seed"].nunique()
+    seconds, alone = runs["seconds_total"], (runs["seconds_total"] == runs["seconds_share"]).all()
+    precisions = [PRECISIONS[precision] for precision in runs["precision"].unique()]
+    changes = " and changes" if runs["dirty"].any() else ""
+    return (
+        f"{len(runs)} runs, {seeds} seed{'s' if seeds > 1 else ''}, in {listed(precisions)} on "
+        f"{listed(runs['processor'].unique())} with torch {listed(runs['torch'].unique())}, at "
+        f"commit{'s' if runs['commit'].nunique() > 1 else ''} "
+        f"{listed(runs['commit'].unique())}{changes}. Training, "
+        f"without evaluation, took {_time(seconds.min())} to {_time(seconds.max())} a "
+        f"{'run' if alone else 'group of runs side by side'}, "
+        f"{_time(runs['seconds_share'].sum())} in all."
+    )
+
+
+def of_witnesses(data: Witnesses) -> str:
+    """How witnesses, and their trainings on, were made, for below what they show."""
+    trained_on = data.curves.drop_duplicates(["source", "deep", "seed", "learning_rate"])
+    commits, count = data.points["commit"].unique(), len(data.points)
+    times = {0: "", 1: ", trained on once"}
+    on = times.get(len(trained_on), f", trained on {len(trained_on)} times in all")
+    return (
+        f"{count} witness{'es' if count > 1 else ''}{on}, at"
+        f" commit{'s' if len(commits) > 1 else ''} {listed(commits)}."
+    )
+
+
+def without_shared(rows: list[list[str]]) -> tuple[list[list[str]], str]:
+    """`cells` without the columns in which all begun runs agree, and those as a sentence."""
+    header, *body = rows
+    begun = [row for row in body if row[header.index("status")] != "missing"]
+    same = {
+        place: begun[0][place]
+        for place, name in enumerate(header)
+        if name in SHARED and len({row[place] for row in begun}) == 1
+    }
+    left = [[cell for place, cell in enumerate(row) if place not in same] for row in rows]
+    words = ", ".join(f"{header[place]} {value}" for place, value in same.items())
+    return left, f"The same for all runs: {words}." if words else ""
+
+
+def versions(frame: pd.DataFrame) -> list[str]:
+    """Every set of versions that runs were made with: "python 3.11.7, torch 2.13.0, ..." """
+    found: dict[str, None] = {}
+    there = frame[frame["status"] != "missing"]
+    for directory in there["directory"].unique():
+        for attempt in _attempts(directory):
+            pairs = sorted(attempt.get("versions", {}).items())
+            found[", ".join(f"{package} {version}" for package, version in pairs)] = None
+    return [words for words in found if words]
+
+
+def _attempts(directory: str) -> list[dict[str, Any]]:
+    description = RunDirectory(Path(directory)).description()
+    return description["attempts"] if description else []

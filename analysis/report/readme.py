@@ -1,0 +1,74 @@
+"""Keep the pages' numbers what the committed results say: fills marked blocks from the CSVs."""
+
+import re
+from pathlib import Path
+
+from analysis import formatting, load
+from analysis.fidelity import table6
+from analysis.figures import catalogue
+from analysis.report import provenance
+from analysis.results import Runs
+from analysis.verdict import finding
+from resnet_bench.errors import UserError
+from resnet_bench.paths import REFERENCE, ROOT
+from resnet_bench.records.files import write_atomically
+
+PAGES = (ROOT / "README.md", REFERENCE / "README.md")
+BLOCK = re.compile(
+    r"<!-- (finding|others|table|made|says): ([\w-]+)/?([\w-]*) -->\n.*?<!-- end -->", re.DOTALL
+)
+
+
+def filled(text: str, results: Path = REFERENCE) -> str:
+    """`text` with every block made anew: `<!-- table: digits -->` up to `<!-- end -->`.
+
+    `others: digits` is about the options that the finding leaves out, `made: digits` says how the
+    runs were made, `made: digits/witness` the witnesses, and `says: digits/witness` what the figure
+    `witness` shows. Raises UserError where a block names a suite without committed results, or no
+    figure of it.
+    """
+
+    def block(match: re.Match[str]) -> str:
+        what, suite, figure = match.groups()
+        if not (results / suite).is_dir():
+            raise UserError(f"a page names results of {suite}, but {results.name} has none")
+        name = f"{suite}/{figure}" if figure else suite
+        return (
+            f"<!-- {what}: {name} -->\n{_body(what, results, suite, figure).strip()}\n<!-- end -->"
+        )
+
+    return BLOCK.sub(block, text)
+
+
+def _body(what: str, results: Path, suite: str, figure: str) -> str:
+    if what == "says":
+        return "\n\n".join(sentences_of(results, suite, figure))
+    if what == "made" and figure == "witness":
+        return provenance.of_witnesses(Runs.of(results, suite).witnesses)
+    frame = load.runs(results / suite)
+    if what == "finding":
+        return finding.sentence(frame)
+    if what == "others":
+        return finding.of_other_options(frame)
+    if what == "made":
+        return provenance.sentence(frame)
+    return formatting.as_markdown(table6.cells(table6.final_errors(frame)))
+
+
+def sentences_of(results: Path, suite: str, figure: str) -> list[str]:
+    runs = Runs.of(results, suite)
+    for plate in catalogue.PLATES:
+        if plate.name == figure and plate.applies(runs.data_of(plate)):
+            return plate.says(runs.data_of(plate))
+    raise UserError(f"a page names the figure {figure!r} of {suite}, which is not there")
+
+
+def main() -> None:
+    """`python -m analysis.readme`: write both pages with their blocks filled."""
+    for page in PAGES:
+        write_atomically(page, filled(page.read_text(encoding="utf-8")).encode())
+        print(page.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()

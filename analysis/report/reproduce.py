@@ -1,0 +1,49 @@
+"""The commands that made a suite's runs, and make them again."""
+
+from pathlib import Path
+
+from analysis import formatting
+from analysis.frames import select
+from analysis.frames.witnesses import Witnesses
+from analysis.results import Runs
+from resnet_bench.paths import REFERENCE
+
+
+def commands(runs: Runs) -> list[str]:
+    """What to type, a line each; a comment where there is more than one commit to check out."""
+    declared = select.declared(runs.frame)
+    suite, seeds = declared["suite"].iloc[0], int(declared["seed"].max()) + 1
+    folder = Path(declared["directory"].iloc[0]).parents[2]
+    # The reference was made in make's own folder, and taken in from there.
+    results = "" if folder.resolve() == REFERENCE.resolve() else formatting.results_setting(folder)
+    return [
+        *_checkout(runs),
+        f"make sweep SUITE={suite} SEEDS={seeds}{results}",
+        *(f"{command}{results}" for command in _witnesses(suite, runs.witnesses)),
+        f"make verdict SUITE={suite}{results}",
+        f"make verify SUITE={suite}{results}",
+        f"make report SUITE={suite}{results}",
+    ]
+
+
+def _checkout(runs: Runs) -> list[str]:
+    """Of everything that is shown: runs of the suite, of its changed settings, witnesses."""
+    begun = runs.frame[(runs.frame["problem"] == "") & (runs.frame["status"] != "missing")]
+    everything = [*begun["commit"], *runs.witnesses.points["commit"]]
+    # What resumed at another commit has had both.
+    commits = dict.fromkeys(one for words in everything for one in words.split(" then "))
+    commits.pop("unknown", None)
+    if len(commits) > 1:
+        return [f"# made at the commits {', '.join(commits)}"]
+    return [f"git checkout {commit}" for commit in commits]
+
+
+def _witnesses(suite: str, data: Witnesses) -> list[str]:
+    """A line for each witness; those that were trained on say so."""
+    lines = []
+    for point in data.points.to_dict("records"):
+        of = data.curves[["source", "deep", "seed"]]
+        continued = (of == [point["source"], point["deep"], point["seed"]]).all(axis=1).any()
+        line = f"make witness EXP={suite}/{point['source']} DEPTH={point['depth']}"
+        lines.append(f"{line} SEED={point['seed']}{' CONTINUE=1' if continued else ''}")
+    return lines

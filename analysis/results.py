@@ -1,0 +1,93 @@
+"""A suite's runs with all that was measured of them, and the figures that apply to them."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import load
+from analysis.figures import budgets, catalogue, figure6
+from analysis.figures.catalogue import Plate
+from analysis.frames.layers import Layers
+from analysis.frames.witnesses import Witnesses
+from resnet_bench.errors import UserError
+from resnet_bench.paths import SUITES_FOLDER
+from resnet_bench.suites.suite import Suite, load_suite, suite_names
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The frames that a suite's figures are drawn from, as from `load.runs`."""
+
+    frame: pd.DataFrame  # the suite's
+    wider: pd.DataFrame  # the same, followed by its siblings'
+
+    @cached_property
+    def layers(self) -> Layers:
+        return Layers.of(self.frame)
+
+    @cached_property
+    def witnesses(self) -> Witnesses:
+        return Witnesses.of(self.frame)
+
+    @classmethod
+    def of(cls, results: Path, suite: str) -> "Runs":
+        """Raises UserError if there is no such suite, or no run of it."""
+        own = results / load_suite(suite).name
+        frame = load.runs(own)
+        siblings = sibling_folders(results, suite)
+        return cls(frame, pd.concat([frame, load.runs(*siblings)]) if siblings else frame)
+
+    def draw(self, every_seed: bool = False) -> list[tuple[Plate, Figure]]:
+        """The figures that apply; `every_seed` is for figure 6."""
+        extra = {figure6.draw: {"every_seed": every_seed}}
+        return [
+            (plate, plate.draw(data, **extra.get(plate.draw, {}))) for plate, data in self.plates()
+        ]
+
+    def draw_narrow(self) -> list[Figure]:
+        """The same with their panels below each other, for a phone."""
+        return [plate.draw(data, columns=1) for plate, data in self.plates()]
+
+    def sentences(self) -> list[str]:
+        """What the figures that apply say beside the finding."""
+        return [sentence for plate, data in self.plates() for sentence in plate.says(data)]
+
+    def data_of(self, plate: Plate) -> Any:
+        """What a figure is drawn from."""
+        return getattr(self, plate.of)
+
+    def plates(self) -> Iterator[tuple[Plate, Any]]:
+        """The figures that apply, each with its data."""
+        for plate in catalogue.PLATES:
+            data = self.data_of(plate)
+            if plate.applies(data):
+                yield plate, data
+
+
+def sibling_folders(results: Path, name: str, suites: Path = SUITES_FOLDER) -> list[Path]:
+    """The folders with runs of suites that differ from this one in their budget alone."""
+    wanted = _apart_from_budget(load_suite(name, suites))
+    found = []
+    for other in suite_names(suites):
+        if other == name or not any((results / other).glob("*/seed-*/run.json")):
+            continue
+        with suppress(UserError):  # a mistake in its file is no reason to show nothing of this one
+            if _apart_from_budget(load_suite(other, suites)) == wanted:
+                found.append(results / other)
+    return found
+
+
+def _apart_from_budget(suite: Suite) -> set[str]:
+    """The data sets and recipes of a suite's experiments, without what makes up a budget."""
+    budget = {column.removeprefix("recipe.") for column in budgets.OF_THE_BUDGET}
+    return {
+        f"{experiment.dataset.name} {experiment.recipe.model_dump(exclude=budget)}"
+        f" {budgets.drop_fractions(experiment.recipe.drops, experiment.recipe.iterations)}"
+        for experiment in suite.experiments
+    }

@@ -1,0 +1,1 @@
+"""Figures of signals in the layers: figure 7, vanishing and shattered gradients."""

@@ -1,0 +1,86 @@
+"""Figure 7 of the paper, redrawn: how strongly each 3x3 layer responds, in order and sorted."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
+
+from analysis.fidelity import paper
+from analysis.frames import layers, notices, select
+from analysis.frames.layers import Layers
+from analysis.plotting import layout, style
+
+LOOKS: dict[str, LineStyleType] = {"plain": (0, (3.0, 1.5)), "resnet": "-"}
+
+
+def responses(table: pd.DataFrame) -> pd.DataFrame:
+    """The 3x3 layers at the last measured iteration, of plain networks and of option A.
+
+    `table` as from `load.layers`, of finished runs. With `rank`: 1 is a run's strongest response.
+    Plain networks of 110 layers and more are left out, as in the paper: they do not train, and
+    their responses would set the axis.
+    """
+    ended = layers.at_end(table)
+    ended = ended[(ended["kind"] == "conv3x3") & ended["shortcut"].isin(["none", "A"])]
+    trains = (ended["family"] != "plain") | (ended["depth"] < paper.WARMUP_DEPTH)
+    ended = ended[trains]
+    strength = ended.groupby(layers.RUN)["response_deviation"]
+    return ended.assign(rank=strength.rank(method="first", ascending=False).astype(int))
+
+
+def applies(data: Layers) -> bool:
+    """Whether any finished run was measured after it began."""
+    return not responses(data.table).empty
+
+
+def draw(data: Layers, columns: int | None = None) -> Figure:
+    """Deviation of each 3x3 layer's response: left in the layers' order, right sorted.
+
+    Lines are medians over seeds, bands reach from the lowest to the highest seed; sorted, each
+    seed by its own order. Dashed: plain; solid: residual; a colour is a depth.
+    """
+    table = responses(data.table)
+    networks = [of_network for _, of_network in table.groupby(["family", "depth"])]
+    colours = style.depth_colours(select.depths(table))
+    looks = [_look(of_network, colours) for of_network in networks]
+    labels = {"layer": "layer", "rank": "layer, sorted by magnitude"}
+    with style.theme():
+        figure, panels = layout.panels(2, columns, 5.4, 3.6)
+        for axes, (by, label) in zip(panels, labels.items(), strict=True):
+            for of_network, (colour, look) in zip(networks, looks, strict=True):
+                style.draw_band(
+                    axes, layers.over_seeds(of_network, "response_deviation", by), colour, look
+                )
+            axes.set(xlabel=label, ylabel="standard deviation of the response", xlim=(0, None))
+            axes.set_title("in order" if by == "layer" else "sorted")
+        top = max(axes.get_ylim()[1] for axes in panels)
+        for axes in panels:
+            axes.set_ylim(0, top)
+        handles = [
+            Line2D([], [], color=colour, lw=1.8, ls=look, label=of_network["network"].iloc[0])
+            for of_network, (colour, look) in zip(networks, looks, strict=True)
+        ]
+        layout.frame_panels(figure, handles, notices.notices(data.runs))
+    return figure
+
+
+def _look(of_network: pd.DataFrame, colours: Mapping[int, str]) -> tuple[str, LineStyleType]:
+    """Colour and line style of a network."""
+    first = of_network.iloc[0]
+    return colours[first["depth"]], LOOKS[first["family"]]
+
+
+def sentences(data: Layers) -> list[str]:
+    """How strong responses are; the paper's are weaker in residual networks, and in deeper ones."""
+    table = responses(data.table)
+    parts = []
+    for network, of_network in table.groupby("network", sort=False):
+        sizes = layers.over_seeds(of_network, "response_deviation")["median"]
+        parts.append(f"{network} {sizes.median():.2f} ({sizes.min():.2f} to {sizes.max():.2f})")
+    iteration = table["iteration"].max()
+    return [
+        f"Responses of 3x3 layers after {iteration:,} iterations, median layer (lowest to highest):"
+        f" {', '.join(parts)}. At initialisation batch norm makes them 1."
+    ]

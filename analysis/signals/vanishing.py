@@ -1,0 +1,124 @@
+"""Do signals vanish, or explode, on their way through the layers? Words for what was measured.
+
+He et al. 2015, section 4.1, of a plain network of 34 layers with batch norm: "neither forward nor
+backward signals vanish". Yang et al. 2019 (arXiv 1902.08129): batch norm makes the gradients of
+plain networks explode at initialisation, by a factor a layer.
+"""
+
+from dataclasses import replace
+from typing import Literal
+
+import pandas as pd
+
+from analysis.formatting import listed
+from analysis.frames import layers, select
+from analysis.frames.layers import YANG, Layers
+
+# The criterion: two orders of magnitude. Forward, the deviation of any convolution's responses,
+# which batch norm sets to 1 at initialisation; backward, the gradient's norm at any convolution's
+# response, over that at the last one's, from where it comes.
+FACTOR = 100.0
+Fate = Literal["hold", "vanish", "explode", "vanish and explode"]
+
+
+def fate(low: float, high: float) -> Fate:
+    """What becomes of a signal that should be about 1 and lies between `low` and `high`."""
+    if low < 1 / FACTOR:
+        return "vanish and explode" if high > FACTOR else "vanish"
+    return "explode" if high > FACTOR else "hold"
+
+
+def fates(data: Layers) -> pd.DataFrame:
+    """One row a network and measured iteration: medians of `layers.summaries`, and two fates.
+
+    Columns as there without seed, and n (seeds), forward, backward_fate.
+    """
+    keys = ["network", "depth", "shortcut", "iteration"]
+    grouped = layers.summaries(data.table).groupby(keys, sort=False)
+    table = grouped.median().drop(columns="seed").assign(n=grouped.size()).reset_index()
+    for way in ("forward", "backward"):
+        ends = zip(table[f"{way}_low"], table[f"{way}_high"], strict=True)
+        table[f"{way}_fate"] = [fate(low, high) for low, high in ends]
+    return table
+
+
+def sentences(data: Layers) -> list[str]:
+    """The paper's claim for every plain network, and the numbers of the deepest of each kind.
+
+    Of finished runs: one that goes on, or diverged, has not been measured where it would tell.
+    """
+    table = fates(replace(data, table=data.table[data.table["status"] == "finished"]))
+    plain = table[table["shortcut"] == "none"]
+    if plain.empty:
+        return []
+    deepest = table[table["depth"] == plain["depth"].max()]
+    numbers = [
+        _numbers(deepest[deepest["shortcut"] == shortcut]) for shortcut in select.shortcuts(deepest)
+    ]
+    return [_claim(plain, table[table["shortcut"] != "none"]), *numbers, *_left_out(data)]
+
+
+def _left_out(data: Layers) -> list[str]:
+    """The runs that were measured and are not finished: "Not in this: plain-110 seed 1 partial"."""
+    others = data.table[data.table["status"] != "finished"].drop_duplicates(layers.RUN)
+    runs = [f"{run.network} seed {run.seed} {run.status}" for run in others.itertuples()]
+    return [f"Not in this: {', '.join(runs)}."] if runs else []
+
+
+def _claim(plain: pd.DataFrame, residual: pd.DataFrame) -> str:
+    """For which plain networks signals never vanish, and how residual ones differ."""
+    refuted = _networks_with("vanish", plain)
+    confirmed = [name for name in dict.fromkeys(plain["network"]) if name not in refuted]
+    words = [f"confirmed for {listed(confirmed)}"] if confirmed else []
+    words += [f"refuted for {listed(refuted)}"] if refuted else []
+    parts = [
+        '"Neither forward nor backward signals vanish" (He et al. 2015, section 4.1), taken as'
+        f" by a factor of {FACTOR:g}: {', '.join(words)}."
+    ]
+    if exploding := _networks_with("explode", plain[plain["iteration"] == 0]):
+        parts.append(f"At initialisation they explode in {listed(exploding)}.")
+    unsound = _networks_with("vanish|explode", residual)
+    if unsound:
+        parts.append(f"They do not hold throughout in {listed(unsound)} either.")
+    elif len(residual):
+        parts.append(f"They hold throughout in {listed(list(dict.fromkeys(residual['network'])))}.")
+    return " ".join(parts)
+
+
+def _networks_with(words: str, rows: pd.DataFrame) -> list[str]:
+    """The networks with a fate, forward or backward, at any iteration, that has these `words`."""
+    forward, backward = (rows[f"{way}_fate"].str.contains(words) for way in ("forward", "backward"))
+    return list(dict.fromkeys(rows.loc[forward | backward, "network"]))
+
+
+def _numbers(rows: pd.DataFrame) -> str:
+    """What becomes of one network's signals at its first and its last measured iteration."""
+    first, last = rows["iteration"].min(), rows["iteration"].max()
+    ends = rows[rows["iteration"].isin([first, last])].sort_values("iteration")
+    n = ends["n"].iloc[0]
+    counted = f"medians of {n} seeds" if n > 1 else "one seed"
+    parts = [_at(row) for _, row in ends.iterrows()]
+    return f"{ends['network'].iloc[0]} ({counted}): {'; '.join(parts)}."
+
+
+def _at(row: pd.Series) -> str:
+    """One network at one iteration."""
+    at_start = row["iteration"] == 0
+    when = "at initialisation" if at_start else f"after {row['iteration']:,} iterations"
+    theory = f"; Yang et al. expect {YANG:.3f}" if at_start and row["shortcut"] == "none" else ""
+    growth = "" if pd.isna(row["growth"]) else f", a factor of {row['growth']:.3f} a layer{theory}"
+    first = f"the first layer's is {_number(row['backward'])} times the last one's"
+    if row["backward_fate"] != fate(row["backward"], row["backward"]):  # others than the first do
+        low, high = _number(row["backward_low"]), _number(row["backward_high"])
+        first = f"{low} to {high} times the last one's, {first}"
+    return (
+        f"{when} responses {row['forward_fate']} (deviations {_number(row['forward_low'])} to"
+        f" {_number(row['forward_high'])}), gradients {row['backward_fate']} ({first}{growth}), and"
+        f" an update changes a layer's weights by up to {_number(row['update_high'])} times their"
+        " norm"
+    )
+
+
+def _number(value: float) -> str:
+    """Two digits: "31", "8,800,000", "0.19" or "4.7e-13"."""
+    return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.2g}"

@@ -1,0 +1,1 @@
+"""The verdict: whether depth degrades, with intervals; `python -m analysis.verdict`."""

@@ -1,0 +1,179 @@
+"""Does depth hurt plain networks, and not residual ones? The answer, with its uncertainty."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import formatting
+from analysis.frames import notices, select
+from analysis.verdict import best_rates, contrasts, finding, statistics
+from analysis.verdict.contrasts import TOLERANCE, Contrast
+
+ALPHA = 0.05
+METHOD = (
+    "Primary endpoint: training error in evaluation mode with precise batch norm, at the last"
+    " iteration; differences in percentage points, paired by seed (same batches, same shared"
+    " initial weights). Intervals: Student's for paired differences, at the levels of Holm's"
+    f" procedure over the three, which holds the chance of any difference claimed and not there to"
+    f" {ALPHA:.0%}."
+    " degrades: the interval lies above 0, be it by ever so little; does not degrade: it does not,"
+    f" and lies below {100 * TOLERANCE:+g} points; else undecided. Seeds that agree closer than to"
+    " one image count as one image apart."
+)
+
+
+def holds(primary: list[Contrast]) -> bool:
+    """Whether plain degrades, residual does not, and their difference is positive."""
+    words = [contrast.word for contrast in primary]
+    return words == ["degrades", "does not degrade", "positive"]
+
+
+def as_data(frame: pd.DataFrame) -> dict[str, Any]:
+    """The verdict for machines: errors and differences as fractions."""
+    runs = select.declared(frame)
+    primary = contrasts.primary(frame, ALPHA)
+    return {
+        "suite": runs["suite"].iloc[0],
+        "datasets": runs["dataset"].unique().tolist(),
+        "iterations": sorted(map(int, runs["recipe.iterations"].unique())),
+        "endpoint": contrasts.ENDPOINT,
+        "alpha": ALPHA,
+        "tolerance": TOLERANCE,
+        "holds": holds(primary),
+        "primary": [_contrast_data(contrast) for contrast in primary],
+        "secondary": [_contrast_data(contrast) for contrast in contrasts.secondary(frame)],
+        "best_learning_rates": _best_rates_data(frame),
+        "finding": finding.sentence(frame),
+        "notices": notices.notices(frame),
+    }
+
+
+def _best_rates_data(frame: pd.DataFrame) -> dict[str, Any] | None:
+    """The verdict with each network at its best learning rate; None where there is no choice."""
+    if not best_rates.can_choose(frame):
+        return None
+    found = best_rates.primary(frame, ALPHA)
+    return {
+        "chosen": best_rates.best(frame).to_dict("records"),
+        "holds": holds(found),
+        "primary": [_contrast_data(contrast) for contrast in found],
+    }
+
+
+def _contrast_data(contrast: Contrast) -> dict[str, Any]:
+    data = dataclasses.asdict(contrast) | {"n": contrast.n, "mean": contrast.mean}
+    if not contrast.primary:
+        data["word"] = None  # no verdict was asked for
+    if contrast.values:
+        data["sign_flip_p"] = statistics.sign_flip_p_value(np.array(contrast.values))
+        data["sign_flip_floor"] = statistics.sign_flip_floor(contrast.n)
+    return data
+
+
+def primary_cells(primary: list[Contrast]) -> list[list[str]]:
+    """The table of the three primary contrasts, for people."""
+    rows = [["contrast", "verdict", "n", "mean", "interval", "level", "p (t)", "p (sign flips)"]]
+    for contrast in primary:
+        word = "none" if contrast.interval is None else contrast.word
+        row = [contrast.name, word + (" (a run diverged)" if contrast.diverged else "")]
+        row += [str(contrast.n), _mean(contrast), *_interval(contrast)]
+        if contrast.p_value is None:
+            rows.append([*row, "", ""])
+        else:
+            sign_flip = statistics.sign_flip_p_value(np.array(contrast.values))
+            rows.append([*row, f"{contrast.p_value:.2g}", f"{sign_flip:.2g}"])
+    return rows
+
+
+def secondary_cells(secondary: list[Contrast]) -> list[list[str]]:
+    """The table of the secondary contrasts, for people: no verdict."""
+    rows = [["secondary contrast", "of", "n", "mean", "interval", "level"]]
+    for contrast in secondary:
+        of = "test error" if contrast.endpoint == "test_error" else "training error"
+        rows.append([contrast.name, of, str(contrast.n), _mean(contrast), *_interval(contrast)])
+    return rows
+
+
+def by_seed_cells(primary: list[Contrast]) -> list[list[str]]:
+    """The primary differences of every seed, for people."""
+    seeds = sorted({seed for contrast in primary for seed in contrast.seeds})
+    rows = [["difference in points", *(f"seed {seed}" for seed in seeds)]]
+    for contrast in primary:
+        values = dict(zip(contrast.seeds, contrast.values, strict=True))
+        cells = [formatting.points(values[seed]) if seed in values else "" for seed in seeds]
+        rows.append([contrast.name, *cells])
+    return rows
+
+
+def limits(primary: list[Contrast]) -> list[str]:
+    """What so many pairs can and cannot show: a sentence each."""
+    counts = sorted({contrast.n for contrast in primary if contrast.n})
+    if not counts or counts[-1] < 2:
+        return [f"{'One seed carries' if counts else 'No pair of runs: there is'} no verdict."]
+    n = counts[0]  # where they differ, the fewest: what holds for all
+    floor = statistics.sign_flip_floor(n)
+    needed = next(pairs for pairs in range(1, 64) if statistics.sign_flip_floor(pairs) <= ALPHA / 3)
+    return [
+        f"n = {' or '.join(map(str, counts))} pairs. An exact sign-flip test of {n} pairs"
+        f"{' (the fewest here)' if len(counts) > 1 else ''} cannot give a one-sided p under"
+        f" {floor:.3g} ({2 * floor:.3g} two-sided); to reject under Holm with three contrasts it"
+        f" needs {needed} pairs or more. The t intervals assume normal differences; p (t) is"
+        " two-sided, p (sign flips) one-sided: that the mean is above 0."
+    ]
+
+
+def more_seeds(frame: pd.DataFrame) -> list[str]:
+    """What to type where one seed carries no verdict: a sentence, or none."""
+    if max((contrast.n for contrast in contrasts.primary(frame, ALPHA)), default=0) != 1:
+        return []
+    first = select.declared(frame).iloc[0]
+    command = f"SUITE={first['suite']} SEEDS=3"
+    command += formatting.results_setting(Path(first["directory"]).parents[2])
+    return [f"For a verdict: make sweep {command} keeps finished runs and adds what is missing."]
+
+
+def _mean(contrast: Contrast) -> str:
+    return "" if contrast.mean is None else formatting.points(contrast.mean)
+
+
+def _interval(contrast: Contrast) -> list[str]:
+    """[interval, level]"""
+    if contrast.interval is None:
+        return ["", ""]
+    return [finding.ends(contrast.interval), f"{100 * contrast.interval.level:.1f}%"]
+
+
+def as_text(frame: pd.DataFrame) -> str:
+    """The verdict for a terminal."""
+    primary, secondary = contrasts.primary(frame, ALPHA), contrasts.secondary(frame)
+    lost = sorted({reason for contrast in primary for reason in contrast.lost})
+    suite = select.declared(frame)["suite"].iloc[0]
+    parts = [f"Verdict of {suite}, after {finding.budget(frame)}"]
+    if primary:
+        parts += [
+            formatting.wrapped(METHOD),
+            formatting.as_text(primary_cells(primary)),
+            formatting.as_text(by_seed_cells(primary)),
+            *map(formatting.wrapped, limits(primary)),
+        ]
+    else:
+        parts.append("No two depths are compared here, so there is no verdict.")
+    if lost:
+        parts.append(formatting.wrapped(f"Not in the primary contrasts: {', '.join(lost)}."))
+    if secondary:
+        parts.append(
+            "Secondary: for looking, not for deciding; intervals not adjusted, no verdicts.\n"
+            + formatting.as_text(secondary_cells(secondary))
+        )
+    if best_rates.can_choose(frame):
+        parts += [
+            "At each network's best learning rate",
+            formatting.as_text(best_rates.cells(frame)),
+            formatting.as_text(primary_cells(best_rates.primary(frame, ALPHA))),
+            *map(formatting.wrapped, best_rates.sentences(frame)),
+        ]
+    parts += map(formatting.wrapped, notices.notices(frame))
+    return "\n\n".join([*parts, formatting.wrapped(finding.sentence(frame))])

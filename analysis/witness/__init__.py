@@ -1,0 +1,1 @@
+"""The identity witness in sentences and a figure."""

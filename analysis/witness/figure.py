@@ -1,0 +1,141 @@
+"""The witness beside what SGD finds: training error by iteration; does SGD stay there?"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from analysis.frames import notices, select
+from analysis.frames.witnesses import Witnesses
+from analysis.plotting import layout, style
+from analysis.verdict import contrasts
+
+LINEAR_BELOW = 1.0  # per cent: below it the axis is linear, so that 0 is on it
+TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)
+
+
+def applies(data: Witnesses) -> bool:
+    """Whether a witness can be held against anything."""
+    return bool(data.pairs())
+
+
+def draw(data: Witnesses, columns: int | None = None) -> Figure:
+    """Training errors of source, witness, SGD's own network and the witness trained on.
+
+    A panel a pair of networks. Lines are medians over seeds, bands reach from the lowest to the
+    highest; a diverged run ends in a cross.
+    """
+    pairs = data.pairs()
+    rates = sorted(data.curves["learning_rate"].unique().tolist())
+    colours = dict(zip(rates, style.shades(len(rates)), strict=True))
+    depths = style.depth_colours(sorted({*data.points["source_depth"], *data.points["depth"]}))
+    with style.theme():
+        figure, panels = layout.panels(len(pairs), columns or min(len(pairs), 2), 6.0, 4.0)
+        for axes, (source, deep) in zip(panels, pairs, strict=True):
+            points = _of(data.points, source, deep)
+            _draw_trained(axes, data, points, depths[points["depth"].iloc[0]])
+            _draw_continued(axes, _of(data.curves, source, deep), colours)
+            _draw_source(axes, points, depths[points["source_depth"].iloc[0]])
+            seeds = f"{len(points)} seeds" if len(points) > 1 else "one seed"
+            name = deep if source != deep else f"{source} itself, trained on"
+            axes.set_title(f"{name} ({seeds})")
+            axes.set(xlabel="iteration", ylabel="training error")
+            _error_axis(axes)
+        layout.frame_panels(
+            figure, _legend(data, pairs, colours, depths), notices.notices(_shown(data, pairs))
+        )
+    return figure
+
+
+def _shown(data: Witnesses, pairs: list[tuple[str, str]]) -> pd.DataFrame:
+    """The runs that are drawn: those of `pairs`, at the seeds of their witnesses alone."""
+    drawn = {
+        (network, seed)
+        for pair in pairs
+        for seed in _of(data.points, *pair)["seed"]
+        for network in pair
+    }
+    runs = zip(data.runs["network"], data.runs["seed"], strict=True)
+    return data.runs[[run in drawn for run in runs]]
+
+
+def _of(table: pd.DataFrame, source: str, deep: str) -> pd.DataFrame:
+    return table[(table["source"] == source) & (table["deep"] == deep)]
+
+
+def _draw_source(axes: Axes, points: pd.DataFrame, colour: str) -> None:
+    """The source's error as a line across, and the witness on it, before any training."""
+    error = 100 * points["source_error"]
+    axes.axhspan(error.min(), error.max(), color=colour, alpha=0.18, linewidth=0)
+    axes.axhline(error.median(), color=colour, linewidth=1.3, linestyle="--", zorder=3)
+    if (points["source"] != points["deep"]).all():
+        axes.plot(
+            0, 100 * points["witness_error"].median(), "*", color=style.INK, markersize=13,
+            markeredgecolor=style.PAPER, zorder=7, clip_on=False,
+        )  # fmt: skip
+
+
+def _draw_trained(axes: Axes, data: Witnesses, points: pd.DataFrame, colour: str) -> None:
+    """SGD's network: its running error, and at the end the precise one as a dot a seed."""
+    runs = select.curves(select.own(data.runs))
+    runs = runs[runs["status"] == "finished"]
+    runs = runs[(runs["network"] == points["deep"].iloc[0]) & runs["seed"].isin(points["seed"])]
+    if runs.empty:
+        return
+    band = (100 * runs.groupby("iteration")["train_error"].agg(["median", "min", "max"])).dropna()
+    style.draw_band(axes, band, colour)
+    ends = select.finals(runs)
+    axes.plot(
+        ends["iteration"], 100 * ends[contrasts.ENDPOINT], "o", color=colour, markersize=5,
+        clip_on=False, zorder=4,
+    )  # fmt: skip
+
+
+def _draw_continued(axes: Axes, curves: pd.DataFrame, colours: Mapping[float, str]) -> None:
+    for rate, of_rate in curves.groupby("learning_rate"):
+        colour = colours[float(str(rate))]
+        done = of_rate[of_rate["status"] == "finished"]
+        band = 100 * done.groupby("iteration")["error"].agg(["median", "min", "max"])
+        style.draw_band(axes, band, colour)
+        for _, of_run in of_rate[of_rate["status"] != "finished"].groupby("seed"):
+            axes.plot(of_run["iteration"], 100 * of_run["error"], color=colour, linewidth=0.8)
+            last = of_run.iloc[-1]
+            if last["status"] == "diverged":
+                place = (last["iteration"], 100 * last["error"])
+                axes.plot(*place, "X", color=colour, ms=8, markeredgecolor=style.PAPER, zorder=6)
+
+
+def _error_axis(axes: Axes) -> None:
+    axes.set_yscale("symlog", linthresh=LINEAR_BELOW, linscale=0.5)
+    axes.set_ylim(-0.03, 110)
+    axes.set_xlim(0, None)
+    axes.yaxis.set_major_locator(FixedLocator(TICKS))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
+
+
+def _legend(
+    data: Witnesses,
+    pairs: list[tuple[str, str]],
+    colours: Mapping[float, str],
+    of_depths: Mapping[int, str],
+) -> list[Line2D]:
+    handles = []
+    depths = data.points.set_index(["source", "deep"])[["source_depth", "depth"]]
+    shown = depths.loc[pairs].drop_duplicates()
+    for depth in sorted(shown["source_depth"].unique()):
+        colour = of_depths[depth]
+        label = f"{depth} layers, the source, at its end"
+        handles.append(Line2D([], [], color=colour, lw=1.3, ls="--", label=label))
+    for depth in sorted(set(shown["depth"])):
+        label = f"{depth} layers, by SGD (dot: precise)"
+        handles.append(Line2D([], [], color=of_depths[depth], lw=2.2, label=label))
+    star = {"marker": "*", "ls": "none", "ms": 12}
+    handles.append(Line2D([], [], color=style.INK, label="the witness", **star))  # type: ignore[arg-type]
+    return handles + [
+        Line2D([], [], color=colour, lw=2.2, label=f"trained on from it at {rate:g}")
+        for rate, colour in colours.items()
+    ]

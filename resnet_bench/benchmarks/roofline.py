@@ -1,0 +1,173 @@
+"""What a GPU cannot beat: operations and bytes of training networks side by side, counted.
+
+A pass is one read or one write of a convolution's output. All memory floors count passes over
+feature maps alone; weights, which fit the cache, count for nothing.
+"""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from resnet_bench.datasets.definitions import Dataset
+from resnet_bench.networks.sizes import network_size
+from resnet_bench.suites.experiment import Experiment
+from resnet_bench.suites.network import Network
+from resnet_bench.suites.recipe import Precision
+from resnet_bench.training.precision import set_determinism, set_precision
+
+# Passes over the output of a convolution with batch norm and ReLU. One operation at a time,
+# forward: convolution 2, batch norm 3, ReLU 2; backward: ReLU 3, batch norm 5, convolution 4.
+EAGER_PASSES = 19
+RELU_PASSES = 5  # of these, which a projection lacks
+# Batch norm, ReLU and addition in one kernel, forward: 2 + 3; backward: 5 + 4.
+FUSED_PASSES = 14
+# More over the output of a residual block. Eager: addition 3, sum of the two gradients 3; fused:
+# the shortcut read once forward, the sum of gradients 3.
+EAGER_ADDITION_PASSES = 6
+FUSED_ADDITION_PASSES = 4
+
+PRECISIONS: tuple[Precision, ...] = ("ieee", "tf32", "bf16")
+COPIED_BYTES = 2**31  # far more than the L2 cache holds
+SIDE = 8192  # of the square matrices
+CONVOLUTION = (512, 256, 32)  # images, channels in and out, pixels a side
+
+FORMULA = f"""\
+multiply-adds an image: 3 x the forward pass (forward, gradients of maps and of weights), less the
+  gradient of the images, which nobody needs; 2 FLOP each
+bytes an image: {EAGER_PASSES} passes over each convolution's output ({FUSED_PASSES} with batch \
+norm, ReLU and addition fused),
+  {EAGER_ADDITION_PASSES} more ({FUSED_ADDITION_PASSES} fused) over each residual block's; 4 bytes \
+a number, 2 in bf16
+floor: the larger of FLOP / measured FLOP/s and bytes / measured copy bandwidth, both directions"""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one image costs in training, for one network or for several together."""
+
+    multiply_adds: float
+    eager_passes: float  # numbers read or written, one operation at a time
+    fused_passes: float
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(
+            self.multiply_adds + other.multiply_adds,
+            self.eager_passes + other.eager_passes,
+            self.fused_passes + other.fused_passes,
+        )
+
+    def flop(self, images: int) -> float:
+        return 2 * self.multiply_adds * images
+
+    def bytes(self, images: int, precision: Precision, *, fused: bool = False) -> float:
+        numbers = self.fused_passes if fused else self.eager_passes
+        return numbers * (2 if precision == "bf16" else 4) * images
+
+
+def work_of(experiments: Sequence[Experiment]) -> Work:
+    """The work of all networks together, for one image each."""
+    total = Work(0, 0, 0)
+    for experiment in experiments:
+        total += network_work(experiment.network, experiment.dataset)
+    return total
+
+
+def network_work(network: Network, dataset: Dataset) -> Work:
+    size = network_size(network, dataset)
+    first = 9 * dataset.channels * network.stage_widths[0] * dataset.side**2
+    with_relu, projections, additions = _map_numbers(network, dataset)
+    return Work(
+        multiply_adds=3 * size.multiply_adds - first,
+        eager_passes=EAGER_PASSES * with_relu
+        + (EAGER_PASSES - RELU_PASSES) * projections
+        + EAGER_ADDITION_PASSES * additions,
+        fused_passes=FUSED_PASSES * (with_relu + projections) + FUSED_ADDITION_PASSES * additions,
+    )
+
+
+def _map_numbers(network: Network, dataset: Dataset) -> tuple[int, int, int]:
+    """Numbers an image in the outputs of 3x3 convolutions, projections and residual blocks."""
+    convolutions = network.stage_widths[0] * dataset.side**2
+    projections = additions = 0
+    for stage, width in enumerate(network.stage_widths):
+        numbers = width * (dataset.side >> stage) ** 2
+        blocks = network.stage_blocks[stage]
+        convolutions += 2 * blocks * numbers
+        if network.shortcut != "none":
+            additions += blocks * numbers
+        if network.shortcut == "C":
+            projections += blocks * numbers
+        elif network.shortcut == "B" and stage > 0:
+            projections += numbers
+    return convolutions, projections, additions
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """What this GPU reaches, measured: bytes a second copied, FLOP a second in products."""
+
+    bandwidth: float
+    flops: dict[Precision, float]
+
+
+def floor_seconds(
+    work: Work, images: int, precision: Precision, ceilings: Ceilings, *, fused: bool = False
+) -> float:
+    """The least seconds for training on `images` images: the larger of arithmetic and memory."""
+    arithmetic = work.flop(images) / ceilings.flops[precision]
+    return max(arithmetic, work.bytes(images, precision, fused=fused) / ceilings.bandwidth)
+
+
+def measure_ceilings(device: torch.device) -> Ceilings:
+    """The best of product and convolution for each precision, and the copy bandwidth."""
+    set_determinism(False, device)
+    flops = {p: max(product_flops(p, device), convolution_flops(p, device)) for p in PRECISIONS}
+    return Ceilings(copy_bandwidth(device), flops)
+
+
+def copy_bandwidth(device: torch.device) -> float:
+    """Bytes a second, read and written counted."""
+    source = torch.empty(COPIED_BYTES, dtype=torch.uint8, device=device)
+    source.random_()  # zeros take less power, and are faster for it
+    target = torch.empty_like(source)
+    return 2 * COPIED_BYTES / seconds_of(lambda: target.copy_(source))
+
+
+def product_flops(precision: Precision, device: torch.device) -> float:
+    set_precision(precision, device)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    left, right = torch.randn((2, SIDE, SIDE), device=device, dtype=dtype)
+    result = torch.empty_like(left)
+    return 2 * SIDE**3 / seconds_of(lambda: torch.mm(left, right, out=result))
+
+
+def convolution_flops(precision: Precision, device: torch.device) -> float:
+    """Of a 3x3 convolution, forward, channels_last."""
+    set_precision(precision, device)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    images, channels, side = CONVOLUTION
+    maps = torch.randn((images, channels, side, side), device=device, dtype=dtype)
+    maps = maps.to(memory_format=torch.channels_last)
+    weight = torch.randn((channels, channels, 3, 3), device=device, dtype=dtype)
+    weight = weight.to(memory_format=torch.channels_last)
+    flop = 2 * 9 * channels**2 * side**2 * images
+    with torch.no_grad():
+        return flop / seconds_of(lambda: F.conv2d(maps, weight, padding=1))
+
+
+def seconds_of(work: Callable[[], object], repeats: int = 20) -> float:
+    """Median seconds of `work` on the GPU, after a warm-up."""
+    for _ in range(5):
+        work()
+    seconds = []
+    for _ in range(repeats):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        work()
+        end.record()
+        end.synchronize()
+        seconds.append(start.elapsed_time(end) / 1000)
+    return statistics.median(seconds)

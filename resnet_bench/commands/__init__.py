@@ -1,0 +1,1 @@
+"""The commands of `python -m resnet_bench`, a module each."""

@@ -1,0 +1,132 @@
+"""The commands that list: suites, the experiments of one, and how far its runs are."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resnet_bench.commands.options import RESULTS, Results
+from resnet_bench.errors import UserError
+from resnet_bench.networks.sizes import network_size
+from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.suites.experiment import Run
+from resnet_bench.suites.suite import find_experiment, load_suite, suite_names
+
+LEFT_OUT = "left out"  # damaged, of another recipe, or of no experiment
+
+
+def list_experiments(
+    suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
+) -> None:
+    """List the suites, or the experiments of one."""
+    if suite is None:
+        width = name_width()
+        for name in suite_names():
+            typer.echo(f"{name:<{width}}{_question(name)}")
+        return
+    loaded = load_suite(suite)
+    typer.echo(loaded.description + "\n")
+    width = max(30, *(len(experiment.name) for experiment in loaded.experiments)) + 2
+    typer.echo(f"{'experiment':<{width}}{'parameters':>12}{'multiply-adds':>16}")
+    for experiment in loaded.experiments:
+        size = network_size(experiment.network, experiment.images)
+        typer.echo(f"{experiment.name:<{width}}{size.parameters:>12,}{size.multiply_adds:>16,}")
+
+
+def name_width() -> int:
+    """Of a column of suites' names."""
+    return max(18, 2 + max(map(len, suite_names()), default=0))
+
+
+def _question(suite: str) -> str:
+    """What a suite asks; what is wrong with its file where something is: the others are listed."""
+    try:
+        return load_suite(suite).question
+    except UserError as error:
+        return f"invalid: {error}"
+
+
+def status(
+    suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Say how many runs of each suite are finished, or how far each run of one is."""
+    if suite is None:
+        _overview(results)
+    else:
+        _status_of(suite, results)
+
+
+def _overview(results: Path) -> None:
+    """One line for each suite that has runs."""
+    counts = {name: _statuses(name, results) for name in suite_names()}
+    for name, statuses in counts.items():
+        if statuses:
+            told = [f"{count} {status}" for status, count in statuses.most_common()]
+            why = f" (make status SUITE={name} says why)" if LEFT_OUT in statuses else ""
+            typer.echo(f"{name:<{name_width()}}{', '.join(told)}{why}")
+    if not any(counts.values()):
+        typer.echo(f"no runs in {results} yet: make sweep trains some")
+
+
+def _statuses(suite: str, results: Path) -> Counter[str]:
+    """How many of a suite's run directories are finished, diverged, partial and left out."""
+    found = [path.parent for path in (results / suite).glob("*/seed-*/run.json")]
+    return Counter(_state(suite, path) for path in found)
+
+
+def _state(suite: str, path: Path) -> str:
+    try:
+        summary, _ = RunDirectory(path).so_far(_run(suite, path).identity())
+    except UserError:
+        return LEFT_OUT
+    return summary.status if summary else "partial"
+
+
+def _status_of(suite: str, results: Path) -> None:
+    loaded = load_suite(suite)
+    folder = results / suite
+    names = [experiment.network_name for experiment in loaded.experiments]
+    there = {path.parent.name for path in folder.glob("*/seed-*")}
+    names += sorted(there - set(names))
+    width = max(map(len, names)) + 2
+    for name in names:
+        directories = sorted((folder / name).glob("seed-*"), key=_seed)
+        for path in directories or [folder / name / "seed-0"]:
+            typer.echo(f"{name:<{width}}{path.name:<9} {_how_far(suite, path)}")
+
+
+def _how_far(suite: str, path: Path) -> str:
+    """How far a run is; or why the sweep refuses to go on with it, and the analysis to draw it."""
+    directory = RunDirectory(path)
+    try:
+        run = _run(suite, path)
+        summary, rows = directory.so_far(run.identity())
+        status = directory.status()
+    except UserError as error:
+        return f"{error}"
+    epoch, iteration = (rows[-1].epoch, rows[-1].iteration) if rows else (0, 0)
+    if summary:
+        iteration = summary.iteration
+    of = run.experiment.recipe.iterations
+    return f"{status:<10}epoch {epoch:>4}, iteration {iteration} of {of}"
+
+
+def _run(suite: str, path: Path) -> Run:
+    """The run whose directory is `path`; raises UserError if the suite's file has no such run."""
+    network_name, seed = path.parent.name, _seed(path)[0]
+    try:
+        experiment = find_experiment(f"{suite}/{network_name}")
+    except UserError:
+        experiment = None
+    if experiment is None or experiment.network_name != network_name:  # another name of it
+        raise UserError(f"is no experiment of {suite}.toml")
+    if path.name != f"seed-{seed}":
+        raise UserError("is no seed")
+    return Run(experiment, seed)
+
+
+def _seed(directory: Path) -> tuple[int, str]:
+    number = directory.name.removeprefix("seed-")
+    return (int(number) if number.isdecimal() else 0), number

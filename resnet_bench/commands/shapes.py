@@ -1,0 +1,97 @@
+"""`resnet_bench shapes`: what an image becomes on its way through a network, part by part.
+
+Counted on PyTorch's meta device: nothing is computed and no data set is needed. torch is imported
+only when the command runs.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from resnet_bench.commands.options import ExperimentName, Settings
+from resnet_bench.datasets.definitions import InputShape
+from resnet_bench.errors import UserError
+from resnet_bench.suites.network import Network
+from resnet_bench.suites.suite import find_experiment
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+Input = Annotated[
+    str | None,
+    typer.Option("--input", help="channels x height x width, such as 1x224x224; else its own"),
+]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a network: what leaves it for one image, and its trainable numbers."""
+
+    name: str
+    shape: tuple[int, ...]
+    parameters: int
+
+    def __str__(self) -> str:
+        return f"{self.name:<12}{'x'.join(map(str, self.shape)):>14}{self.parameters:>14,}"
+
+
+def shapes(experiment: ExperimentName, settings: Settings = None, images: Input = None) -> None:
+    """Print the shapes through an experiment's network."""
+    found = find_experiment(experiment, tuple(settings or ()))
+    shape = found.images if images is None else parse_input(images, found.images.classes)
+    parts = network_parts(found.network, shape)
+    typer.echo(f"{'part':<12}{'output':>14}{'parameters':>14}")
+    typer.echo(Part("images", (shape.channels, shape.side, shape.side), 0))
+    for part in parts:
+        typer.echo(part)
+    typer.echo(f"{'total':<26}{sum(part.parameters for part in parts):>14,}")
+
+
+def parse_input(text: str, classes: int) -> InputShape:
+    """The images that `text` means, such as 3x32x32; raises UserError for anything else."""
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)x\2", text)
+    if not match:
+        raise UserError(f"--input {text!r}: write channels x side x side, such as 3x32x32")
+    return InputShape(int(match[1]), int(match[2]), classes)
+
+
+def network_parts(network: Network, images: InputShape) -> list[Part]:
+    """Stem, stages, global pooling and linear layer of `network`, in this order.
+
+    Raises UserError for images that the network cannot take.
+    """
+    import torch
+    from torch import nn
+
+    from resnet_bench.networks.build import build_network
+
+    with torch.device("meta"):
+        module = build_network(network, images).eval()
+        batch = torch.empty(1, images.channels, images.side, images.side)
+    entering: dict[nn.Module, tuple[int, ...]] = {}
+    leaving: dict[nn.Module, tuple[int, ...]] = {}
+
+    def note(part: nn.Module, inputs: "tuple[Tensor, ...]", output: "Tensor") -> None:
+        entering[part], leaving[part] = tuple(inputs[0].shape[1:]), tuple(output.shape[1:])
+
+    children = dict(module.named_children())
+    stages, linear = list(cast(nn.Sequential, children.pop("stages"))), children.pop("linear")
+    final_norm = children.pop("final_bn", None)  # of pre-activation
+    for part in (*stages, linear):
+        part.register_forward_hook(note)
+    module(batch)
+    parts = [Part("stem", entering[stages[0]], _parameters(*children.values()))]
+    for number, stage in enumerate(stages, 1):
+        parts.append(Part(f"stage {number}", leaving[stage], _parameters(stage)))
+    if final_norm is not None:
+        parts.append(Part("norm", leaving[stages[-1]], _parameters(final_norm)))
+    (channels,) = entering[linear]
+    parts += [Part("pooling", (channels, 1, 1), 0), Part("flatten", (channels,), 0)]
+    return [*parts, Part("linear", leaving[linear], _parameters(linear))]
+
+
+def _parameters(*modules: "nn.Module") -> int:
+    return sum(parameter.numel() for module in modules for parameter in module.parameters())

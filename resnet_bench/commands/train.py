@@ -1,0 +1,134 @@
+"""The commands that train: one experiment by name, or all of a suite."""
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resnet_bench.commands.options import (
+    RESULTS,
+    DataFolder,
+    Device,
+    ExperimentName,
+    Graphs,
+    Lanes,
+    Results,
+    Seed,
+    Settings,
+    TimeLimit,
+    Wandb,
+    parse_duration,
+)
+from resnet_bench.errors import UserError
+from resnet_bench.suites.experiment import Run
+from resnet_bench.suites.suite import find_experiment, load_suite
+
+if TYPE_CHECKING:
+    from resnet_bench.sweeps.machine import Machine
+
+from resnet_bench.tracking.environment import load_dotenv_file
+
+
+def run(
+    experiment: ExperimentName,
+    seed: Seed = 0,
+    settings: Settings = None,
+    device: Device = None,
+    data_dir: DataFolder = None,
+    results: Results = RESULTS,
+    wandb: Wandb = None,
+    time_limit: TimeLimit = None,
+    graphs: Graphs = None,
+    lanes: Lanes = None,
+) -> None:
+    """Train one experiment, by name."""
+    found = find_experiment(experiment, tuple(settings or ()))
+    machine = replace(_machine(results, device, data_dir, wandb), graphs=graphs, lanes=lanes)
+    _train([Run(found, seed)], machine, 1, time_limit)
+
+
+def sweep(
+    suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="3 means seeds 0, 1 and 2")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="processes on a CPU; one a core if not given")
+    ] = None,
+    device: Device = None,
+    data_dir: DataFolder = None,
+    results: Results = RESULTS,
+    wandb: Wandb = None,
+    time_limit: TimeLimit = None,
+    graphs: Graphs = None,
+    lanes: Lanes = None,
+) -> None:
+    """Train every experiment of a suite.
+
+    What is finished is skipped, what is not is resumed.
+    """
+    loaded = load_suite(suite or choose_suite(device))
+    runs = [Run(experiment, seed) for seed in range(seeds) for experiment in loaded.experiments]
+    machine = replace(_machine(results, device, data_dir, wandb), graphs=graphs, lanes=lanes)
+    _train(runs, machine, workers, time_limit)
+
+
+def default_suite(device: Device = None) -> None:
+    """Print the suite that a sweep takes by itself."""
+    typer.echo(choose_suite(device))
+
+
+def choose_suite(device: str | None) -> str:
+    """The paper's suite where there is a GPU, the embedded one elsewhere; says which and why."""
+    from resnet_bench.sweeps.machine import find_devices
+
+    if find_devices(device) != ["cpu"]:
+        typer.echo(
+            "CUDA GPU found: suite cifar10, the paper's sweep (SUITE=digits for minutes)", err=True
+        )
+        return "cifar10"
+    typer.echo(
+        "No CUDA GPU: suite digits, 8x8 scans, minutes (SUITE=cifar10-short for real CIFAR-10 on "
+        "a CPU, SUITE=cifar10 for the paper's sweep)",
+        err=True,
+    )
+    return "digits"
+
+
+def _machine(
+    results: Path, device: str | None, data_dir: Path | None, wandb: str | None
+) -> "Machine":
+    from resnet_bench.sweeps.machine import Machine
+    from resnet_bench.tracking.environment import choose_mode
+
+    load_dotenv_file()
+    if wandb not in (None, "online", "offline", "disabled"):
+        raise UserError(f"--wandb {wandb!r}: use online, offline or disabled")
+    return Machine(results, device, data_dir, choose_mode(wandb))  # type: ignore[arg-type]
+
+
+def _train(
+    runs: list[Run], machine: "Machine", workers: int | None, time_limit: str | None
+) -> None:
+    """Train the runs and exit with the sweep's code, saying what went wrong."""
+    from resnet_bench.sweeps.sweep import sweep as train_all
+
+    limit = parse_duration(time_limit) if time_limit else None
+    outcome = train_all(runs, machine, workers=workers, time_limit=limit)
+    try:
+        for mistake in dict.fromkeys(outcome.mistakes):
+            typer.echo(f"error: {mistake}", err=True)
+        for crash in outcome.crashes:
+            typer.echo(crash, err=True)
+        typer.echo(outcome.in_words(len(runs)))
+    except BrokenPipeError:
+        silence_output()
+    raise typer.Exit(outcome.exit_code())
+
+
+def silence_output() -> None:
+    """Whoever read the output has left: what is still to come goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())

@@ -1,0 +1,1 @@
+"""Data sets: definitions with digests, and the ways to get and read them."""

@@ -1,0 +1,25 @@
+"""The digits: 8x8 scans that come with scikit-learn."""
+
+from pathlib import Path
+
+import numpy as np
+
+from resnet_bench.datasets.definitions import Dataset
+from resnet_bench.datasets.source import PARTS, Decoded, Part
+
+
+def read_digits(dataset: Dataset, folder: Path) -> Decoded:
+    """The scans inside scikit-learn, pixels (N, 8, 8) from 0 to 16, split in two; no folder."""
+    from sklearn.datasets import load_digits  # 2 s, so only where it is used
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    pixels, labels = digits.images.astype(np.uint8), digits.target.astype(np.uint8)
+    train_pixels, test_pixels, train_labels, test_labels = train_test_split(
+        pixels, labels, test_size=dataset.test_images, random_state=0, stratify=labels
+    )
+    arrays = (train_pixels, train_labels, test_pixels, test_labels)
+    return {
+        part: Part(array, "scikit-learn's load_digits")
+        for part, array in zip(PARTS, arrays, strict=True)
+    }

@@ -1,0 +1,192 @@
+"""A member's step as a CUDA graph: captured once, without a trace on the member, then replayed.
+
+What is captured is `eager_step` itself (forward, loss, backward, update, totals), so that the
+readable step and the fast one cannot drift apart.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from resnet_bench.errors import CaptureError
+from resnet_bench.training.state import Member
+from resnet_bench.training.step import Batch, eager_step
+
+WARM_UP_STEPS = 3  # before a capture: libraries choose their kernels and make their workspaces
+Stream = Any  # torch.cuda.Stream, or None on a CPU
+
+
+class Replayable(Protocol):
+    """What a capture gives: a step on the shared batch, again and again."""
+
+    def replay(self) -> None: ...
+
+
+class RateOutside:
+    """A member's optimizer whose learning rate is a tensor, filled from outside.
+
+    A Python number would be frozen into a captured graph. `eager_step` sets the rate of each of
+    `param_groups`; it finds none here. Outside a step the groups hold the number, so that a
+    checkpoint is the same whoever executed the steps.
+    """
+
+    param_groups = ()
+
+    def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+        self.optimizer = optimizer
+        self.rate = torch.zeros((), device=device)  # float32 is what the fused kernel reads
+        self.number: float | None = None
+
+    def set(self, number: float) -> None:
+        if number != self.number:
+            self.rate.fill_(number)  # a kernel with the number as its argument: no waiting
+            self.number = number
+        for group in self.optimizer.param_groups:
+            group["lr"] = number
+
+    def zero_grad(self) -> None:
+        self.optimizer.zero_grad()
+
+    def step(self) -> None:
+        groups = self.optimizer.param_groups
+        numbers = [group["lr"] for group in groups]
+        for group in groups:
+            group["lr"] = self.rate
+        self.optimizer.step()
+        for group, number in zip(groups, numbers, strict=True):
+            group["lr"] = number
+
+
+@dataclass
+class Slot:
+    """A member's place in a lane, and its captured step once there is one."""
+
+    member: Member
+    rate: RateOutside
+    stand_in: Member  # the member with its rate outside: what `eager_step` is given
+    captured: Replayable | None = None
+    captured_state: object = None  # the optimizer's state that the capture works on
+    # Destroying a graph frees workspaces that others of its stream still use (pytorch #193402).
+    outdated: list[Replayable] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, member: Member) -> "Slot":
+        rate = RateOutside(member.optimizer, member.device)
+        stand_in = replace(member, optimizer=cast(torch.optim.Optimizer, rate))
+        return cls(member, rate, stand_in)
+
+    def needs_capture(self) -> bool:
+        # Loading a checkpoint copies weights in place but replaces the momentum buffers.
+        return self.captured is None or self.captured_state is not self.member.optimizer.state
+
+    def eager(self, batch: Batch) -> None:
+        eager_step([self.stand_in], batch)
+
+
+def capture_graph(slot: Slot, batch: Batch, stream: Stream) -> torch.cuda.CUDAGraph:
+    """The step of `slot` on the tensors of `batch`, as a graph with a memory pool of its own.
+
+    Captured on the lane's stream: a graph holds the address of its stream's cuBLAS workspace,
+    which only graphs that never run at the same time may share.
+
+    Raises CaptureError, which names the way out, if the step cannot be captured, and
+    torch.OutOfMemoryError.
+    """
+    current = torch.cuda.current_stream(stream.device)
+    stream.wait_stream(current)
+    # Backward remembers streams, so the warm-up runs where the capture will.
+    with torch.cuda.stream(stream), untouched(slot.member):
+        for _ in range(WARM_UP_STEPS):
+            slot.eager(batch)
+    slot.member.optimizer.zero_grad()  # the capture makes gradients in the graph's own pool
+    graph = torch.cuda.CUDAGraph()
+    parts = forward_passes(slot.member)
+    try:
+        # thread_local: what other threads do meanwhile, such as a loader's, is none of ours.
+        with (
+            torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+            counted_together(slot.member.network, parts),
+        ):
+            slot.eager(batch)
+    except RuntimeError as error:
+        # A failed capture leaves torch's stream and allocator in it.
+        raise CaptureError(
+            f"{slot.member.run.name}: its step cannot be captured as a CUDA graph "
+            f"({first_reason(error)}); --no-graphs trains without, to the same bits"
+        ) from error
+    current.wait_stream(stream)
+    return graph
+
+
+def first_reason(error: BaseException) -> str:
+    """In a line, what went wrong first: ending the capture fails once more, and says only that."""
+    while error.__context__ is not None:
+        error = error.__context__
+    if isinstance(error, torch.OutOfMemoryError):
+        return "the GPU's memory is full"
+    return str(error).strip().partition("\n")[0]
+
+
+def forward_passes(member: Member) -> int:
+    """How often a whole batch passes through the network: once, or once a batch norm group."""
+    recipe = member.recipe
+    if recipe.batch_norm_images == "batch":
+        return 1
+    return recipe.batch_size // recipe.batch_norm_images
+
+
+def make_state(optimizer: torch.optim.Optimizer) -> None:
+    """The optimizer's buffers, zero, where there are none yet.
+
+    Without them the first step is another code path, which a capture would repeat for ever; from
+    zeros the ordinary one computes the same (SGD has no dampening).
+    """
+    if isinstance(optimizer, torch.optim.Adam):
+        names = ["step", "exp_avg", "exp_avg_sq"]
+    else:
+        names = ["momentum_buffer"] if optimizer.defaults["momentum"] else []
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            state = optimizer.state[parameter] if names else {}
+            for name in names:
+                if state.get(name) is None:
+                    like = parameter.new_zeros(()) if name == "step" else parameter
+                    state[name] = torch.zeros_like(like)
+
+
+@contextmanager
+def untouched(member: Member) -> Iterator[None]:
+    """Within the context the member may train; afterwards its tensors are as before, in place."""
+    tensors: list[Tensor] = [*member.network.parameters(), *member.network.buffers()]
+    for state in member.optimizer.state.values():
+        tensors += [value for value in state.values() if isinstance(value, Tensor)]
+    tensors += vars(member.totals).values()
+    saved = [tensor.detach().clone() for tensor in tensors]
+    yield
+    with torch.no_grad():
+        for tensor, value in zip(tensors, saved, strict=True):
+            tensor.copy_(value)
+
+
+@contextmanager
+def counted_together(network: nn.Module, passes: int) -> Iterator[None]:
+    """Within the context, batch norm's batch counters rise in one operation, by `passes`.
+
+    One by one they are a tenth of a small network's kernels. They matter to nothing but the
+    state dict, since the momentum of the statistics is fixed.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    counters = [cast(Tensor, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.num_batches_tracked = None
+    try:
+        yield
+        if counters:  # there are networks without batch norm
+            torch._foreach_add_(counters, passes)
+    finally:
+        for norm, counter in zip(norms, counters, strict=True):
+            norm.num_batches_tracked = counter

@@ -1,0 +1,1 @@
+"""Networks: plain and residual ones, their variants, sizes, layers and initial weights."""

@@ -1,0 +1,87 @@
+"""Blocks that the paper's comparison on small images does not use: bottlenecks, pre-activation.
+
+And the network that pre-activation blocks need: it ends in a norm.
+"""
+
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resnet_bench.datasets.definitions import InputShape
+from resnet_bench.networks.cifar import Block, CifarNet, convolution, norm, pool
+from resnet_bench.suites.network import Network
+
+
+class Bottleneck(Block):
+    """1x1, 3x3 and 1x1 convolutions, the last to four times the width: figure 5, right.
+
+    The stride is the 3x3 convolution's, as in torchvision, and not the first one's. Maps x of
+    shape (N, inputs, H, W) to (N, 4 width, H / stride, W / stride).
+    """
+
+    def __init__(self, inputs: int, width: int, stride: int, network: Network) -> None:
+        nn.Module.__init__(self)
+        channels = width * network.expansion
+        self.conv1 = convolution(inputs, width, 1, 1, network)
+        self.bn1 = norm(width, network)
+        self.conv2 = convolution(width, width, 3, stride, network)
+        self.bn2 = norm(width, network)
+        self.conv3 = convolution(width, channels, 1, 1, network)
+        self.bn3 = norm(channels, network)
+        self.add_shortcut(inputs, channels, stride, network)
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        return cast(nn.BatchNorm2d, self.bn3)
+
+    def residual(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        return cast(Tensor, self.bn3(self.conv3(y)))
+
+
+class PreactivationBlock(Block):
+    """Norm and ReLU before each convolution, nothing after the addition.
+
+    He, Zhang, Ren and Sun 2016, "Identity Mappings in Deep Residual Networks" (arXiv 1603.05027),
+    figure 1b: y = x + F(x) throughout, so that x reaches every depth of a stage unchanged. Shapes
+    are those of `Block`.
+    """
+
+    def __init__(self, inputs: int, width: int, stride: int, network: Network) -> None:
+        nn.Module.__init__(self)
+        self.bn1 = norm(inputs, network)
+        self.conv1 = convolution(inputs, width, 3, stride, network)
+        self.bn2 = norm(width, network)
+        self.conv2 = convolution(width, width, 3, 1, network)
+        self.add_shortcut(inputs, width, stride, network)
+
+    def residual(self, x: Tensor) -> Tensor:
+        y = self.conv1(F.relu(self.bn1(x)))
+        return cast(Tensor, self.conv2(F.relu(self.bn2(y))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.residual(x)
+        return y + self.shortcut(x) if self.has_shortcut else y
+
+
+class PreactivationNet(CifarNet):
+    """A `CifarNet` of pre-activation blocks, with norm and ReLU after the last one.
+
+    The same paper's appendix: the first activation comes right after the first convolution, before
+    the two paths split; an extra one follows the last addition. So the network has exactly the
+    parameters of its post-activation twin.
+    """
+
+    def __init__(self, network: Network, images: InputShape) -> None:
+        super().__init__(network, images, PreactivationBlock)
+        # The stem's norm and ReLU serve both paths of the first block; ReLU twice is ReLU.
+        first = cast(PreactivationBlock, cast(nn.Sequential, self.stages[0])[0])
+        first.bn1 = nn.Identity()
+        self.final_bn = norm(network.stage_widths[-1], network)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = F.relu(self.bn(self.conv(images)))
+        x = F.relu(self.final_bn(self.stages(x)))
+        return cast(Tensor, self.linear(pool(x, self.pooling)))

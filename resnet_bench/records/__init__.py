@@ -1,0 +1,1 @@
+"""A run's files: run.json, epochs.csv, layers.csv, summary.json."""

@@ -1,0 +1,183 @@
+"""What a run leaves on disk: run.json, epochs.csv, summary.json in a directory of its own.
+
+Nothing here imports torch: the analysis reads runs with this module. files.py reads and writes.
+"""
+
+import dataclasses
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from resnet_bench.errors import UserError
+from resnet_bench.records.epochs import _TYPES, EpochRecord, as_text
+from resnet_bench.records.files import (
+    append,
+    read_json,
+    read_rows,
+    write_atomically,
+    write_json,
+)
+from resnet_bench.suites.network import Network
+from resnet_bench.suites.recipe import Recipe
+from resnet_bench.suites.validation import one_line, with_later_fields
+
+Status = Literal["missing", "partial", "finished", "diverged"]
+
+
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
+class Summary:
+    """summary.json: how a run ended; its presence means that the run is done."""
+
+    status: Literal["finished", "diverged"]
+    iteration: int  # the last one done, or the first whose loss was not finite
+    final: dict[str, float | int | None]  # the last EpochRecord; empty if there was none
+    seconds: float  # training time of the group over all attempts, without evaluation
+
+
+class RunDirectory:
+    """The files of one run.
+
+    run.json is written first and summary.json last; in between, a row is on disk before the
+    checkpoint that follows it, so that `truncate_rows` can restore a consistent pair.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run_json = path / "run.json"
+        self.epochs_csv = path / "epochs.csv"
+        self.layers_csv = path / "layers.csv"  # where the recipe asks for it: layers.py
+        self.checkpoint = path / "checkpoint.pt"
+        self.summary_json = path / "summary.json"
+
+    def status(self) -> Status:
+        """How far the run is, from which files there are."""
+        if summary := self.summary():
+            return summary.status
+        return "partial" if self.run_json.exists() else "missing"
+
+    def summary(self) -> Summary | None:
+        """How the run ended; None while it has not. Raises UserError for anything else."""
+        contents = read_json(self.summary_json)
+        if contents is None:
+            return None
+        try:
+            return Summary(**contents)
+        except ValidationError as error:
+            raise UserError(f"{self.summary_json}: damaged: {one_line(error)}") from error
+
+    def write_summary(self, summary: Summary) -> None:
+        write_json(self.summary_json, dataclasses.asdict(summary))
+
+    def description(self) -> dict[str, Any] | None:
+        """run.json: `identity`, `attempts` (one entry of provenance each); None if new.
+
+        Where an earlier version wrote it, with the fields of network and recipe that came since.
+        Raises UserError if it is no such file.
+        """
+        contents = read_json(self.run_json)
+        if contents is None:
+            return None
+        identity, attempts = contents.get("identity", {}), contents.get("attempts", [])
+        lists = isinstance(attempts, list) and all(isinstance(entry, dict) for entry in attempts)
+        if not (isinstance(identity, dict) and lists):
+            raise self._no_description()
+        for part, schema in (("network", Network), ("recipe", Recipe)):
+            if isinstance(identity.get(part), dict):
+                identity[part] = with_later_fields(schema, identity[part])
+        return contents
+
+    def _no_description(self) -> UserError:
+        return UserError(
+            f"{self.run_json}: damaged: not a run's description; move its folder away to train"
+            " the run again"
+        )
+
+    def create(self) -> None:
+        """Make the directory if it is not there; raises UserError if nothing can be written."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / ".lock").touch()
+        except OSError as error:
+            raise UserError(f"cannot write results to {self.path}: {error.strerror}") from error
+
+    def write_description(self, description: dict[str, Any]) -> None:
+        write_json(self.run_json, description)
+
+    def check_identity(self, identity: dict[str, Any]) -> None:
+        """Raise UserError if the directory belongs to a run that differs in a key of `identity`."""
+        description = self.description()
+        if description is None:
+            return
+        if "identity" not in description:
+            raise self._no_description()
+        whole = description["identity"]
+        there = _flat({key: whole[key] for key in identity if key in whole})
+        wanted = _flat(identity)
+        differing = [
+            f"{key} is {there.get(key)!r} there, {wanted.get(key)!r} now"
+            for key in sorted(there.keys() | wanted.keys())
+            if there.get(key) != wanted.get(key)
+        ]
+        if differing:
+            raise UserError(
+                f"{self.path} belongs to another run ({'; '.join(differing)}); "
+                "move it away, or give --results another folder"
+            )
+
+    def so_far(self, identity: dict[str, Any]) -> tuple[Summary | None, list[EpochRecord]]:
+        """How the run of this `identity` ended, None while it has not, and its records.
+
+        Raises UserError if the directory belongs to another run, or has lost records.
+        """
+        self.check_identity(identity)
+        summary, rows = self.summary(), self.rows()
+        if summary is None:
+            return None, rows
+        again = "move the folder away to train the run again"
+        if self.description() is None:  # what it was made with is not known: nobody can use it
+            raise UserError(f"{self.run_json} is missing; {again}")
+        if (rows[-1].iteration if rows else None) != summary.final.get("iteration"):
+            raise UserError(
+                f"{self.epochs_csv}: it does not end with the record in summary.json; {again}"
+            )
+        return summary, rows
+
+    def rows(self) -> list[EpochRecord]:
+        """The records written so far, oldest first; a torn last line is not one."""
+        return [EpochRecord(**row) for row in read_rows(self.epochs_csv, _TYPES)]
+
+    def append(self, record: EpochRecord) -> None:
+        """Add a row and have it on disk when this returns."""
+        append(self.epochs_csv, as_text([record], header=not self.epochs_csv.exists()))
+
+    def truncate_rows(self, count: int) -> list[EpochRecord]:
+        """Cut off the rows past the first `count`, which the checkpoint has; returns those kept."""
+        kept = self.rows()[:count]
+        write_atomically(self.epochs_csv, as_text(kept, header=True).encode())
+        return kept
+
+
+def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+@contextmanager
+def locked(directory: RunDirectory) -> Iterator[None]:
+    """Hold the run's directory; raises UserError if another process does."""
+    with (directory.path / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{directory.path}: another process is training this run") from None
+        yield

@@ -1,0 +1,54 @@
+"""A recipe with settings changed by name, and whether a recipe fits what it is for."""
+
+from resnet_bench.datasets.definitions import Dataset, InputShape
+from resnet_bench.errors import UserError
+from resnet_bench.suites.network import Network
+from resnet_bench.suites.recipe import Recipe
+
+
+def train_images(recipe: Recipe, dataset: Dataset) -> int:
+    """How many images of `dataset` are trained on; its others are the validation set."""
+    return dataset.train_images if recipe.train_images == "all" else recipe.train_images
+
+
+def input_shape(dataset: Dataset, recipe: Recipe) -> InputShape:
+    """The images of `dataset` as `recipe` frames and resizes them."""
+    side = dataset.side + 2 * recipe.border
+    if recipe.resize != "none":
+        side = recipe.resize
+    return InputShape(dataset.channels, side, dataset.classes)
+
+
+def smallest_group(recipe: Recipe, images: int) -> int:
+    """The fewest images that batch norm's statistics are ever taken over in training."""
+    group = recipe.batch_size if recipe.batch_norm_images == "batch" else recipe.batch_norm_images
+    left = images % recipe.batch_size if recipe.last_batch == "short" else 0
+    return min(group, left % group or group)
+
+
+def check_fit(network: Network, recipe: Recipe, dataset: Dataset, where: str) -> None:
+    """Raise UserError naming `where` if network, recipe and data set do not go together."""
+    images = train_images(recipe, dataset)
+    if images > dataset.train_images:
+        problem = f"train_images: {images}, but {dataset.name} has {dataset.train_images}"
+    elif recipe.batch_size > images:
+        problem = f"batch_size: {recipe.batch_size} of {images} training images"
+    elif recipe.batch_size * recipe.records_per_epoch > images:
+        most = images // recipe.batch_size
+        problem = f"records_per_epoch: {recipe.records_per_epoch} of {most} whole batches"
+    elif recipe.padding > dataset.side + 2 * recipe.border:
+        problem = f"padding: {recipe.padding}, a crop beside images of {dataset.side} pixels a side"
+    elif network.normalization != "none" and smallest_group(recipe, images) == 1:
+        problem = (
+            f"batch_size: {recipe.batch_size}, last_batch {recipe.last_batch}, batch_norm_images"
+            f" {recipe.batch_norm_images}: of {images} training images one is normalised alone"
+        )
+    elif network.architecture == "cifar" and (side := input_shape(dataset, recipe).side) % 4:
+        key = "border" if recipe.resize == "none" else "resize"
+        value = getattr(recipe, key)
+        problem = f"{key}: {value}, but images of {side} pixels a side cannot be halved twice"
+    elif recipe.last_scale == "zero" and not network.can_begin_as_identity:
+        problem = "last_scale: zero leaves nothing of a block without shortcut or last norm"
+    else:
+        return
+    raise UserError(f"{where}: recipe.{problem}")

@@ -1,0 +1,39 @@
+"""A recipe with settings changed by name: `--set`, and the [vary] table of a suite file."""
+
+import tomllib
+from collections.abc import Sequence
+from typing import Any
+
+from resnet_bench.errors import UserError, did_you_mean
+from resnet_bench.suites.recipe import Recipe
+from resnet_bench.suites.validation import validate
+
+
+def changed_recipe(recipe: Recipe, changes: Sequence[str], where: str) -> tuple[Recipe, str]:
+    """`recipe` with each `key=value` of `changes` set, and what that adds to a name.
+
+    A value that `recipe` has already adds nothing: that is no other experiment. Raises UserError
+    naming `where` for a key that there is not or a value that it cannot have.
+    """
+    values: dict[str, Any] = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals or key not in Recipe.model_fields:
+            hint = did_you_mean(key, Recipe.model_fields)
+            raise UserError(f"cannot set {change!r}; write recipe.key=value{hint}")
+        try:
+            values[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[key] = value  # a bare word, such as tf32
+    changed = validate(Recipe, {**recipe.model_dump(), **values}, where)
+    # The name is made of the validated values, in the order of their keys: one name a recipe.
+    differing = sorted(key for key in values if getattr(changed, key) != getattr(recipe, key))
+    suffix = "".join(f"+{key}={in_a_name(getattr(changed, key))}" for key in differing)
+    return changed, suffix
+
+
+def in_a_name(value: Any) -> str:
+    """A recipe's value as it stands in a file name, and as TOML reads it back."""
+    if isinstance(value, tuple):
+        return f"[{','.join(map(str, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)

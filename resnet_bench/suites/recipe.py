@@ -1,0 +1,86 @@
+"""The two things an experiment is made of, as typed, frozen data: a network and a recipe."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from resnet_bench.suites.validation import Specification
+
+Precision = Literal["ieee", "tf32", "bf16"]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Recipe(Specification):
+    """How a network is trained and measured; the defaults are those of section 4.2.
+
+    The fields from `train_images` on are points that the paper leaves open, with this benchmark's
+    reading as default, and the zero `last_scale` of Goyal et al. 2017 (arXiv 1706.02677, section
+    5.1). What is measured comes last.
+    """
+
+    iterations: Positive
+    batch_size: Positive = 128  # images
+    learning_rate: Annotated[float, Field(gt=0)] = 0.1
+    drops: tuple[Positive, ...] = ()  # iterations at which the learning rate is divided
+    divide_by: Annotated[float, Field(gt=1)] = 10.0
+    warmup_iterations: Annotated[int, Field(ge=0)] = 0  # the paper, depth 110: about 400
+    warmup_learning_rate: Annotated[float, Field(gt=0)] = 0.01
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # of Adam the first moment's
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4  # on all parameters
+    padding: Annotated[int, Field(ge=0)] = 4  # pixels on each side, then a random crop
+    flip: bool = True  # random horizontal flip
+    subtract_mean: bool = True  # the per-pixel mean of the training images
+    border: Annotated[int, Field(ge=0)] = 0  # zero pixels that frame every image, test's too
+    resize: Positive | Literal["none"] = "none"  # to this side, bilinear, after the crop
+    precision: Precision = "tf32"  # of convolutions and products; on a CPU tf32 runs as ieee
+
+    train_images: Positive | Literal["all"] = "all"  # fewer: the rest is a validation set
+    pad: Literal["after-mean", "before-mean"] = "after-mean"  # after: the border is the mean
+    initialization: Literal["he-fan-in", "he-fan-out", "xavier", "pytorch"] = "he-fan-in"  # convs
+    linear_initialization: Literal["pytorch", "he", "xavier"] = "pytorch"
+    last_scale: Literal["one", "zero"] = "one"  # initial, of each block's last batch norm
+    batch_norm_images: Positive | Literal["batch"] = "batch"  # statistics over so many images,
+    # each such group of a batch updating the running ones; the precise ones are over whole batches
+    last_batch: Literal["run-on", "short", "drop"] = "run-on"  # at the end of an epoch
+
+    # What is measured besides the running training error; it does not touch the training.
+    records_per_epoch: Positive = 1
+    clean_every: Positive = 10  # epochs between clean and precise training errors
+    precise_batches: Positive = 100  # for the precise BN statistics: means of means and unbiased
+    # variances over the first so many whole batches of training images, in the data set's order
+    layers_at: tuple[Annotated[int, Field(ge=0)], ...] = ()  # iterations at which layers are
+    # measured (layers.csv); 0 is before the first, the last one is after all
+
+    def whole_precise_batches(self, images: int) -> int:
+        """Over how many batches precise statistics are estimated, of `images` training images.
+
+        Whole ones only: a short one would weigh as much as the others in the average.
+        """
+        return min(self.precise_batches, images // self.batch_size)
+
+    @model_validator(mode="after")
+    def check_agreement(self) -> Self:
+        if list(self.drops) != sorted(set(self.drops)):
+            raise ValueError(f"drops {list(self.drops)} are not in increasing order")
+        if self.drops and self.drops[-1] >= self.iterations:
+            raise ValueError(
+                f"the drop at {self.drops[-1]} comes after the last of {self.iterations} iterations"
+            )
+        if list(self.layers_at) != sorted(set(self.layers_at)):
+            raise ValueError(f"layers_at {list(self.layers_at)} are not in increasing order")
+        if self.layers_at and self.layers_at[-1] > self.iterations:
+            raise ValueError(
+                f"layers_at {self.layers_at[-1]} comes after the last of {self.iterations}"
+                " iterations"
+            )
+        if self.warmup_iterations >= self.iterations:
+            raise ValueError(
+                f"the warm-up of {self.warmup_iterations} fills all {self.iterations} iterations"
+            )
+        if self.batch_norm_images != "batch" and self.batch_size % self.batch_norm_images:
+            raise ValueError(
+                f"batch_norm_images {self.batch_norm_images} does not divide"
+                f" batch_size {self.batch_size}"
+            )
+        return self

@@ -1,0 +1,177 @@
+"""Experiments as data: a TOML file in experiments/ is a suite, a suite is a list of experiments.
+
+Nothing here imports torch, so that listing and checking experiments is instant.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from resnet_bench.datasets.definitions import DATASETS, Dataset
+from resnet_bench.errors import UserError, did_you_mean
+from resnet_bench.paths import SUITES_FOLDER
+from resnet_bench.suites.compatibility import check_fit
+from resnet_bench.suites.experiment import Experiment
+from resnet_bench.suites.network import Network
+from resnet_bench.suites.overrides import changed_recipe, in_a_name
+from resnet_bench.suites.recipe import Recipe
+from resnet_bench.suites.suite_file import NAME, NamedExperiment, SuiteFile
+from resnet_bench.suites.validation import validate
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One question: a data set, a recipe, and the networks compared under it."""
+
+    name: str
+    description: str  # the file's opening comment: question, source, expected result and time
+    dataset: Dataset
+    recipe: Recipe
+    experiments: tuple[Experiment, ...]
+
+    @property
+    def question(self) -> str:
+        return self.description.partition("\n")[0]
+
+
+def suite_names(folder: Path = SUITES_FOLDER) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.toml"))
+
+
+def load_suite(name: str, folder: Path = SUITES_FOLDER) -> Suite:
+    """The suite in `folder`/`name`.toml.
+
+    Raises UserError, in one line that names file, key and value, for whatever is wrong with it.
+    """
+    path = folder / f"{name}.toml"
+    if path.is_file() and not re.fullmatch(NAME, name):
+        raise UserError(f"{path.name}: a suite's name is of letters, digits, '.', '_' and '-'")
+    if not re.fullmatch(NAME, name) or not path.is_file():
+        raise UserError(f"unknown suite {name!r}{did_you_mean(name, suite_names(folder))}")
+    text = _read(path)
+    try:
+        contents = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path.name}: not valid TOML: {error}") from error
+    file = validate(SuiteFile, contents, path.name)
+    dataset = _dataset(file.dataset, path.name)
+    return Suite(
+        name=name,
+        description=_opening_comment(text),
+        dataset=dataset,
+        recipe=file.recipe,
+        experiments=_experiments(name, file, dataset),
+    )
+
+
+def _experiments(suite: str, file: SuiteFile, dataset: Dataset) -> tuple[Experiment, ...]:
+    """The grid's experiments, those with names of their own, then all again at varied values."""
+    where = f"{suite}.toml"
+    found: dict[str, Experiment] = {}
+    for network in file.networks.networks(f"{where}: networks") if file.networks else []:
+        found[network.name] = Experiment(suite, network.name, dataset, network, file.recipe)
+        check_fit(network, file.recipe, dataset, where)
+    for name, table in file.experiments.items():
+        if name in found or not re.fullmatch(NAME, name):
+            raise UserError(f"{where}: experiments.{name}: not a name, or one that is taken")
+        found[name] = _named(suite, name, table, file, found)
+    if not found:
+        raise UserError(f"{where}: neither networks nor experiments")
+    for key in file.vary:
+        if key not in Recipe.model_fields:
+            hint = did_you_mean(key, Recipe.model_fields)
+            raise UserError(f"{where}: vary.{key}: no key of a recipe{hint}")
+    varied = [
+        (experiment, _changed(experiment, [f"{key}={in_a_name(value)}"]))
+        for experiment in found.values()
+        for key, values in file.vary.items()
+        for value in values
+    ]
+    for base, changed in varied:
+        if changed.recipe != base.recipe:
+            found[changed.network_name] = changed  # a value given twice is one experiment
+    return tuple(found.values())
+
+
+def _named(
+    suite: str, name: str, table: NamedExperiment, file: SuiteFile, found: dict[str, Experiment]
+) -> Experiment:
+    """The experiment of one [experiments.<name>] table; `found` are those it can be like."""
+    where = f"{suite}.toml: experiments.{name}"
+    if table.like is not None and table.like not in found:
+        raise UserError(
+            f"{where}: like: none above is {table.like!r}{did_you_mean(table.like, found)}"
+        )
+    like = found[table.like] if table.like is not None else None
+    network = like.network.model_dump() if like else {}
+    recipe = like.recipe if like else file.recipe
+    dataset = table.dataset or (like.dataset.name if like else file.dataset)
+    experiment = Experiment(
+        suite,
+        name,
+        _dataset(dataset, where),
+        validate(Network, {**network, **table.network}, f"{where}: network"),
+        validate(Recipe, {**recipe.model_dump(), **table.recipe}, f"{where}: recipe"),
+    )
+    if like and like.identity() == replace(experiment, network_name=like.network_name).identity():
+        raise UserError(f"{where}: differs in nothing from {table.like!r}")
+    check_fit(experiment.network, experiment.recipe, experiment.dataset, where)
+    return experiment
+
+
+def _dataset(name: str, where: str) -> Dataset:
+    if name not in DATASETS:
+        raise UserError(f"{where}: dataset: unknown {name!r}{did_you_mean(name, DATASETS)}")
+    return DATASETS[name]
+
+
+def find_experiment(
+    name: str, settings: tuple[str, ...] = (), folder: Path = SUITES_FOLDER
+) -> Experiment:
+    """The experiment called `suite/network`, with `recipe.key=value` settings changed.
+
+    A changed setting is another experiment with another name, `suite/network+key=value`, which
+    is itself a name that can be given here. Raises UserError if there is none of this name.
+    """
+    suite_name, slash, rest = name.partition("/")
+    if not slash:
+        raise UserError(
+            f"{name!r} is not an experiment's name; write suite/network, such as digits/plain-56"
+        )
+    suite = load_suite(suite_name, folder)
+    # A plus before anything but a key belongs to a value, such as 1e+30.
+    network_name, *changes = re.split(r"\+(?=[A-Za-z_]+=)", rest)
+    by_name = {experiment.network_name: experiment for experiment in suite.experiments}
+    if network_name not in by_name:
+        raise UserError(
+            f"unknown experiment {name!r}{did_you_mean(name, [e.name for e in suite.experiments])}"
+        )
+    changes += [setting.removeprefix("recipe.") for setting in settings]
+    return _changed(by_name[network_name], changes)
+
+
+def _changed(experiment: Experiment, changes: list[str]) -> Experiment:
+    """`experiment` with each `key=value` of `changes` set in its recipe and added to its name."""
+    if not changes:
+        return experiment
+    where = f"{experiment.name} with {', '.join(changes)}"
+    recipe, suffix = changed_recipe(experiment.recipe, changes, where)
+    check_fit(experiment.network, recipe, experiment.dataset, where)
+    return replace(experiment, network_name=experiment.network_name + suffix, recipe=recipe)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path.name}: cannot be read: {error}") from error
+
+
+def _opening_comment(text: str) -> str:
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.removeprefix("#").strip())
+    return "\n".join(lines)

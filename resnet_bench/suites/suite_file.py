@@ -1,0 +1,51 @@
+"""The schema of a file in experiments/: what its tables may hold."""
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from resnet_bench.suites.network import Network, Shortcut
+from resnet_bench.suites.recipe import Recipe
+from resnet_bench.suites.validation import Specification, validate
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # of a suite, or of an experiment that has one of its own
+
+
+class NetworkGrid(Specification):
+    """The [networks] table of a suite file: every depth with every shortcut.
+
+    Its other keys are fields of `Network`, the same for all.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    depths: Annotated[tuple[int, ...], Field(min_length=1)]
+    shortcuts: Annotated[tuple[Shortcut, ...], Field(min_length=1)]
+
+    def networks(self, where: str) -> list[Network]:
+        common = self.model_extra or {}
+        return [
+            validate(Network, {**common, "depth": depth, "shortcut": shortcut}, where)
+            for shortcut in self.shortcuts
+            for depth in self.depths
+        ]
+
+
+class NamedExperiment(Specification):
+    """An [experiments.<name>] table: another experiment, and in what it differs from it."""
+
+    like: str | None = None  # an experiment of the suite; without it `network` says all
+    dataset: str | None = None
+    network: dict[str, Any] = Field(default_factory=dict)
+    recipe: dict[str, Any] = Field(default_factory=dict)
+
+
+class SuiteFile(Specification):
+    """The schema of a file in experiments/."""
+
+    dataset: str
+    recipe: Recipe
+    networks: NetworkGrid | None = None
+    experiments: dict[str, NamedExperiment] = Field(default_factory=dict)
+    # Every experiment again at each of these values of a recipe key.
+    vary: dict[str, tuple[Any, ...]] = Field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Sweeps: which run is trained where, its files, its progress."""

@@ -1,0 +1,73 @@
+"""Facts of this machine: devices, cores, folders; nothing here decides a result."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from resnet_bench.tracking.environment import Mode
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Facts of this machine and this call; none of them changes a result."""
+
+    results: Path
+    device: str | None = None  # "cpu", "cuda", "cuda:1"; None picks a GPU where there is one
+    data_folder: Path | None = None
+    wandb_mode: Mode = "disabled"
+    checkpoint_seconds: float = 30.0  # between checkpoints; resuming is exact from any iteration
+    graphs: bool | None = None  # steps as CUDA graphs; None: wherever there is a GPU
+    lanes: int | None = None  # how many members step at the same time on a GPU; None chooses
+
+
+def may_have_gpu() -> bool:
+    """False where there is surely no CUDA GPU: a look that costs no import of torch."""
+    return has_nvidia_driver() or Path("/dev/dxg").exists()  # Windows' GPUs in WSL, of any make
+
+
+def has_nvidia_driver() -> bool:
+    """Whether NVIDIA's driver is loaded, in a container or WSL from outside."""
+    traces = ("/dev/nvidiactl", "/dev/nvidia0", "/proc/driver/nvidia")
+    return any(Path(trace).exists() for trace in (*traces, "/usr/lib/wsl/lib/libcuda.so.1"))
+
+
+def available_cores() -> int:
+    """Cores that this process may use: by affinity, by a container's quota, else all there are.
+
+    macOS has no affinity; in a container the machine's cores say nothing about the quota.
+    """
+    from joblib import cpu_count  # scikit-learn's own, which knows all of these
+
+    return int(cpu_count())
+
+
+def find_devices(wanted: str | None) -> list[str]:
+    """The devices to work on: the one `wanted`, or all GPUs, or the CPU where there are none.
+
+    Raises UserError if the one wanted is not there.
+    """
+    if wanted == "cpu" or (wanted is None and not may_have_gpu()):
+        return ["cpu"]
+    import torch
+
+    from resnet_bench.training.precision import find_device
+
+    device = find_device(wanted)
+    if wanted is not None or device.type == "cpu":
+        return [str(device)]
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+
+
+def why_no_gpu() -> str:
+    """In a sentence, why PyTorch cannot use a GPU whose driver is here; "" where there is none."""
+    if not has_nvidia_driver() or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return ""
+    import torch
+
+    found = f"NVIDIA's driver is here, but PyTorch {torch.__version__}"
+    if torch.version.cuda is None:
+        return f"{found} is a build without CUDA: training on the CPU."
+    return (
+        f"{found} finds no GPU it can use: training on the CPU. "
+        f"(nvidia-smi says whether there is one, and its driver fits CUDA {torch.version.cuda}.)"
+    )

@@ -1,0 +1,233 @@
+"""The processes of a sweep, and one bar for all of them."""
+
+import os
+import queue
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context
+from types import FrameType
+from typing import Any
+
+from tqdm import tqdm
+
+from resnet_bench.errors import UserError
+from resnet_bench.suites.experiment import Run
+from resnet_bench.sweeps.machine import Machine
+from resnet_bench.sweeps.progress import Outcome, Progress, title, work, work_done
+from resnet_bench.sweeps.worker import (
+    SIGNALS,
+    environment_of_workers,
+    seconds_per_work,
+    start_worker,
+    train_group,
+)
+
+HOUR = 3600.0
+ECHO_SECONDS = 1.0  # `timeout` signals its child, then the child's whole group
+LAUNCHER = os.getppid()  # at the start: once it is killed, its children have another parent
+
+
+def make_is_gone() -> bool:
+    """Whether make started this process, and its shell was killed.
+
+    A SIGTERM to make ends its shell and nothing below it: the sweep would go on unseen.
+    """
+    return "MAKELEVEL" in os.environ and os.getppid() != LAUNCHER
+
+
+class Pool:
+    """The processes of one sweep, and what they report: one on each of `devices`."""
+
+    def __init__(
+        self,
+        groups: list[list[Run]],
+        machine: Machine,
+        devices: list[str],
+        deadline: float | None,
+        outcome: Outcome,
+    ) -> None:
+        self.groups, self.machine, self.devices = groups, machine, devices
+        self.deadline, self.outcome = deadline, outcome
+        context = get_context("spawn")
+        # A sweep that is out of time finishes what it measures: a limit shorter than that would
+        # never get past it.
+        self.stop, self.break_off, self.given_up = (context.Event() for _ in range(3))
+        self.reports = context.Queue()
+        self.free_devices = context.Queue()
+        for device in devices:
+            self.free_devices.put(device)
+        self.context = context
+        self.done: dict[Run, int] = {}  # work of the runs that have begun, as last reported
+        self.width = max((len(title(run)) for group in groups for run in group), default=0)
+        self.warned = False
+        self.signal: tuple[int, float] | None = None  # the first one's number and time
+
+    def run(self) -> None:
+        events = (self.stop, self.break_off, self.given_up)
+        arguments = (self.machine, self.free_devices, *events, self.reports, os.getpid())
+        with (
+            environment_of_workers(),
+            self._signals(),
+            ProcessPoolExecutor(
+                len(self.devices), self.context, initializer=start_worker, initargs=arguments
+            ) as pool,
+            self._bar() as bar,
+        ):
+            # One network's eager steps say nothing about a group's graphs.
+            measured = self.groups[-1:] if self.devices[0] == "cpu" else []
+            with _signals_held_back():
+                estimates = [pool.submit(seconds_per_work, group[0]) for group in measured]
+                jobs = [pool.submit(train_group, group) for group in self.groups]
+            try:
+                self._follow(estimates, jobs, bar)
+            except BaseException:
+                self._end_workers()  # a mistake here must not leave them training unseen
+                raise
+        if self.outcome.has_ended(run for group in self.groups for run in group):
+            self.outcome.out_of_time = False  # it was enough
+
+    def _follow(self, estimates: list[Future[Any]], jobs: list[Future[Any]], bar: Any) -> None:
+        """Hear the workers, the clock and signals until every future is done."""
+        waiting = {*estimates, *jobs}
+        while waiting:
+            self._hear(bar)
+            if self.deadline and time.monotonic() > self.deadline and not self.stop.is_set():
+                self.outcome.out_of_time = True
+                self.stop.set()
+            if self.signal:
+                self._interrupt(self.signal[0])
+            if make_is_gone():
+                self._interrupt(signal.SIGTERM)
+            for future in [future for future in waiting if future.done()]:
+                waiting.remove(future)
+                if future in estimates:
+                    with self._listeners(bar):
+                        self._say_estimate(future, bar)
+                else:
+                    self._collect(future, self.groups[jobs.index(future)])
+        while self._hear(bar, wait=0.05):
+            pass
+
+    def _end_workers(self) -> None:
+        """Have them stop and leave: nobody will hear them, or ask them for more."""
+        for event in (self.stop, self.break_off, self.given_up):
+            event.set()
+
+    def _hear(self, bar: Any, wait: float = 0.2) -> bool:
+        """Show one report of a worker, if there is one within `wait` seconds."""
+        try:
+            report: Progress | str = self.reports.get(timeout=wait)
+        except queue.Empty:
+            return False
+        with self._listeners(bar):
+            if isinstance(report, Progress):
+                self._show(report, bar)
+            elif not self.warned:  # of W&B; the other workers have nothing new to say
+                self.warned = True
+                bar.write(report)
+        return True
+
+    @contextmanager
+    def _listeners(self, bar: Any) -> Iterator[None]:
+        """What is written within may have lost its reader (`| head`): then the sweep stops."""
+        try:
+            yield
+        except OSError:
+            bar.disable = True
+            self._interrupt(signal.SIGTERM)
+
+    def _show(self, progress: Progress, bar: Any) -> None:
+        run = progress.run
+        done = work_done(run, progress.iteration, progress.measured)
+        if progress.status == "diverged":
+            bar.total -= work(run) - self.done.get(run, 0)  # will not be done
+        elif run not in self.done:
+            bar.total -= done  # by an earlier attempt
+        else:
+            bar.update(done - self.done[run])
+        self.done[run] = done
+        if progress.status in ("finished", "diverged"):
+            bar.write(progress.in_words(self.width))
+
+    def _collect(self, future: Future[Any], group: list[Run]) -> None:
+        names = ", ".join(run.name for run in group)
+        try:
+            self.outcome.ended += future.result()
+        except UserError as error:
+            self.outcome.mistakes.append(str(error))
+        except BrokenProcessPool:
+            self._end_workers()  # the others would train on unheard
+            if self.outcome.interrupted_by is not None:
+                return
+            message = "a worker process was killed (out of memory?); run again to go on"
+            if message not in self.outcome.crashes:
+                self.outcome.crashes.append(message)
+        except Exception as error:  # one crash does not end a night's sweep
+            trace = "".join(traceback.format_exception(error))
+            self.outcome.crashes.append(f"{names}: {trace}")
+
+    def _say_estimate(self, estimate: Future[float], bar: Any) -> None:
+        if estimate.exception() is not None:
+            return  # whatever is wrong is said by the runs themselves
+        total = sum(work(run) for group in self.groups for run in group)
+        seconds = estimate.result() * total / len(self.devices)
+        if seconds > HOUR:
+            device = self.devices[0].partition(":")[0]
+            bar.write(
+                f"This sweep will take about {seconds / HOUR:.1f} hours ({device}, processes: "
+                f"{len(self.devices)}).\nCtrl-C stops it cleanly; the same command goes on."
+            )
+
+    def _bar(self) -> Any:
+        total = sum(work(run) for group in self.groups for run in group)
+        form = "{percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
+        return tqdm(total=total, bar_format=form, disable=None, smoothing=0.05, file=sys.stderr)
+
+    def _interrupt(self, number: int) -> None:
+        """Stop as a signal of this number asks for it, if not stopping yet."""
+        if self.outcome.interrupted_by is not None:
+            return
+        self.outcome.interrupted_by = number
+        self.stop.set()
+        self.break_off.set()
+        with suppress(OSError):
+            print("\nStopping ...", file=sys.stderr, flush=True)
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        """Take note; the second one, unless it is the first one's echo, ends all at once.
+
+        No more: what takes a lock here may have been interrupted while it held it.
+        """
+        now = time.monotonic()
+        if self.signal and now - self.signal[1] > ECHO_SECONDS:
+            os._exit(128 + number)  # the workers see that they are alone, and stop
+        self.signal = self.signal or (number, now)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first Ctrl-C or SIGTERM stops the workers cleanly, the second at once."""
+        before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Within the context signals wait, and processes that begin hold them back, too.
+
+    A Ctrl-C reaches them while they still import, when nothing in them is ready for it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,79 @@
+"""Many runs on one machine: a process a core, or a process a GPU, and one bar for the whole.
+
+On a CPU a group is one run in one single-threaded process; on a GPU it is all runs of one seed.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from resnet_bench.datasets.load import load_dataset
+from resnet_bench.errors import UserError
+from resnet_bench.suites.experiment import Run
+from resnet_bench.sweeps.machine import Machine, available_cores, find_devices, why_no_gpu
+from resnet_bench.sweeps.pool import Pool
+from resnet_bench.sweeps.progress import Outcome, finished, work
+
+
+def group_runs(runs: Sequence[Run], *, one_by_one: bool) -> list[list[Run]]:
+    """The runs as groups, longest first, so that the last ones to finish are short."""
+    if one_by_one:
+        groups = [[run] for run in runs]
+    else:
+        by_batches: dict[Any, list[Run]] = {}
+        for run in runs:
+            by_batches.setdefault(_batches(run), []).append(run)
+        groups = list(by_batches.values())
+    return sorted(groups, key=lambda group: -sum(work(run) for run in group))
+
+
+def _batches(run: Run) -> tuple[Any, ...]:
+    """What decides batches, when records are due, and precision: equal for runs of a group."""
+    experiment, recipe = run.experiment, run.experiment.recipe
+    batches = (run.seed, recipe.batch_size, recipe.flip, recipe.last_batch)
+    records = (recipe.iterations, recipe.records_per_epoch, recipe.clean_every)
+    return (*experiment.preprocessing(), *batches, *records, recipe.precision)
+
+
+def sweep(
+    runs: Sequence[Run],
+    machine: Machine,
+    *,
+    workers: int | None = None,
+    time_limit: float | None = None,
+) -> Outcome:
+    """Train `runs`, skipping what is finished; `workers` processes, None for one a core or GPU.
+
+    Stops after `time_limit` seconds, finishing what is being measured, or on Ctrl-C or SIGTERM,
+    at once but cleanly; a second one kills.
+    Raises UserError if there is no such device, or no way to get a data set.
+    """
+    deadline = None if time_limit is None else time.monotonic() + time_limit
+    outcome = Outcome()
+    pending = []
+    for run in runs:
+        try:
+            done = finished(run, machine)
+        except UserError as error:
+            outcome.mistakes.append(str(error))
+            continue
+        if done is None:
+            pending.append(run)
+        else:
+            outcome.ended.append(done)
+    if pending:
+        devices = find_devices(machine.device)  # before a download that could not be used
+        if devices == ["cpu"] and (machine.graphs or machine.lanes):
+            raise UserError("--graphs and --lanes need a CUDA device")
+        for dataset in {run.experiment.dataset for run in pending}:
+            # Fetched, or refused, once and before the bar; the workers find it in its place.
+            load_dataset(dataset, machine.data_folder)
+        if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
+            print(reason, file=sys.stderr)
+        groups = group_runs(pending, one_by_one=devices == ["cpu"])
+        if devices == ["cpu"]:
+            devices *= workers or available_cores()
+        devices = devices[: len(groups)]
+        Pool(groups, machine, devices, deadline, outcome).run()
+    return outcome

@@ -1,0 +1,147 @@
+"""What runs in the processes of a sweep: they train groups and report to the parent.
+
+torch is imported inside the functions: the parent, too, imports this module.
+"""
+
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from resnet_bench.errors import CaptureError, UserError
+from resnet_bench.suites.experiment import Run
+from resnet_bench.sweeps.machine import Machine
+from resnet_bench.sweeps.progress import Progress
+from resnet_bench.tracking.thread import announce_with
+
+# glibc gives freed memory back to the system and faults it in again at every step; keeping it, in
+# huge pages, saves about a twentieth of the training time on a CPU.
+KEEP_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "17179869184",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+# Read by CUDA when it starts: products add up in one order only with workspaces of a fixed size,
+# and streams side by side need a hardware queue each.
+CUDA_SETTINGS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "CUDA_DEVICE_MAX_CONNECTIONS": "32"}
+REPORT_SECONDS = 0.5
+SIGNALS = (signal.SIGINT, signal.SIGTERM)  # those that stop a sweep
+
+
+@dataclass
+class Worker:
+    """A process's side of a sweep."""
+
+    machine: Machine
+    stop: Any  # an event of the parent's: at the next safe point
+    break_off: Any  # another: what is being measured, too
+    given_up: Any  # a third: a worker was killed, and nothing more will be asked of the others
+    reports: Any  # a queue to the parent
+    parent: int  # its process id
+    reported: float = 0.0
+    busy: bool = False
+    alone: bool = False  # the parent was killed
+    broken: str = ""  # why this process cannot train any more
+
+    def listen(self, progresses: Sequence[Progress]) -> bool:
+        """Pass the progress on, now and then and at the end; False when it is time to stop."""
+        now = time.monotonic()
+        ended = any(p.status in ("stopped", "finished", "diverged") for p in progresses)
+        if now - self.reported > REPORT_SECONDS or ended:
+            self.reported = now
+            for progress in progresses:
+                self.reports.put(progress)
+        measuring = any(p.status == "measuring" for p in progresses)
+        stop = self.break_off if measuring else self.stop
+        return not (stop.is_set() or self.alone)
+
+    def watch(self) -> None:
+        """Leave when the parent is gone or has given up, which the pool's queues never notice."""
+        while self.wanted or self.busy:  # a group in training stops at its next safe point
+            time.sleep(0.5)
+            self.alone = os.getppid() != self.parent
+        os._exit(1)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody waits for what this process does."""
+        return not (self.alone or self.given_up.is_set())
+
+
+_worker: Worker
+
+
+def start_worker(
+    machine: Machine,
+    free_devices: Any,
+    stop: Any,
+    break_off: Any,
+    given_up: Any,
+    reports: Any,
+    parent: int,
+) -> None:
+    """Take one of the free devices; the pool calls this once in each process."""
+    global _worker
+    # The parent decides when to stop; Ctrl-C reaches the whole process group.
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # held back since the process began
+    reports.cancel_join_thread()  # to leave must not mean to wait for a parent that hears nothing
+    machine = replace(machine, device=free_devices.get())
+    _worker = Worker(machine, stop, break_off, given_up, reports, parent)
+    threading.Thread(target=_worker.watch, daemon=True).start()
+    announce_with(reports.put)  # the terminal is the parent's
+
+
+def train_group(group: list[Run]) -> list[Progress]:
+    """Train a group in this process; nothing if the sweep is stopping already, or gone.
+
+    Raises UserError for what the user can put right, and again for every group after a failed
+    capture.
+    """
+    from resnet_bench.sweeps.group import run_group
+
+    if _worker.stop.is_set() or not _worker.wanted:
+        return []
+    if _worker.broken:
+        raise UserError(_worker.broken)
+    _worker.busy = True
+    try:
+        return run_group(group, _worker.machine, _worker.listen)
+    except CaptureError as error:
+        _worker.broken = str(error)
+        traceback.print_exception(error)  # where it failed; the message below is one line
+        raise
+    finally:
+        _worker.busy = False
+
+
+def seconds_per_work(run: Run) -> float:
+    """Seconds of this process for one of `work`'s units, from a few steps; 0 if it is stopped."""
+
+    def wanted() -> bool:
+        return _worker.wanted and not _worker.stop.is_set()
+
+    if not wanted():
+        return 0.0
+    from resnet_bench.sweeps.group import measure
+
+    return measure(run, _worker.machine, wanted)
+
+
+@contextmanager
+def environment_of_workers() -> Iterator[None]:
+    """Set for the processes started within, unless the user has set it otherwise."""
+    wanted = KEEP_MEMORY | CUDA_SETTINGS
+    added = {key: value for key, value in wanted.items() if key not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            del os.environ[key]

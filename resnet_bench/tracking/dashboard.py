@@ -1,0 +1,75 @@
+"""Where a person looks at a suite's runs: saved W&B workspaces, or W&B's terminal dashboard."""
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+from resnet_bench.errors import UserError
+from resnet_bench.suites.suite import Suite
+from resnet_bench.tracking.attempts import find_attempts, wandb_folder
+from resnet_bench.tracking.environment import choose_mode
+
+
+def dashboard(suite: Suite, results: Path, dry_run: bool) -> None:
+    """Save the suite's workspaces and print their addresses; where W&B is offline, open its
+    terminal dashboard on the runs. A dry run prints the workspaces as JSON, without an account.
+
+    Raises UserError if the extra, the runs, a terminal or W&B's server is missing.
+    """
+    if dry_run:
+        workspaces = _workspaces()
+        views = workspaces.build(suite, results, os.environ.get("WANDB_ENTITY", ""))
+        print(workspaces.as_json(views))
+    elif choose_mode() == "online":
+        _save(suite, results)
+    else:
+        _open_terminal(suite, results)
+
+
+def _save(suite: Suite, results: Path) -> None:
+    """Create the views, or replace those that were saved before."""
+    workspaces = _workspaces()
+    os.environ.setdefault("WANDB_SILENT", "true")
+    import wandb
+
+    try:
+        entity = os.environ.get("WANDB_ENTITY") or wandb.Api().default_entity or ""
+        for view in workspaces.build(suite, results, entity):
+            print(f"{view.name}: {workspaces.save(view)}", flush=True)
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"W&B did not save the workspaces: {reason}") from None
+
+
+def _workspaces() -> ModuleType:
+    """The module that needs the optional extra; raises UserError without it."""
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of the library's own style
+            from resnet_bench.tracking import workspaces
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "wandb_workspaces":
+            raise
+        raise UserError(
+            "workspaces need the optional extra: .venv/bin/pip install -e '.[dashboards]'"
+        ) from None
+    return workspaces
+
+
+def _open_terminal(suite: Suite, results: Path) -> None:
+    folder = wandb_folder(results / suite.name)
+    if not find_attempts(folder):
+        raise UserError(f"no W&B runs in {folder}; `make sweep SUITE={suite.name}` makes some")
+    if not sys.stdout.isatty():
+        raise UserError(
+            "W&B's terminal dashboard needs a terminal; --dry-run (with make: DRY_RUN=1) prints"
+            " workspaces"
+        )
+    environment = {"WANDB_ERROR_REPORTING": "false"} | os.environ
+    command = [sys.executable, "-m", "wandb", "leet", str(folder)]
+    if subprocess.run(command, env=environment).returncode:
+        raise UserError(f"W&B's terminal dashboard failed on {folder}")

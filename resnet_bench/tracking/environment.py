@@ -1,0 +1,118 @@
+"""What the machine says about W&B: its variables, a login; and our settings where it is silent.
+
+Variables are W&B's own and win over the settings here. A key is looked for, never kept.
+"""
+
+import configparser
+import netrc
+import os
+import re
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from resnet_bench.errors import UserError
+from resnet_bench.paths import ROOT
+
+PROJECT = "resnet_bench"
+Mode = Literal["online", "offline", "disabled"]
+
+# W&B's values of WANDB_MODE, with those of its older versions.
+MODES: dict[str, Mode] = {
+    "online": "online",
+    "run": "online",
+    "shared": "online",
+    "offline": "offline",
+    "dryrun": "offline",
+    "disabled": "disabled",
+}
+
+# Where the service is, and where it was: logins for either hold.
+HOSTS = ("api.forge.coreweave.com", "api.wandb.ai")
+
+SETTINGS: dict[str, Any] = {
+    "silent": True,
+    "console": "off",  # the terminal is the sweep's; W&B would capture its progress bar
+    "disable_git": True,  # run.json has the commit
+    "save_code": False,
+    "init_timeout": 10.0,  # seconds; W&B's default is 90
+    "finish_timeout": 10.0,  # seconds; W&B's default is to wait without limit
+    "finish_timeout_raises": True,
+    # What a killed process has not flushed is lost to W&B; its default is 15 seconds.
+    "x_transaction_log_flush_interval": 1.0,
+    "x_save_requirements": False,  # run.json has the versions
+}
+
+
+def load_dotenv_file() -> None:
+    """Add what .env says about W&B to the environment, which wins over it."""
+    from dotenv import load_dotenv
+
+    try:
+        load_dotenv(ROOT / ".env")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f".env: cannot be read: {error}") from error
+
+
+def choose_mode(requested: Mode | None = None) -> Mode:
+    """`requested`, else WANDB_MODE, else online if there is a key or a login, else offline.
+
+    Asked once a process, before its first run. Raises UserError for an unknown WANDB_MODE.
+    """
+    if requested:
+        return requested
+    if wanted := os.environ.get("WANDB_MODE"):
+        if wanted not in MODES:
+            raise UserError(f"WANDB_MODE is {wanted!r}; it can be online, offline or disabled")
+        return MODES[wanted]
+    settings = _settings_file()
+    if wanted := settings.get("mode"):  # what `wandb offline` leaves behind
+        return MODES.get(wanted, "offline")
+    return "online" if has_credentials() else "offline"
+
+
+def has_credentials() -> bool:
+    """Whether W&B would find a key or a login, looked for where it does, without importing it."""
+    environment = os.environ
+    if environment.get("WANDB_API_KEY") or environment.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    settings = _settings_file()
+    if settings.get("api_key"):
+        return True
+    address = environment.get("WANDB_BASE_URL") or settings.get("base_url")
+    return any(_in_netrc(host) for host in ([urlsplit(address).netloc] if address else HOSTS))
+
+
+def settings_for(mode: Mode, known: set[str]) -> dict[str, Any]:
+    """Settings of a W&B run: ours, without those that a variable sets or this W&B lacks."""
+    wanted = {name: value for name, value in SETTINGS.items() if name in known}
+    return {"mode": mode} | {
+        name: value for name, value in wanted.items() if not os.environ.get(variable_of(name))
+    }
+
+
+def variable_of(setting: str) -> str:
+    """The environment variable of a setting: WANDB_SILENT, WANDB__SAVE_REQUIREMENTS."""
+    return "WANDB_" + re.sub("^x_", "_", setting).upper()
+
+
+def _settings_file() -> dict[str, str]:
+    """W&B's own settings: those of the folder one is in over those of the user."""
+    user = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read([user / "settings", Path("wandb", "settings")], encoding="utf-8")
+    except (configparser.Error, OSError, UnicodeDecodeError):
+        return {}
+    return dict(parser["default"]) if parser.has_section("default") else {}
+
+
+def _in_netrc(host: str) -> bool:
+    files = [os.environ.get("NETRC"), "~/.netrc", "~/_netrc"]
+    path = next((p for f in files if f and (p := Path(f).expanduser()).exists()), None)
+    if path is None:
+        return False
+    try:
+        return netrc.netrc(path).authenticators(host) is not None
+    except (netrc.NetrcParseError, OSError):
+        return False

@@ -1,0 +1,230 @@
+"""The W&B mirror: what the CSVs hold a second time, where people look at dashboards.
+
+The CSVs are the record; this is their mirror, and training never waits for it: what is done here is
+done in the courier's thread, and wandb is imported there, so that a process that tracks nothing
+does not pay for it.
+"""
+
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Any
+
+from resnet_bench.networks.sizes import network_size
+from resnet_bench.records.epochs import EpochRecord
+from resnet_bench.records.layers import LayerRecord, LayersFile, by_iteration
+from resnet_bench.records.run_directory import RunDirectory, Summary
+from resnet_bench.suites.experiment import Run
+from resnet_bench.tracking.attempts import find_attempts, wandb_folder
+from resnet_bench.tracking.environment import PROJECT, Mode, choose_mode
+from resnet_bench.tracking.metrics import (
+    LAYER_METRICS,
+    LAYERS_ITERATION,
+    METRICS,
+    layer_metrics_of,
+    metrics_of,
+)
+from resnet_bench.tracking.thread import Courier, announce_with
+
+__all__ = [
+    "Mode",
+    "Tracker",
+    "announce_with",
+    "choose_mode",
+    "new_run_id",
+    "start_tracking",
+]
+
+STOPPED_EXIT_CODE = 75  # a run that is to be resumed
+
+
+class Tracker:
+    """Follows one run. This one does nothing: mode `disabled`."""
+
+    def log(self, record: EpochRecord) -> None:
+        """Mirror a record that is already in epochs.csv, each exactly once and in order."""
+
+    def log_layers(self, rows: list[LayerRecord]) -> None:
+        """Mirror an iteration that is already in layers.csv, each exactly once and in order."""
+
+    def finish(self, summary: Summary | None) -> None:
+        """End the mirrored run; None: it was stopped and will be resumed under the same id."""
+
+
+class WandbTracker(Tracker):
+    """Follows one run in W&B. Its methods return at once, but for the end; none raises."""
+
+    def __init__(
+        self,
+        courier: Courier,
+        arguments: dict[str, Any],  # of wandb.init
+        online: bool,
+        folder: Path,
+        earlier: list[EpochRecord],
+        earlier_layers: list[list[LayerRecord]],
+    ) -> None:
+        self._courier = courier
+        self._run: Any = None  # this and the iterations are the courier thread's own
+        self._iteration = 0  # up to where W&B has the run's records
+        self._layers_iteration = -1  # and its layers
+        self._layers_defined = False
+        courier.send(lambda: self._open(arguments, online, folder, earlier, earlier_layers))
+
+    def log(self, record: EpochRecord) -> None:
+        self._courier.send(lambda: self._log(record))
+
+    def log_layers(self, rows: list[LayerRecord]) -> None:
+        self._courier.send(lambda: self._log_layers(rows))
+
+    def finish(self, summary: Summary | None) -> None:
+        self._courier.wait_for(self._courier.send(lambda: self._finish(summary)))
+
+    def _open(
+        self,
+        arguments: dict[str, Any],
+        online: bool,
+        folder: Path,
+        earlier: list[EpochRecord],
+        earlier_layers: list[list[LayerRecord]],
+    ) -> None:
+        resumed = earlier or earlier_layers
+        before = find_attempts(folder, arguments["id"]) if resumed else []
+        run = self._courier.open_run(arguments, online, folder)
+        axis = METRICS["iteration"]  # there may be several records in an epoch
+        run.define_metric(axis, hidden=True)
+        for name in METRICS.values():
+            if name != axis:
+                run.define_metric(name, step_metric=axis)
+        self._run = run
+        # A killed process takes with it what was not yet written or sent.
+        if resumed:
+            there = [attempt.summary() for attempt in before] if run.offline else [run.summary]
+            for summary in there:
+                self._iteration = max(self._iteration, summary.get("iteration", 0))
+                latest = summary.get(LAYERS_ITERATION, -1)
+                self._layers_iteration = max(self._layers_iteration, latest)
+        for record in earlier:
+            self._log(record)
+        for rows in earlier_layers:
+            self._log_layers(rows)
+
+    def _log(self, record: EpochRecord) -> None:
+        if self._run is not None and record.iteration > self._iteration:
+            self._iteration = record.iteration
+            # Without step=: W&B drops rows whose step goes backwards.
+            self._run.log(metrics_of(record))
+
+    def _log_layers(self, rows: list[LayerRecord]) -> None:
+        iteration = rows[0].iteration
+        if self._run is None or iteration <= self._layers_iteration:
+            return
+        if not self._layers_defined:
+            self._layers_defined = True
+            self._run.define_metric(LAYERS_ITERATION, hidden=True)
+            for name in LAYER_METRICS:
+                self._run.define_metric(name, step_metric=LAYERS_ITERATION)
+        self._layers_iteration = iteration
+        self._run.log(layer_metrics_of(rows))
+
+    def _finish(self, summary: Summary | None) -> None:
+        run, self._run = self._run, None
+        if run is None:
+            return
+        try:
+            if summary is None:
+                run.mark_preempting()
+            else:
+                run.summary.update({"status": summary.status, "total_seconds": summary.seconds})
+        finally:
+            self._courier.close_run(run, exit_code_of(summary))
+
+
+_couriers: dict[int, Courier] = {}  # by process: a forked child has none of its parent's threads
+
+
+def start_tracking(
+    run: Run, identity: dict[str, Any], *, run_id: str, folder: Path, mode: Mode, resumed: bool
+) -> Tracker:
+    """A tracker for `run`, whose files go to `folder`/wandb; with `disabled` there are none.
+
+    `identity` is what run.json holds; `run_id` is the same in every attempt at this run. Where
+    it is resumed, the rows in its epochs.csv that W&B has not got are logged first.
+    """
+    if mode == "disabled":
+        return Tracker()
+    directory = RunDirectory(run.directory(folder.parent))
+    earlier = directory.rows() if resumed else []
+    layers = LayersFile(directory.layers_csv).rows() if resumed else []
+    if os.getpid() not in _couriers:
+        _couriers[os.getpid()] = Courier()
+    arguments = _unless_in_environment(
+        WANDB_PROJECT=("project", PROJECT),
+        WANDB_DIR=("dir", str(folder)),
+        WANDB_NAME=("name", short_name(run)),
+        WANDB_RUN_GROUP=("group", run.experiment.network_name),
+        WANDB_JOB_TYPE=("job_type", "train"),
+        WANDB_TAGS=("tags", tags_of(run)),
+    )
+    arguments |= {"id": run_id, "config": config_of(run, identity)}
+    arguments["resume"] = "allow" if resumed else None
+    online = mode == "online"
+    return WandbTracker(
+        _couriers[os.getpid()],
+        arguments,
+        online,
+        wandb_folder(folder),
+        earlier,
+        list(by_iteration(layers)),
+    )
+
+
+def new_run_id(run: Run) -> str:
+    """The run's name, for people, and 8 random hex digits: deleted results may be run again."""
+    network = re.sub(r"[^A-Za-z0-9._]+", "-", run.experiment.network_name).strip("-")
+    return f"{network[:100]}-s{run.seed}-{secrets.token_hex(4)}"
+
+
+def short_name(run: Run) -> str:
+    return f"{run.experiment.network_name}-s{run.seed}"
+
+
+def tags_of(run: Run) -> list[str]:
+    network = run.experiment.network
+    tags = [run.experiment.suite, network.family, f"depth-{network.depth}"]
+    return [tag[:64] for tag in tags]  # W&B's limit
+
+
+def config_of(run: Run, identity: dict[str, Any]) -> dict[str, Any]:
+    """What the run is, with flat keys: dashboards filter and group by them."""
+    experiment = run.experiment
+    config: dict[str, Any] = {}
+    for key, value in identity.items():
+        if isinstance(value, dict):
+            prefix = "" if key in ("network", "recipe") else f"{key}_"
+            config |= {prefix + inner: item for inner, item in value.items()}
+        else:
+            config[key] = value
+    return config | {
+        "suite": experiment.suite,
+        "network": experiment.network_name,
+        "family": experiment.network.family,
+        "depth": experiment.network.depth,
+        "shortcut": experiment.network.shortcut,
+        "dataset": experiment.dataset.name,
+        "seed": run.seed,
+        "parameters": network_size(experiment.network, experiment.images).parameters,
+    }
+
+
+def exit_code_of(summary: Summary | None) -> int:
+    if summary is None:
+        return STOPPED_EXIT_CODE
+    return 0 if summary.status == "finished" else 1
+
+
+def _unless_in_environment(**defaults: tuple[str, Any]) -> dict[str, Any]:
+    """Arguments of wandb.init; one that a variable of W&B's sets is left to it."""
+    return {
+        name: value for variable, (name, value) in defaults.items() if not os.environ.get(variable)
+    }

@@ -1,0 +1,170 @@
+"""W&B workspaces as code, with the optional extra [dashboards]: a view a family, and one for all.
+
+A view each, because a W&B workspace has one set of runs. Building them needs no account and no
+network; every metric they name is one that `tracking` logs.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import wandb_workspaces.workspaces as ws
+from pydantic import TypeAdapter
+from wandb_workspaces import expr
+from wandb_workspaces.reports.v2 import interface as wr
+
+from resnet_bench.suites.suite import Suite
+from resnet_bench.tracking.environment import PROJECT
+from resnet_bench.tracking.metrics import (
+    GRADIENT_CORRELATION,
+    GRADIENT_GROWTH,
+    LAYER_COLUMNS_BY_PLACE,
+    LAYERS_ITERATION,
+    METRICS,
+)
+
+# Okabe and Ito's colours, as in the figures: cool is shallow, warm is deep.
+COLOURS = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#56b4e9")
+FAMILIES = {
+    "none": "plain",
+    "A": "residual, option A",
+    "B": "residual, option B",
+    "C": "residual, option C",
+    "3x3": "residual, 3x3 projections",
+}
+
+
+def build(suite: Suite, results: Path, entity: str) -> list[ws.Workspace]:
+    """The views of a suite: one for each of its shortcuts, and one for all of its networks."""
+    shortcuts = list(dict.fromkeys(e.network.shortcut for e in suite.experiments))
+    layers = any((results / suite.name).glob("*/seed-*/layers.csv"))
+    return [_workspace(suite, shortcut, layers, entity) for shortcut in [*shortcuts, None]]
+
+
+def _workspace(suite: Suite, shortcut: str | None, layers: bool, entity: str) -> ws.Workspace:
+    filters = [expr.Config("suite") == suite.name]
+    if shortcut is not None:
+        filters.append(expr.Config("shortcut") == shortcut)
+    columns = ["config:parameters", "summary:status"]
+    columns += [f"summary:{METRICS[field]}" for field in ("precise_train_error", "test_error")]
+    return ws.Workspace(
+        entity=entity,
+        project=os.environ.get("WANDB_PROJECT") or PROJECT,
+        name=f"{suite.name}: {FAMILIES[shortcut] if shortcut else 'all networks'}",
+        sections=_sections(layers),
+        settings=ws.WorkspaceSettings(x_axis=METRICS["iteration"], max_runs=100),
+        runset_settings=ws.RunsetSettings(
+            filters=expr.And(*filters),
+            groupby=[expr.Config("network")],
+            group_colors=_colours(suite),
+            order=[expr.Ordering(expr.Config("depth"), ascending=True)],
+            pinned_columns=columns,
+        ),
+    )
+
+
+def _sections(layers: bool) -> list[ws.Section]:
+    figure6: list[Any] = [
+        _curve("test_error", "Test error"),
+        _curve("train_error", "Training error, augmented images"),
+        _curve("clean_train_error", "Training error, evaluation mode"),
+    ]
+    # All panels of a workspace show the same runs (W&B has others in reports alone), unfinished and
+    # diverged ones among them: the value is a run's last, and the titles claim no more.
+    last = (
+        ("test_error", "Last test error"),
+        ("precise_train_error", "Last training error, precise batch norm"),
+    )
+    degradation: list[Any] = [
+        wr.ScatterPlot(
+            title=f"{title} against depth",
+            x=wr.Config("depth"),
+            y=wr.SummaryMetric(METRICS[field]),
+        )
+        for field, title in last
+    ] + [
+        wr.BarPlot(
+            title=f"{title}: mean and range over seeds",
+            metrics=[METRICS[field]],
+            groupby=wr.Config("network"),
+            groupby_aggfunc="mean",
+            groupby_rangefunc="minmax",
+        )
+        for field, title in last
+    ]
+    speed: list[Any] = [
+        _curve("images_per_second", "Images per second"),
+        _curve("seconds", "Seconds between records"),
+    ]
+    by_place = LAYER_COLUMNS_BY_PLACE
+    by_layer: list[Any] = [
+        _layers([GRADIENT_GROWTH], "Growth of the gradient, a layer, towards the input"),
+        _layers([GRADIENT_CORRELATION], "Correlation of neighbours' gradients, at the input"),
+        _layers(by_place["response_deviation"], "Deviation of the response, three layers"),
+        _layers(by_place["activation_gradient_norm"], "Gradient at the response, three layers"),
+        _layers(by_place["update_ratio"], "Update over weight, three layers"),
+    ]
+    sections = [
+        ws.Section(name="Figure 6", panels=figure6, is_open=True),
+        ws.Section(name="Degradation", panels=degradation, is_open=True),
+        ws.Section(name="Layers", panels=by_layer, is_open=True),
+        ws.Section(name="Speed", panels=speed),
+    ]
+    return [section for section in sections if layers or section.name != "Layers"]
+
+
+def _curve(field: str, title: str) -> wr.LinePlot:
+    """`field` by iteration, a line a network: mean and range over its seeds."""
+    return wr.LinePlot(
+        title=title,
+        x=METRICS["iteration"],
+        y=[METRICS[field]],
+        groupby=wr.Config("network"),
+        groupby_aggfunc="mean",
+        groupby_rangefunc="minmax",
+        smoothing_type="none",
+    )
+
+
+def _layers(metrics: Sequence[str], title: str) -> wr.LinePlot:
+    """`metrics` of layers.csv by iteration, a line a network and metric."""
+    return wr.LinePlot(
+        title=title,
+        x=LAYERS_ITERATION,
+        y=list(metrics),
+        log_y=len(metrics) > 1,  # three layers may be worlds apart
+        groupby=wr.Config("network"),
+        groupby_aggfunc="mean",
+        groupby_rangefunc="minmax",
+        smoothing_type="none",
+    )
+
+
+def _colours(suite: Suite) -> dict[object, object]:
+    """One colour a depth, in every view."""
+    depths = sorted({experiment.network.depth for experiment in suite.experiments})
+    return {
+        e.network_name: COLOURS[depths.index(e.network.depth) % len(COLOURS)]
+        for e in suite.experiments
+    }
+
+
+def as_json(views: list[ws.Workspace]) -> str:
+    adapter = TypeAdapter(ws.Workspace)
+    return json.dumps([adapter.dump_python(view, mode="json") for view in views], indent=2)
+
+
+def save(view: ws.Workspace) -> str:
+    """Create the view on W&B's server, or replace the one of its name; returns its address."""
+    path = f"{view.entity}/{view.project}"
+    digits = int(hashlib.sha256(f"{path}/{view.name}".encode()).hexdigest(), 16)
+    key = "".join("0123456789abcdefghijklmnopqrstuvwxyz"[digits // 36**i % 36] for i in range(11))
+    view._internal_name = f"nw-{key}-v"  # W&B's form; the same in every call, on every machine
+    try:
+        view._internal_id = ws.Workspace.from_url(f"https://wandb.ai/{path}?nw={key}")._internal_id
+    except ValueError:
+        view._internal_id = ""  # not there yet
+    return view.save().url

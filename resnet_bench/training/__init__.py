@@ -1,0 +1,1 @@
+"""Training: the loop, batches, schedule, evaluation, precision, checkpoints."""

@@ -1,0 +1,102 @@
+"""A member's whole state on disk, so that training goes on from any iteration bit for bit."""
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from resnet_bench.errors import UserError
+from resnet_bench.records.files import write_atomically
+from resnet_bench.training.state import Member, Totals
+
+# What reading a file raises that is no checkpoint, or none of this version.
+DAMAGE = (
+    RuntimeError,
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    EOFError,
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
+)
+PLAIN_FIELDS = ("iteration", "records", "interval_seconds", "seconds")
+
+
+def save(member: Member, path: Path) -> None:
+    """Write the state of `member` to `path`, in one step: a kill leaves the old one or the new."""
+    state: dict[str, Any] = {name: getattr(member, name) for name in PLAIN_FIELDS}
+    state["network"] = member.network.state_dict()
+    state["optimizer"] = member.optimizer.state_dict()
+    state["totals"] = vars(member.totals)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load(member: Member, path: Path) -> None:
+    """Put `member` into the state saved at `path`, in place.
+
+    Raises UserError if the file is damaged or belongs to another network.
+    """
+    try:
+        state = read(path, member.device)
+        member.network.load_state_dict(state["network"])
+        _load_optimizer(member.optimizer, state["optimizer"])
+        _load_totals(member.totals, state["totals"])
+        for name in PLAIN_FIELDS:
+            setattr(member, name, type(getattr(member, name))(state[name]))
+        member.diverged_at = int(member.totals.first_bad.item()) or None
+    except DAMAGE as error:
+        raise UserError(f"{path}: damaged, or of another version; delete it to restart") from error
+
+
+def read(path: Path, device: torch.device | str) -> dict[str, Any]:
+    """What `save` wrote; raises one of `DAMAGE` for anything else.
+
+    Raises UserError if the file cannot be read, which is no reason to delete it.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:  # its checksums, which torch.load does not look at
+            if torn := file.testzip():
+                raise ValueError(f"{torn} is not what was written")
+        state = torch.load(path, map_location=device, weights_only=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    if not isinstance(state, dict):
+        raise ValueError("another thing than a checkpoint")
+    return state
+
+
+def export_weights(checkpoint: Path, output: Path) -> int:
+    """Write the network's state dict of `checkpoint` to `output`; after how many iterations it is.
+
+    Raises UserError if it cannot.
+    """
+    if not checkpoint.exists():
+        raise UserError(f"{checkpoint} is not there; train the run first")
+    try:
+        state = read(checkpoint, "cpu")
+        buffer = io.BytesIO()
+        torch.save(state["network"], buffer)
+        iteration = int(state["iteration"])
+    except DAMAGE as error:
+        raise UserError(f"{checkpoint}: damaged, or of another version") from error
+    write_atomically(output, buffer.getvalue())
+    return iteration
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Adam's `capturable` is a fact of the device, and stays that of `optimizer`."""
+    for group, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
+        if "capturable" in group:
+            saved["capturable"] = group["capturable"]
+    optimizer.load_state_dict(state)
+
+
+def _load_totals(totals: Totals, values: dict[str, torch.Tensor]) -> None:
+    for name, tensor in vars(totals).items():
+        tensor.copy_(values[name])

@@ -1,0 +1,70 @@
+"""Devices and the precision of convolutions and products: part of the recipe, and recorded."""
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from resnet_bench.errors import UserError
+from resnet_bench.suites.recipe import Precision
+
+
+def find_device(wanted: str | None) -> torch.device:
+    """The device called `wanted` ("cpu", "cuda", "cuda:1"); None picks a GPU where there is one.
+
+    Raises UserError if it is not there.
+    """
+    if wanted is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise UserError(f"unknown device {wanted!r}; use cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index is not None):
+        raise UserError(f"device {wanted!r} is not supported; use cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device {wanted!r} is not there; {torch.cuda.device_count()} GPUs are")
+    return device
+
+
+def executed_precision(wanted: Precision, device: torch.device) -> Precision:
+    """What `wanted` comes to on `device`: a CPU has no TF32 and computes in IEEE float32."""
+    return "ieee" if wanted == "tf32" and device.type == "cpu" else wanted
+
+
+def set_precision(precision: Precision, device: torch.device) -> None:
+    """Set the process to compute float32 convolutions and products as `precision` says.
+
+    PyTorch's convolutions use TF32 on NVIDIA GPUs unless told otherwise; its products do not.
+    """
+    if device.type == "cuda":
+        float32 = "tf32" if precision == "tf32" else "ieee"
+        torch.backends.cudnn.conv.fp32_precision = float32  # type: ignore[attr-defined]
+        torch.backends.cuda.matmul.fp32_precision = float32
+
+
+def set_determinism(deterministic: bool, device: torch.device) -> None:
+    """Set the process to give the same bits every time on a GPU, or to whatever is fastest.
+
+    A CPU gives the same bits for a fixed number of threads anyway, and is left alone.
+    """
+    if device.type == "cuda":
+        # With workspaces of varying size cuBLAS adds up in varying order, and torch refuses.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(deterministic)
+        # Otherwise the deterministic mode fills every new tensor with NaN, a kernel each.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        torch.backends.cudnn.deterministic = deterministic
+        torch.backends.cudnn.benchmark = not deterministic
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """The context of a forward pass in the recipe's precision.
+
+    Under bf16 parameters, batch norm's statistics, the loss and the update stay float32; what the
+    layers hand on, batch norm's output, sums with shortcuts and logits among it, is bfloat16.
+    Errors are counted on those logits: where two are equal in 8 bits, the lower class is taken.
+    """
+    if precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()

@@ -1,0 +1,1 @@
+"""The identity witness: a deeper network that computes what a trained one does (section 1)."""

@@ -1,0 +1,109 @@
+"""`python -m analysis` as a user runs it: what it prints and writes."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis import __main__ as draw
+from analysis import command, load
+from analysis.fidelity import checks
+from analysis.figures import catalogue
+from analysis.verdict import verdict
+from tests.support.results import END, Options, write_suite
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["analysis", *arguments])
+    with pytest.raises(SystemExit) as exit_:
+        command.run(draw.main)
+    return int(str(exit_.value.code))
+
+
+def test_figures_tables_report_and_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        catalogue, "PLATES", catalogue.PLATES[:2]
+    )  # the report's test draws them all
+    folder = write_suite(tmp_path, "digits", Options(seeds=(0, 1, 2)))
+    assert run(monkeypatch, "digits", "--results", str(tmp_path), "--every-seed") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:4] == ["network", "parameters", "n", "epoch"]
+    paths = [
+        folder / "figures" / "figure-6.png",
+        folder / "figures" / "degradation.png",
+        *(folder / "tables" / f"table-6.{kind}" for kind in ("csv", "md", "html")),
+        folder / "tables" / "verdict.json",
+        folder / "report.html",
+    ]
+    assert lines[-1 - len(paths) : -1] == [str(path) for path in paths]
+    assert all(path.stat().st_size > 200 for path in paths)
+    assert paths[0].read_bytes().startswith(b"\x89PNG")
+    assert lines[-1].startswith(
+        f"After {END:,} iterations on digits, going from 20 to 56 layers, plain networks degrade"
+    )
+    assert "residual networks (option A) do not degrade" in lines[-1]
+
+
+def test_one_seed_says_how_to_come_to_a_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(catalogue, "PLATES", ())
+    write_suite(tmp_path, "digits", Options(seeds=(0,)))
+    assert run(monkeypatch, "digits", "--results", str(tmp_path)) == 0
+    *_, sentence, hint = capsys.readouterr().out.splitlines()
+    assert sentence.endswith("a single pair of runs carries no verdict.")
+    assert "make sweep SUITE=digits SEEDS=3" in hint
+
+
+def test_a_suite_of_named_experiments_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing of `tutorials` claims a contrast of depths; its figure has a test of its own."""
+    monkeypatch.setattr(catalogue, "PLATES", ())
+    odd = Options(diverged={"d2l-resnet18-momentum/0": 0.2})
+    folder = write_suite(tmp_path, "tutorials", odd)
+    assert run(monkeypatch, "tutorials", "--results", str(tmp_path)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:4] == ["d2l-resnet18", "11,178,378", "1", "10"]
+    assert "1 diverged (at 471)" in lines[3]
+    assert lines[-1].startswith("Final test errors, means over finished seeds: on fashion d2l-")
+    frame = load.runs(folder)
+    for text in (verdict.as_text(frame), (folder / "report.html").read_text(encoding="utf-8")):
+        assert "No two depths are compared here" in text
+        assert "degrade" not in text
+    assert {check.what for check in checks.all_checks(frame) if check.state == "off"} == {
+        "all runs finished"
+    }
+
+
+@pytest.mark.parametrize(
+    ("suite", "message"),
+    [
+        ("digts", "error: unknown suite 'digts'; did you mean digits?"),
+        ("digits", "error: no runs in "),
+    ],
+)
+def test_mistakes_are_one_line_and_code_2(
+    suite: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(monkeypatch, suite, "--results", str(tmp_path)) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(message)
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+
+
+def test_ctrl_c_is_no_crash(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        command.run(interrupted)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,233 @@
+"""The GPU benchmark without a GPU: its formulas, its loops on tiny networks, its tables."""
+
+import csv
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from resnet_bench.benchmarks import gpu, whole_sweep
+from resnet_bench.benchmarks.gpu import AGAIN, OURS, PREDICTED
+from resnet_bench.benchmarks.interleaved import (
+    CONTEST_HEADER,
+    Contest,
+    Timed,
+    contest_rows,
+    format_table,
+    write_csv,
+)
+from resnet_bench.benchmarks.peers import PeerImages, Peers, peer_draws
+from resnet_bench.benchmarks.roofline import Ceilings, floor_seconds, network_work, work_of
+from resnet_bench.benchmarks.whole_sweep import TimedSweep
+from resnet_bench.benchmarks.yardsticks import (
+    Lockstep,
+    NativeBatchNorm,
+    OneByOne,
+    Setting,
+    synthetic_images,
+)
+from resnet_bench.datasets.definitions import DATASETS
+from resnet_bench.suites.experiment import Experiment
+from resnet_bench.suites.network import Network, Shortcut
+from resnet_bench.suites.recipe import Recipe
+from resnet_bench.suites.suite import load_suite
+from resnet_bench.training.state import new_member
+
+ROOT = Path(__file__).parents[2]
+CPU = torch.device("cpu")
+
+
+def test_the_floors_of_the_papers_sweep() -> None:
+    """The numbers computed by hand beforehand, at 4.3 TB/s."""
+    suite = load_suite("cifar10")
+    work = work_of(suite.experiments)
+    images = suite.recipe.batch_size * suite.recipe.iterations
+    assert work.multiply_adds / 1e9 == pytest.approx(2.99, abs=0.005)
+    assert work.flop(images) / 1e15 == pytest.approx(48.9, abs=0.05)
+
+    def minutes(precision: str, fused: bool) -> float:
+        count = work.bytes(images, precision, fused=fused)  # type: ignore[arg-type]
+        return count / 4.3e12 / 60
+
+    assert minutes("ieee", False) == minutes("tf32", False) == pytest.approx(11.6, abs=0.05)
+    assert minutes("tf32", True) == pytest.approx(8.5, abs=0.05)
+    assert minutes("bf16", False) == pytest.approx(5.8, abs=0.05)
+    assert minutes("bf16", True) == pytest.approx(4.2, abs=0.05)
+
+
+def test_the_floor_is_the_larger_of_arithmetic_and_memory() -> None:
+    work = work_of(load_suite("cifar10").experiments[:1])
+    fast = Ceilings(bandwidth=1e12, flops={"tf32": 1e30})
+    slow = Ceilings(bandwidth=1e30, flops={"tf32": 1e12})
+    assert floor_seconds(work, 128, "tf32", fast) == work.bytes(128, "tf32") / 1e12
+    assert floor_seconds(work, 128, "tf32", slow) == work.flop(128) / 1e12
+
+
+@pytest.mark.parametrize(
+    ("shortcut", "projected", "added"),
+    [("none", 0, 0), ("A", 0, 1792), ("B", 512 + 256, 1792), ("C", 1792, 1792)],
+)
+def test_passes_by_hand(shortcut: Shortcut, projected: int, added: int) -> None:
+    """Depth 8 on 8x8 maps: outputs of 1024, 512 and 256 numbers; one block a stage."""
+    dataset = replace(DATASETS["cifar10"], side=8)
+    work = network_work(Network(depth=8, shortcut=shortcut), dataset)
+    maps = 3 * 1024 + 2 * 512 + 2 * 256
+    assert work.eager_passes == 19 * maps + 14 * projected + 6 * added
+    assert work.fused_passes == 14 * (maps + projected) + 4 * added
+
+
+class Clock:
+    """A contender whose times are known: `seconds` a step, in every block."""
+
+    def __init__(self, name: str, seconds: float, share: float = 1.0) -> None:
+        self.name, self.seconds, self.share = name, seconds, share
+        self.calls: list[int] = []
+
+    def seconds_a_step(self, steps: int) -> float:
+        self.calls.append(steps)
+        return self.seconds
+
+
+def test_contenders_take_turns_and_the_warm_up_is_not_counted() -> None:
+    ours, slow = Clock(OURS, 0.01), Clock("slow", 0.05, share=0.1)
+    timed = Contest(blocks=3, steps=500, discard=50, deadline=float("inf")).run([ours, slow])
+    assert ours.calls == [2, 50, 500, 50, 500, 50, 500]
+    assert slow.calls == [2, 5, 50, 5, 50, 5, 50]
+    assert timed["slow"].seconds == [0.05] * 3
+    assert timed["slow"].ratio(timed[OURS]) == pytest.approx(5)
+
+
+def test_no_block_starts_that_would_pass_the_deadline(capsys: pytest.CaptureFixture[str]) -> None:
+    timed = Contest(blocks=5, steps=1, discard=0, deadline=0.0).run([Clock(OURS, 1.0)])
+    assert len(timed[OURS].seconds) == 1
+    assert "out of time after 1 of 5 blocks" in capsys.readouterr().out
+
+
+def test_the_ratio_is_taken_within_blocks() -> None:
+    """A machine that slows down for all by half does not move it."""
+    assert Timed([2.0, 4.0, 8.0]).ratio(Timed([1.0, 2.0, 4.0])) == 2.0
+
+
+def test_tables_and_csv(tmp_path: Path) -> None:
+    timed = {OURS: Timed([0.01, 0.012, 0.011]), AGAIN: Timed([0.011, 0.012, 0.011], 7.5)}
+    rows = contest_rows(timed, 1536, OURS, PREDICTED)
+    assert rows[0][:4] == [OURS, pytest.approx(11.0), "10.00 - 12.00", pytest.approx(1536 / 0.011)]
+    assert rows[0][4:] == [1.0, 1.0, 3, None]
+    text = format_table(CONTEST_HEADER, rows).splitlines()
+    assert text[0].startswith("loop")
+    assert "139,636" in text[2]
+    assert text[2].endswith("-")
+    assert text[3].endswith("7.50")
+    write_csv(tmp_path / "x.csv", CONTEST_HEADER, rows)
+    with (tmp_path / "x.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert found[1]["loop"] == AGAIN
+    assert found[0]["GPU GiB"] == ""
+
+
+@pytest.fixture
+def setting() -> Setting:
+    """Two networks of 8 layers on random 8x8 images, in batches of 16."""
+    dataset = replace(DATASETS["cifar10"], side=8, train_images=40, test_images=4)
+    recipe = Recipe(iterations=100, batch_size=16, padding=1, precision="ieee")
+    networks = [Network(depth=8, shortcut=shortcut) for shortcut in ("none", "B")]
+    experiments = [Experiment("s", n.name, dataset, n, recipe) for n in networks]
+    return Setting.of(experiments, synthetic_images(dataset), CPU)
+
+
+def test_the_loops_train_all_networks(setting: Setting) -> None:
+    lockstep = Lockstep(OURS, setting, graphs=False)
+    nchw = Lockstep("nchw", setting, graphs=False, channels_last=False, native_norm=True)
+    one_by_one, peers = OneByOne(setting), Peers(setting, workers=0)
+    for contender in (lockstep, nchw, one_by_one, peers):
+        assert contender.seconds_a_step(3) > 0
+    for member in (*lockstep.members, *nchw.members, *one_by_one.members):
+        assert member.iteration == 3
+        assert int(member.totals.steps) == 3
+    assert one_by_one.share == peers.share == 0.5
+    for ours, same in zip(lockstep.members, one_by_one.members, strict=True):
+        pairs = zip(ours.network.parameters(), same.network.parameters(), strict=True)
+        for mine, theirs in pairs:  # the same batches; rates of float32 and float64
+            torch.testing.assert_close(mine, theirs)
+    assert nchw.members[0].network.state_dict()["conv.weight"].is_contiguous()
+    norms = [m for m in nchw.members[0].network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert {type(norm) for norm in norms} == {NativeBatchNorm}
+    lockstep.close()
+
+
+def test_another_precision_is_the_members_own(setting: Setting) -> None:
+    assert {member.recipe.precision for member in setting.members()} == {"ieee"}
+    assert {member.recipe.precision for member in setting.members("bf16")} == {"bf16"}
+    assert Lockstep("bf16", setting, graphs=False, precision="bf16").precision == "bf16"
+    weights = [new_member(m.run, CPU).network.state_dict() for m in setting.members("bf16")]
+    for ours, state in zip(setting.members(), weights, strict=True):
+        for name, tensor in ours.network.state_dict().items():
+            assert torch.equal(tensor, state[name])
+
+
+def test_peers_see_the_same_images_in_the_same_order(setting: Setting) -> None:
+    images = PeerImages(setting.images[0], padding=1)
+    for iteration, draws in enumerate(islice(peer_draws(setting.stream), 4)):
+        expected, labels = setting.data.batch(setting.stream.draw(iteration))
+        items = [images[draw] for draw in draws]
+        assert [label for _, label in items] == labels.tolist()
+        theirs = torch.stack([tensor for tensor, _ in items]) + images.mean
+        ours = expected.clone()
+        mean = setting.data.mean.permute(2, 0, 1)
+        for position, (_, top, left, flip) in enumerate(draws):
+            # Ours less the per-pixel mean, theirs less the channels': compared as pixels, where
+            # the crop does not touch the border.
+            if (top, left, flip) == (1, 1, False):
+                torch.testing.assert_close(ours[position] + mean, theirs[position])
+
+
+def test_synthetic_images_have_the_shape_of_the_real_ones() -> None:
+    dataset = replace(DATASETS["cifar10"], train_images=7, test_images=3)
+    train, test = synthetic_images(dataset)
+    assert train.pixels.shape == (7, 3, 32, 32)
+    assert test.labels.shape == (3,)
+    assert train.pixels.dtype == train.labels.dtype == np.uint8
+    assert train.labels.max() < 10
+
+
+def test_predictions_cover_every_loop_of_the_tables() -> None:
+    source = Path(gpu.__file__).read_text()
+    for name in ("without lanes", "without graphs", "with bf16", "ours, not deterministic"):
+        assert source.count(f'"{name}"') >= 2  # predicted, and measured
+        assert name in PREDICTED
+    assert {Peers.name, OneByOne.name, OURS, AGAIN} <= PREDICTED.keys()
+
+
+def test_a_whole_sweep_adds_up_over_its_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = iter([(75, 3.5), (0, 3.5)])
+    monkeypatch.setattr(TimedSweep, "_synthetic", lambda *_: next(codes))
+    images = synthetic_images(replace(DATASETS["cifar10"], train_images=2, test_images=1))
+    timed = TimedSweep("cifar10", tmp_path, None, images, 1.0)
+    timed.run()
+    assert "stopped in time; call again to go on" in capsys.readouterr().out
+    timed.run()
+    assert "wall time in 2 calls; ended with code 0" in capsys.readouterr().out
+    rows = (tmp_path / "sweep-cifar10.csv").read_text().splitlines()
+    assert rows[0] == ",".join(whole_sweep.HEADER)
+    assert [row.split(",")[3] for row in rows[1:]] == ["75", "0"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [([], "needs a CUDA GPU"), (["--piece", "cake"], "--piece is one of floors, yardsticks")],
+)
+def test_without_a_gpu_it_says_so_in_one_line(arguments: list[str], message: str) -> None:
+    command = [sys.executable, "-m", "resnet_bench.benchmarks.gpu", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""

@@ -1,0 +1,64 @@
+"""What the gates of the fast path rest on: a GPU's own kernels; skipped where there is none."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from resnet_bench.networks.initialization import digest
+from resnet_bench.suites.experiment import Run
+from resnet_bench.suites.suite import find_experiment
+from resnet_bench.training.precision import executed_precision, set_determinism, set_precision
+from resnet_bench.training.state import Member, new_member
+from resnet_bench.training.step import eager_step
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+GPU = torch.device("cuda")
+
+
+@pytest.fixture(autouse=True)
+def deterministic() -> Iterator[None]:
+    set_determinism(True, GPU)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def trained(name: str, precision: str) -> Member:
+    """After ten eager steps of full size, alone on the GPU."""
+    run = Run(find_experiment(f"cifar10/{name}+precision={precision}"), 0)
+    set_precision(executed_precision(run.experiment.recipe.precision, GPU), GPU)
+    member = new_member(run, GPU)
+    generator = torch.Generator(GPU).manual_seed(0)
+    for _ in range(10):
+        images = torch.randn((128, 3, 32, 32), device=GPU, generator=generator)
+        labels = torch.randint(10, (128,), device=GPU, generator=generator)
+        eager_step([member], (images.to(memory_format=torch.channels_last), labels))
+        member.iteration += 1
+    return member
+
+
+@pytest.mark.parametrize("precision", ["ieee", "tf32", "bf16"])
+@pytest.mark.parametrize("name", ["plain-56", "resnet-20-B"])
+def test_eager_steps_repeat_to_the_bit(name: str, precision: str) -> None:
+    """Where this fails a library's kernel is not deterministic, and no gate of graphs can hold."""
+    first, second = trained(name, precision), trained(name, precision)
+    assert digest(first.network) == digest(second.network)
+    assert torch.equal(first.totals.loss, second.totals.loss)
+
+
+def test_batch_norm_reads_its_momentum_at_every_call() -> None:
+    """A plan kept from the call before, with its momentum, would spoil the precise statistics."""
+    generator = torch.Generator(GPU).manual_seed(0)
+    norm = nn.BatchNorm2d(16, device=GPU)
+    sums = torch.zeros(16, device=GPU)
+    for number, momentum in enumerate((0.1, 1.0, 1 / 2, 1 / 3, 1 / 4)):
+        images = torch.randn((128, 16, 32, 32), device=GPU, generator=generator) + number
+        norm.momentum = momentum
+        norm(images.to(memory_format=torch.channels_last))
+        if number > 0:  # the second call, with momentum 1, forgets the first
+            sums += images.mean(dim=(0, 2, 3))
+    torch.testing.assert_close(norm.running_mean, sums / 4, rtol=1e-4, atol=1e-4)

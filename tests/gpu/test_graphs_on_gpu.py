@@ -1,0 +1,220 @@
+"""The gates of the fast path, bit for bit, on a GPU; skipped where there is none."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from resnet_bench.datasets.load import load_dataset
+from resnet_bench.gpu.lockstep import LaneStep
+from resnet_bench.networks.initialization import digest
+from resnet_bench.records.epochs import TIME_COLUMNS
+from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.suites.experiment import Run
+from resnet_bench.suites.suite import find_experiment, load_suite
+from resnet_bench.sweeps.group import run_group
+from resnet_bench.sweeps.machine import Machine
+from resnet_bench.sweeps.progress import Progress
+from resnet_bench.sweeps.worker import CUDA_SETTINGS
+from resnet_bench.training.batches import BatchStream
+from resnet_bench.training.data import TrainingData
+from resnet_bench.training.loop import train
+from resnet_bench.training.precision import executed_precision, set_determinism, set_precision
+from resnet_bench.training.state import Member, new_member
+
+# Read once, at the process's first product, whichever test makes it.
+for _name, _value in CUDA_SETTINGS.items():
+    os.environ.setdefault(_name, _value)
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+ROOT = Path(__file__).parents[2]
+GPU = torch.device("cuda")
+STEPS = 50  # on 8x8 digits; the drop at 25 is inside a graph's life
+CHANGES = f"iterations={STEPS}+drops=[25]"
+NAMES = tuple(f"smoke/{n}" for n in ("plain-8", "resnet-14-A", "resnet-8-B", "resnet-14-B"))
+
+
+@pytest.fixture(autouse=True)
+def deterministic() -> Iterator[None]:
+    set_determinism(True, GPU)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def members_of(*names: str, precision: str) -> list[Member]:
+    named = [f"{name}+{CHANGES}+precision={precision}" for name in names]
+    runs = [Run(find_experiment(name), 0) for name in named]
+    set_precision(executed_precision(runs[0].experiment.recipe.precision, GPU), GPU)
+    return [new_member(run, GPU) for run in runs]
+
+
+def run_all(members: Sequence[Member], step: LaneStep) -> list[float]:
+    """Train the group to its end; its training losses."""
+    experiment = members[0].run.experiment
+    data = TrainingData(experiment, *load_dataset(experiment.dataset), GPU)
+    stream = BatchStream(experiment.recipe, experiment.train_images, 0)
+    try:
+        return [record.train_loss for _, record in train(members, stream, data, step=step)]
+    finally:
+        step.close()
+
+
+def assert_equal(members: Sequence[Member], others: Sequence[Member]) -> None:
+    for member, other in zip(members, others, strict=True):
+        assert digest(member.network) == digest(other.network)
+        states = zip(
+            member.optimizer.state_dict()["state"].values(),
+            other.optimizer.state_dict()["state"].values(),
+            strict=True,
+        )
+        for state, expected in states:
+            assert torch.equal(state["momentum_buffer"], expected["momentum_buffer"])
+        for name, total in vars(other.totals).items():
+            assert torch.equal(getattr(member.totals, name), total), name
+
+
+@pytest.mark.parametrize("precision", ["ieee", "tf32", "bf16"])
+def test_graphs_are_eager_steps_bit_for_bit(precision: str) -> None:
+    group = members_of(*NAMES, precision=precision)
+    reference = members_of(*NAMES, precision=precision)
+    losses = run_all(group, LaneStep(group, graphs=True))
+    assert losses == run_all(reference, LaneStep(reference, graphs=False))
+    assert_equal(group, reference)
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+@pytest.mark.parametrize("lanes", [None, 1, 2])
+def test_a_member_of_a_group_is_what_it_is_alone(lanes: int | None, precision: str) -> None:
+    group = members_of(*NAMES, precision=precision)
+    run_all(group, LaneStep(group, lanes=lanes))
+    for name, member in zip(NAMES, group, strict=True):
+        alone = members_of(name, precision=precision)
+        run_all(alone, LaneStep(alone))
+        assert_equal([member], alone)
+
+
+def test_full_size_networks_side_by_side_are_what_they_are_alone() -> None:
+    """The contention of the paper's sweep: its twelve networks in all their lanes."""
+    experiments = load_suite("cifar10").experiments
+    steps = 100
+    changes = f"drops=[]+iterations={steps}"
+    runs = [Run(find_experiment(f"{experiment.name}+{changes}"), 0) for experiment in experiments]
+    set_precision("tf32", GPU)
+    group, others = [[new_member(run, GPU) for run in runs] for _ in range(2)]
+    generator = torch.Generator(GPU).manual_seed(0)
+    images = torch.randn((128, 3, 32, 32), device=GPU, generator=generator)
+    images = images.to(memory_format=torch.channels_last)
+    labels = torch.randint(10, (128,), device=GPU, generator=generator)
+    together = LaneStep(group)
+    alone = [LaneStep([other]) for other in others]
+    for iteration in range(steps):
+        together(group, (images, labels))
+        for member in group:
+            member.iteration = iteration + 1
+    together.close()
+    for step, other in zip(alone, others, strict=True):
+        for iteration in range(steps):
+            step([other], (images, labels))
+            other.iteration = iteration + 1
+        step.close()
+    assert_equal(group, others)
+
+
+def test_a_drop_of_the_rate_reaches_the_graph() -> None:
+    (dropped,) = members_of(NAMES[0], precision="ieee")
+    experiment = replace(
+        dropped.run.experiment,
+        recipe=dropped.recipe.model_copy(update={"drops": ()}),
+    )
+    kept = new_member(Run(experiment, 0), GPU)
+    losses = run_all([dropped], LaneStep([dropped]))
+    others = run_all([kept], LaneStep([kept]))
+    assert losses[0] == others[0]  # the record at iteration 23, before the drop
+    assert losses[1:] != others[1:]
+
+
+def test_a_diverging_member_leaves_the_others_alone() -> None:
+    names = (f"{NAMES[0]}+learning_rate=1e+30", NAMES[1])
+    group = members_of(*names, precision="tf32")
+    run_all(group, LaneStep(group))
+    (alone,) = members_of(NAMES[1], precision="tf32")
+    run_all([alone], LaneStep([alone]))
+    assert group[0].diverged_at is not None
+    assert_equal(group[1:], [alone])
+
+
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
+def test_a_step_never_waits_for_the_gpu() -> None:
+    members = members_of(*NAMES, precision="tf32")
+    experiment = members[0].run.experiment
+    data = TrainingData(experiment, *load_dataset(experiment.dataset), GPU)
+    stream = BatchStream(experiment.recipe, experiment.train_images, 0)
+    step = LaneStep(members)
+    for iteration in range(30):  # over the drop of the rate at 25
+        if iteration == 2:  # the captures are made, and may wait
+            torch.cuda.set_sync_debug_mode("error")
+        try:
+            step(members, data.batch(stream.draw(iteration)))
+        except RuntimeError:
+            torch.cuda.set_sync_debug_mode("default")
+            raise
+        for member in members:
+            member.iteration += 1
+    torch.cuda.set_sync_debug_mode("default")
+    step.close()
+
+
+def results(machine: Machine, runs: Sequence[Run]) -> list[object]:
+    """Rows without their times, and weights, of finished runs."""
+    found: list[object] = []
+    for run in runs:
+        directory = RunDirectory(run.directory(machine.results))
+        rows = directory.rows()
+        found += [{k: v for k, v in vars(r).items() if k not in TIME_COLUMNS} for r in rows]
+        state = torch.load(directory.checkpoint, weights_only=True, map_location="cpu")
+        found += [tensor.tolist() for tensor in state["network"].values()]
+    return found
+
+
+@pytest.mark.parametrize("iteration", [1, 23, 31])
+def test_resumed_is_uninterrupted(tmp_path: Path, iteration: int) -> None:
+    runs = [Run(find_experiment(f"{name}+{CHANGES}"), 0) for name in NAMES[:2]]
+    whole = Machine(tmp_path / "whole", device="cuda")
+    pieces = Machine(tmp_path / "pieces", device="cuda")
+
+    def stop(progresses: Sequence[Progress]) -> bool:
+        return all(progress.iteration < iteration for progress in progresses)
+
+    run_group(runs, whole)
+    run_group(runs[:1], pieces, stop)  # so that the members then stand at different iterations
+    run_group(runs, pieces)
+    assert results(pieces, runs) == results(whole, runs)
+    eager = Machine(tmp_path / "eager", device="cuda", graphs=False)
+    run_group(runs, eager)
+    assert results(eager, runs) == results(whole, runs)
+
+
+def test_two_processes_agree(tmp_path: Path) -> None:
+    found = []
+    for name in ("first", "second"):
+        options = ["--wandb", "disabled", "--device", "cuda", "--results", str(tmp_path / name)]
+        command = [sys.executable, "-m", "resnet_bench", "sweep", "smoke", *options]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        machine = Machine(tmp_path / name)
+        runs = [Run(find_experiment(n), 0) for n in ("smoke/plain-8", "smoke/resnet-14-B")]
+        found.append(results(machine, runs))
+        description = json.loads((runs[0].directory(machine.results) / "run.json").read_text())
+        attempt = description["attempts"][-1]
+        assert (attempt["graphs"], attempt["deterministic"]) == (True, True)
+        assert attempt["group_size"] == 6
+    assert found[0] == found[1]

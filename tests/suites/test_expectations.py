@@ -1,0 +1,172 @@
+"""What suites say to expect, in the comment that their reports quote: what came out, in words."""
+
+import functools
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.frames import layers, select
+from analysis.frames.layers import Layers
+from analysis.results import Runs
+from analysis.signals import shattered
+from resnet_bench.suites.suite import load_suite
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+
+
+@functools.cache
+def finals(suite: str) -> pd.DataFrame:
+    return select.finals(Runs.of(REFERENCE, suite).frame)
+
+
+def errors(suite: str, network: str, rate: float | None = None) -> pd.Series:
+    """Final training errors in per cent, a row a seed; at the suite's own learning rate."""
+    ended = finals(suite)
+    name = network.replace("ResNet", "resnet")
+    if rate is not None and rate != load_suite(suite).experiments[0].recipe.learning_rate:
+        name += f"+learning_rate={rate}"
+    found = 100 * ended.loc[ended["network"] == name, "precise_train_error"]
+    assert len(found) >= 3, name
+    return found
+
+
+def mean(suite: str, network: str, rate: float | None = None, digits: int = 0) -> str:
+    return f"{errors(suite, network, rate).mean():.{digits}f}"
+
+
+def span(values: pd.Series, digits: int = 0) -> str:
+    return f"{values.min():.{digits}f} to {values.max():.{digits}f}"
+
+
+def of_digits() -> list[str]:
+    plain = [f"plain-{n} {mean('digits', f'plain-{n}')}%" for n in (20, 32, 44, 56)]
+    residual = []
+    for option in "AB":
+        means = [errors("digits", f"ResNet-{n}-{option}").mean() for n in (20, 32, 44, 56)]
+        residual.append(f"{min(means):.1f}-{max(means):.1f}% ({option})")
+    return [*plain, *residual]
+
+
+def of_cifar10_short() -> list[str]:
+    found = {
+        name: errors("cifar10-short", name)
+        for name in ("plain-20", "plain-56", "ResNet-20-A", "ResNet-56-A")
+    }
+    told = [f"{name} {span(seeds).replace(' ', '% ', 1)}%" for name, seeds in found.items()]
+    deeper, shallower = (
+        finals("cifar10-short").query("network == @name").set_index("seed")["precise_train_error"]
+        for name in ("resnet-56-A", "resnet-20-A")
+    )
+    behind = 100 * (deeper - shallower)
+    ahead = f"in {(behind < 0).sum()} of {len(behind)} seeds it is ahead, by up to"
+    return [*told, f"(up to {behind.max():.0f}; {ahead} {-behind.min():.0f})"]
+
+
+def of_digits_3x() -> list[str]:
+    seeds = finals("digits-3x")["seed"].unique()
+
+    def both(network: str) -> str:
+        shorter = finals("digits").query("network == @network")
+        shorter = shorter[shorter["seed"].isin(seeds)]
+        error = 100 * shorter["precise_train_error"].mean()
+        return f"{network} {mean('digits-3x', network)}%, from {error:.0f}%"
+
+    deep = mean("digits-3x", "ResNet-56-A", digits=2)
+    return [both("plain-56"), both("plain-44"), f"ResNet-56-A {deep}%"]
+
+
+def of_digits_lr() -> list[str]:
+    rates = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+    plain = {rate: errors("digits-lr", "plain-56", rate).mean() for rate in rates}
+    best = min(plain, key=lambda rate: plain[rate])
+    shallow = min(errors("digits-lr", "plain-20", rate).mean() for rate in rates)
+    residual = {rate: errors("digits-lr", "ResNet-56-A", rate).mean() for rate in rates}
+    return [
+        f"plain-56 between {plain[best]:.0f}% (at {best}) and {max(plain.values()):.0f}%",
+        f"plain-20 {shallow:.1f}% at its best",
+        f"ResNet-56-A {residual[0.03]:.1f}% at 0.03, {residual[0.3]:.0f}% at 0.3",
+    ]
+
+
+def of_digits_deep() -> list[str]:
+    rates = (0.02, 0.005, 0.05)
+    plain = pd.concat([errors("digits-deep", "plain-110", rate) for rate in rates])
+    residual = [
+        f"{mean('digits-deep', 'ResNet-110-A', rate, digits)}% at {rate}"
+        for rate, digits in zip(rates, (1, 1, 0), strict=True)
+    ]
+    return [
+        f"plain-110 {span(plain).replace(' ', '% ', 1)}% at every rate, 90% being guessing",
+        f"ResNet-110-A {', '.join(residual)}",
+    ]
+
+
+def of_digits_variants() -> list[str]:
+    def of(network: str, digits: int = 0) -> str:
+        return mean("digits-variants", network, digits=digits)
+
+    narrow = [errors("digits-variants", f"ResNet-{n}-A-bottleneck").mean() for n in (20, 56)]
+    return [
+        f"({of('plain-20-no-norm')}%, and {of('plain-56-no-norm')}% at 56 layers)",
+        f"({of('ResNet-20-A-zero-scale')}% and {of('ResNet-56-A-zero-scale')}% at 20 and 56",
+        f"(ResNet-56 {of('ResNet-56-A-preactivation', 1)}%)",
+        f"fails as without ({of('plain-56-bottleneck')}%)",
+        f"ResNet-56 has {narrow[1]:.1f}%, {narrow[1] - narrow[0]:.1f} points more than",
+    ]
+
+
+def of_digits_layers() -> list[str]:
+    data = Layers.of(Runs.of(REFERENCE, "digits-layers").frame)
+    summaries = layers.summaries(data.table)
+    start = summaries[summaries["iteration"] == 0]
+    growth = start.groupby("network")["growth"].mean()
+    after_10 = summaries[summaries["iteration"] == 10].set_index("network")["growth"]
+    high = summaries[summaries["iteration"] == 360].set_index("network")["forward_high"]
+    correlation = shattered.at_the_images(data).groupby("network")["value"].mean()
+    plain, residual = [
+        [correlation[name.format(depth)] for depth in (20, 56, 110)]
+        for name in ("plain-{}", "resnet-{}-A")
+    ]
+    thousands = (high["plain-110"] / 1000).round() * 1000
+    in_plain = start[start["shortcut"] == "none"]["growth"].mean()
+    in_residual = [f"{growth[f'resnet-{depth}-A']:.2f}" for depth in (20, 56, 110)]
+    return [
+        f"by {in_plain:.2f} a layer in plain networks (1.21 is the limit",
+        f"by {in_residual[0]}, {in_residual[1]} and {in_residual[2]} in ResNet-20, 56 and 110",
+        f"in plain-56 the factor is {span(after_10['plain-56'], 2)};",
+        f"in plain-110 it is {span(after_10['plain-110'], 2)},",
+        f"plain {plain[0]:.1f}, {plain[1]:.0f} and {plain[2]:.0f};",
+        f"residual {residual[0]:.1f}, {residual[1]:.1f} and {residual[2]:.1f}.",
+        f"grow to {span(high['plain-56'])} in plain-56",
+        f"to {thousands.min():,.0f} to {thousands.max():,.0f} in plain-110",
+    ]
+
+
+SAID: dict[str, Callable[[], list[str]]] = {
+    "digits": of_digits,
+    "digits-3x": of_digits_3x,
+    "digits-lr": of_digits_lr,
+    "digits-layers": of_digits_layers,
+    "digits-deep": of_digits_deep,
+    "digits-variants": of_digits_variants,
+    "cifar10-short": of_cifar10_short,
+}
+
+
+def test_every_suite_with_results_is_held() -> None:
+    assert set(SAID) == {path.parent.name for path in REFERENCE.glob("*/report.html")}
+
+
+@pytest.mark.parametrize("suite", SAID)
+def test_what_a_suite_expects_is_what_came_out(suite: str) -> None:
+    """Every per cent and every factor; how many seeds; and nothing beyond."""
+    text = " ".join(load_suite(suite).description.partition("Expect")[2].split())
+    text = text.partition("Time:")[0]
+    seeds = finals(suite)["seed"].nunique()
+    for said in (f"({seeds} seeds, results/reference/{suite})", *SAID[suite]()):
+        assert said in text
+        text = text.replace(said, "", 1)
+    assert re.findall(r"[\d.,]+%|\d+\.\d+", text) == []

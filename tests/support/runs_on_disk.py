@@ -1,0 +1,34 @@
+"""Runs on disk, compared bit for bit."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from resnet_bench.records.epochs import TIME_COLUMNS
+from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.suites.experiment import Run
+from resnet_bench.sweeps.machine import Machine
+from resnet_bench.sweeps.progress import Progress
+
+
+def result(run: Run, machine: Machine) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
+    """The rows of a run without their times, and its weights."""
+    directory = RunDirectory(run.directory(machine.results))
+    rows = [{k: v for k, v in vars(r).items() if k not in TIME_COLUMNS} for r in directory.rows()]
+    state = torch.load(directory.checkpoint, weights_only=True)
+    return rows, state["network"] | {
+        f"momentum {index}": slot["momentum_buffer"]
+        for index, slot in state["optimizer"]["state"].items()
+    }
+
+
+def assert_same(run: Run, machine: Machine, other: Machine) -> None:
+    (rows, tensors), (expected_rows, expected) = result(run, machine), result(run, other)
+    assert rows == expected_rows
+    assert tensors.keys() == expected.keys()
+    assert all(torch.equal(tensors[name], expected[name]) for name in expected)
+
+
+def stop_at(iteration: int) -> Callable[[Sequence[Progress]], bool]:
+    return lambda progresses: all(p.iteration < iteration for p in progresses)

@@ -1,0 +1,178 @@
+"""Which runs share a group, and how a run says that its steps are executed."""
+
+import queue
+import sys
+import threading
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from resnet_bench import __main__ as command_line
+from resnet_bench.commands import train
+from resnet_bench.errors import CaptureError, UserError
+from resnet_bench.gpu.cuda_graphs import Slot
+from resnet_bench.gpu.lockstep import LaneStep
+from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.suites.experiment import Experiment, Run
+from resnet_bench.suites.suite import find_experiment, load_suite
+from resnet_bench.sweeps import group as sweeps_group
+from resnet_bench.sweeps import worker as sweeps_worker
+from resnet_bench.sweeps.group import run_group
+from resnet_bench.sweeps.machine import Machine
+from resnet_bench.sweeps.progress import Progress
+from resnet_bench.sweeps.sweep import group_runs
+from resnet_bench.sweeps.worker import CUDA_SETTINGS, environment_of_workers
+from tests.support.lanes import NAMES
+from tests.support.states import members_of
+
+
+def test_graphs_and_lanes_are_refused_on_a_cpu(machine: Machine, small: list[Experiment]) -> None:
+    for change in ({"graphs": True}, {"lanes": 2}):
+        with pytest.raises(UserError, match="need a CUDA device"):
+            run_group([Run(small[0], 0)], replace(machine, **change))
+    assert not machine.results.exists()
+
+
+def test_an_attempt_says_how_its_steps_were_executed(
+    machine: Machine, small: list[Experiment]
+) -> None:
+    run = Run(small[0], 0)
+    run_group([run], replace(machine, graphs=False))
+    description = RunDirectory(run.directory(machine.results)).description()
+    assert description is not None
+    (attempt,) = description["attempts"]
+    assert (attempt["deterministic"], attempt["graphs"], attempt["lanes"]) == (True, False, 1)
+
+
+def test_a_group_shares_seed_and_batches() -> None:
+    cifar = [Run(e, seed) for seed in (0, 1) for e in load_suite("cifar10").experiments]
+    other = Run(find_experiment("cifar10/plain-20+batch_size=64"), 0)
+    rate = Run(find_experiment("cifar10/plain-20+learning_rate=0.05"), 0)
+    groups = group_runs([*cifar, other, rate], one_by_one=False)
+    assert sorted(len(group) for group in groups) == [1, 12, 13]
+    for group in groups:
+        assert len({run.seed for run in group}) == 1
+        assert len({run.experiment.recipe.batch_size for run in group}) == 1
+    for record in ("iterations=63000", "records_per_epoch=2", "clean_every=3"):
+        apart = Run(find_experiment(f"cifar10/plain-20+{record}"), 0)
+        assert len(group_runs([*cifar[:12], apart], one_by_one=False)) == 2
+    bf16 = [Run(e, 0) for e in load_suite("cifar10-bf16").experiments]
+    assert len(group_runs([*cifar[:12], *bf16], one_by_one=False)) == 2  # precision is a process's
+
+
+def test_workers_get_cudas_settings_unless_the_user_has_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import os
+
+    monkeypatch.delenv("CUDA_DEVICE_MAX_CONNECTIONS", raising=False)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    with environment_of_workers():
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+        assert os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] == "32"
+    assert "CUDA_DEVICE_MAX_CONNECTIONS" not in os.environ
+    assert CUDA_SETTINGS["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_the_suite_in_bfloat16_differs_in_precision_alone() -> None:
+    tf32, bf16 = load_suite("cifar10"), load_suite("cifar10-bf16")
+    assert bf16.recipe.model_copy(update={"precision": "tf32"}) == tf32.recipe
+    assert [e.network for e in bf16.experiments] == [e.network for e in tf32.experiments]
+
+
+@pytest.mark.parametrize(
+    ("options", "graphs", "lanes"),
+    [({}, True, 2), ({"graphs": False}, False, 1), ({"graphs": True, "lanes": 1}, True, 1)],
+)
+def test_the_runner_takes_graphs_on_a_gpu(
+    options: dict[str, Any],
+    graphs: bool,
+    lanes: int,
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With members that say they are on a GPU, and streams that are not."""
+    monkeypatch.setattr(torch.cuda, "Stream", lambda _: None)
+    gpu = torch.device("cuda")
+    written: list[dict[str, Any]] = []
+    records: Any = [
+        SimpleNamespace(
+            member=SimpleNamespace(
+                device=gpu,
+                network=member.network,
+                optimizer=member.optimizer,
+                recipe=member.recipe,
+            ),
+            description={"attempts": [{"device": "cuda"}]},
+            directory=SimpleNamespace(write_description=written.append),
+        )
+        for member in members_of(NAMES[0], NAMES[0])
+    ]
+    monkeypatch.setattr(Slot, "of", lambda member: Slot(member, None, member))  # type: ignore[arg-type]
+    step = sweeps_group._choose_step(records, replace(machine, **options))
+    assert isinstance(step, LaneStep)
+    assert (step.graphs, len(step.lanes)) == (graphs, lanes)
+    (attempt,) = written[0]["attempts"]
+    assert (attempt["device"], attempt["graphs"], attempt["lanes"]) == ("cuda", graphs, lanes)
+    assert not attempt["deterministic"]  # what the process really is
+
+
+def test_the_command_line_passes_graphs_and_lanes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Machine] = []
+    monkeypatch.setattr(train, "_train", lambda runs, machine, *_: seen.append(machine))
+    for command in (["run", "smoke/plain-8"], ["sweep", "smoke"]):
+        for extra in ([], ["--no-graphs"], ["--graphs", "--lanes", "3"]):
+            arguments = ["resnet_bench", *command, "--wandb", "disabled", *extra]
+            monkeypatch.setattr(sys, "argv", arguments)
+            with pytest.raises(SystemExit):
+                command_line.main()
+    expected = [(None, None), (False, None), (True, 3)]
+    assert [(machine.graphs, machine.lanes) for machine in seen] == expected * 2
+
+
+def test_after_a_failed_capture_a_process_trains_nothing_more(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves torch in the capture: what is computed then is not to be trusted."""
+    calls = []
+
+    def fails(group: list[Run], *_: object) -> list[Progress]:
+        calls.append(group)
+        raise CaptureError("smoke/plain-8: its step cannot be captured")
+
+    stop, break_off, given_up = (threading.Event() for _ in range(3))
+    worker = sweeps_worker.Worker(machine, stop, break_off, given_up, queue.Queue(), parent=0)
+    monkeypatch.setattr(sweeps_worker, "_worker", worker, raising=False)
+    monkeypatch.setattr(sweeps_group, "run_group", fails)
+    groups = [[Run(find_experiment("smoke/plain-8"), seed)] for seed in (0, 1)]
+    for group in groups:
+        with pytest.raises(UserError, match="smoke/plain-8: its step cannot be captured"):
+            sweeps_worker.train_group(group)
+    assert calls == groups[:1]
+    assert not worker.busy
+
+
+@pytest.mark.parametrize(("graphs", "way_out"), [(None, "--no-graphs"), (False, "--device cpu")])
+def test_a_gpu_that_is_too_small_is_one_line_with_the_way_out(
+    machine: Machine,
+    small: list[Experiment],
+    monkeypatch: pytest.MonkeyPatch,
+    graphs: bool | None,
+    way_out: str,
+) -> None:
+    run, machine = Run(small[0], 0), replace(machine, graphs=graphs)
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sweeps_group, "eager_step", full)
+        with pytest.raises(UserError, match=way_out) as info:
+            run_group([run], machine)
+    assert str(info.value).startswith("the GPU's memory is full; ")
+    assert "\n" not in str(info.value)
+    (progress,) = run_group([run], machine)  # whoever frees some can go on
+    assert progress.status == "finished"

@@ -1,0 +1,84 @@
+"""Uploading what was logged offline: once, in order, and not what is still in training."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from resnet_bench.errors import UserError
+from resnet_bench.records.run_directory import RunDirectory, locked
+from resnet_bench.suites.suite import load_suite
+from resnet_bench.tracking.sync import sync
+from tests.support.wandb_runs import log, run_of, start, summary
+from tests.support.wandb_runs import wandb_environment as wandb_environment  # a fixture
+from tests.support.wandb_stub import KEY, Stub
+
+pytestmark = pytest.mark.usefixtures("wandb_environment")
+SUITE = load_suite("smoke")
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stub]:
+    with Stub() as stub:
+        monkeypatch.setenv("WANDB_BASE_URL", stub.url)
+        yield stub
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Two runs, logged offline; the first in two attempts."""
+    for seed, attempts in ((0, [[1, 2], [3]]), (1, [[1]])):
+        run, folder = run_of("plain-8", seed), tmp_path / "results" / "smoke"
+        for number, epochs in enumerate(attempts):
+            tracker = start(run, folder, f"id-{seed}", resumed=number > 0)
+            log(tracker, run, folder, epochs)
+            tracker.finish(summary() if number == len(attempts) - 1 else None)
+    return tmp_path / "results"
+
+
+def test_what_was_logged_offline_is_uploaded_once_and_in_order(
+    stub: Stub, results: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sync(SUITE, results, yes=False)
+    assert "3 attempts at 2 runs to upload, 0 already there" in capfd.readouterr().out
+    with pytest.raises(UserError, match="WANDB_API_KEY"):
+        sync(SUITE, results, yes=True)
+    assert stub.runs == {}
+
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    run = run_of("plain-8", 1)
+    directory = RunDirectory(run.directory(results))
+    directory.write_description({"wandb_id": "id-1"})
+    with locked(directory):
+        sync(SUITE, results, yes=True)
+    assert {run_id: there.epochs for run_id, there in stub.runs.items()} == {"id-0": [1, 2, 3]}
+    assert (stub.runs["id-0"].mistakes, stub.runs["id-0"].exit_code) == ([], 0)
+    sync(SUITE, results, yes=True)
+    assert stub.runs["id-1"].epochs == [1]
+    capfd.readouterr()
+    sync(SUITE, results, yes=True)
+    assert "0 attempts at 0 runs to upload, 3 already there" in capfd.readouterr().out
+    assert stub.runs["id-0"].epochs == [1, 2, 3]
+
+
+def test_what_a_server_refused_is_uploaded_later(
+    stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_FINISH_TIMEOUT", "1")
+    run, folder = run_of("plain-8"), tmp_path / "results" / "smoke"
+    stub.trouble, stub.only = "refuse", "file_stream"
+    tracker = start(run, folder, "the-id", mode="online")
+    log(tracker, run, folder, [1, 2, 3])
+    tracker.finish(summary())
+    with pytest.raises(UserError, match="did not take 1 attempt at 1 run"):
+        sync(SUITE, tmp_path / "results", yes=True)
+    assert stub.runs["the-id"].epochs == []
+    stub.trouble = "none"
+    sync(SUITE, tmp_path / "results", yes=True)
+    assert stub.runs["the-id"].epochs == [1, 2, 3]
+
+
+def test_no_runs_is_the_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no W&B runs in"):
+        sync(SUITE, tmp_path, yes=False)
