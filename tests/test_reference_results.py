@@ -16,7 +16,7 @@ from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import load_suite
 from resnet_bench.training.batches import BatchStream
-from resnet_bench.training.state import new_member
+from resnet_bench.training.state import new_state
 from tests.support.states import CPU
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
@@ -72,9 +72,9 @@ def test_a_run_of_today_starts_as_the_committed_ones_did(suite: str) -> None:
                 assert stream.digest() == committed["batch_stream"], folder
                 seen.add(seed)
             if seed == 0 and "learning_rate" not in experiment.name:
-                member = new_member(Run(experiment, seed), CPU)
-                assert digest(member.network) == committed["initial_weights"], folder
-                shared = digest(member.network, shared_only=True)
+                state = new_state(Run(experiment, seed), CPU)
+                assert digest(state.network) == committed["initial_weights"], folder
+                shared = digest(state.network, shared_only=True)
                 assert shared == committed["initial_shared_weights"], folder
     assert len(seen) >= 3
 

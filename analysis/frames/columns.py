@@ -10,7 +10,7 @@ from resnet_bench.errors import UserError
 from resnet_bench.networks.sizes import network_size
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.compatibility import input_shape
-from resnet_bench.suites.network import Network
+from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.recipe import Recipe
 from resnet_bench.suites.suite import Suite
 from resnet_bench.suites.validation import validate
@@ -46,7 +46,7 @@ RUN_COLUMNS = {
     "initial_shared_weights": "the same without the shortcuts' own",
     "directory": "the run's folder",
 }
-NETWORK_COLUMNS = {f"network.{key}": f"the network's {key}" for key in Network.model_fields}
+NETWORK_COLUMNS = {f"network.{key}": f"the network's {key}" for key in NetworkSpec.model_fields}
 RECIPE_COLUMNS = {f"recipe.{key}": f"the recipe's {key}" for key in Recipe.model_fields}
 
 
@@ -126,7 +126,7 @@ def _specified(
     where: str,
 ) -> dict[str, Any]:
     """The columns that follow from what an experiment is; UserError names `where` it is said."""
-    specification = validate(Network, network, f"{where}: network")
+    specification = validate(NetworkSpec, network, f"{where}: network")
     if dataset not in DATASETS:
         raise UserError(f"{where}: unknown data set {dataset!r}")
     images = input_shape(DATASETS[dataset], validate(Recipe, recipe, f"{where}: recipe"))

@@ -15,7 +15,7 @@ from resnet_bench.sweeps.group import training_data
 from resnet_bench.sweeps.machine import available_cores
 from resnet_bench.sweeps.worker import environment_of_workers
 from resnet_bench.training.batches import BatchStream
-from resnet_bench.training.state import new_member
+from resnet_bench.training.state import new_state
 from resnet_bench.training.step import eager_step
 
 PEER_WORKERS = 2
@@ -87,13 +87,13 @@ def _train_ours(experiment: Experiment, seed: int, pipe: Any) -> None:
     torch.set_num_threads(1)
     run = Run(experiment, seed)
     data = training_data(experiment, None, torch.device("cpu"))
-    member = new_member(run, torch.device("cpu"))
+    state = new_state(run, torch.device("cpu"))
     stream = BatchStream(experiment.recipe, experiment.train_images, seed)
     pipe.send("ready")
     while steps := pipe.recv():
         for _ in range(steps):
-            eager_step([member], data.batch(stream.draw(member.iteration)))
-            member.iteration += 1
+            eager_step([state], data.batch(stream.draw(state.iteration)))
+            state.iteration += 1
         pipe.send("done")
 
 
@@ -129,7 +129,7 @@ class PeerDataset(Dataset[tuple[Tensor, int]]):
 def _train_as_peers(experiment: Experiment, seed: int, pipe: Any) -> None:
     torch.set_num_threads(available_cores())
     recipe = experiment.recipe
-    network = CifarNet(experiment.network, experiment.images).train()
+    network = CifarNet(experiment.spec, experiment.images).train()
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(
         network.parameters(),

@@ -28,7 +28,7 @@ from resnet_bench.training import checkpoints
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import TrainingData
 from resnet_bench.training.evaluation import evaluate
-from resnet_bench.training.state import new_member
+from resnet_bench.training.state import new_state
 from resnet_bench.training.step import eager_step
 
 EPOCHS = 6  # records of cifar10-short: 2,000 iterations of 128 images
@@ -98,9 +98,9 @@ def bench_records(name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         row, checkpoint = _cost_of_records(run, Path(folder))
         mirror = _cost_of_mirror(run, Path(folder))
-    member = new_member(run, data.device)
+    state = new_state(run, data.device)
     started = time.perf_counter()
-    evaluate(member.network, data, data.test, "ieee")
+    evaluate(state.network, data, data.test, "ieee")
     test = time.perf_counter() - started
     training = run.experiment.recipe.iterations * seconds_a_step
     share = (EPOCHS * row + mirror) / training + checkpoint / CHECKPOINT_SECONDS
@@ -113,12 +113,12 @@ def bench_records(name: str) -> None:
 
 
 def _seconds_a_step(run: Run, data: TrainingData) -> float:
-    member = new_member(run, data.device)
+    state = new_state(run, data.device)
     stream = BatchStream(run.experiment.recipe, run.experiment.train_images, run.seed)
     seconds = []
     for iteration in range(8):
         started = time.perf_counter()
-        eager_step([member], data.batch(stream.draw(iteration)))
+        eager_step([state], data.batch(stream.draw(iteration)))
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds[2:])
 
@@ -127,17 +127,17 @@ def _cost_of_records(run: Run, folder: Path, repeats: int = 20) -> tuple[float, 
     """Median seconds of a row and of a checkpoint."""
     directory = RunDirectory(run.directory(folder))
     directory.create()
-    member = new_member(run, torch.device("cpu"))
-    for parameter in member.network.parameters():  # so that momentum is saved, too
+    state = new_state(run, torch.device("cpu"))
+    for parameter in state.network.parameters():  # so that momentum is saved, too
         parameter.grad = torch.zeros_like(parameter)
-    member.optimizer.step()
+    state.optimizer.step()
     rows, saves = [], []
     for _ in range(repeats):
         started = time.perf_counter()
         directory.append(RECORD)
         rows.append(time.perf_counter() - started)
         started = time.perf_counter()
-        checkpoints.save(member, directory.checkpoint)
+        checkpoints.save(state, directory.checkpoint)
         saves.append(time.perf_counter() - started)
     return statistics.median(rows), statistics.median(saves)
 

@@ -66,7 +66,7 @@ class Peers:
             workers = min(PEER_WORKERS, available_cores())
         self.setting = setting
         self.networks = [
-            CifarNet(experiment.network, experiment.images).to(setting.device).train()
+            CifarNet(experiment.spec, experiment.images).to(setting.device).train()
             for experiment in setting.experiments
         ]
         recipe = setting.experiments[0].recipe

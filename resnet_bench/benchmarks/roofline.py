@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from resnet_bench.datasets.definitions import Dataset
 from resnet_bench.networks.sizes import network_size
 from resnet_bench.suites.experiment import Experiment
-from resnet_bench.suites.network import Network
+from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.recipe import Precision
 from resnet_bench.training.precision import set_determinism, set_precision
 
@@ -71,14 +71,14 @@ def work_of(experiments: Sequence[Experiment]) -> Work:
     """The work of all networks together, for one image each."""
     total = Work(0, 0, 0)
     for experiment in experiments:
-        total += network_work(experiment.network, experiment.dataset)
+        total += network_work(experiment.spec, experiment.dataset)
     return total
 
 
-def network_work(network: Network, dataset: Dataset) -> Work:
-    size = network_size(network, dataset)
-    first = 9 * dataset.channels * network.stage_widths[0] * dataset.side**2
-    with_relu, projections, additions = _map_numbers(network, dataset)
+def network_work(spec: NetworkSpec, dataset: Dataset) -> Work:
+    size = network_size(spec, dataset)
+    first = 9 * dataset.channels * spec.stage_widths[0] * dataset.side**2
+    with_relu, projections, additions = _map_numbers(spec, dataset)
     return Work(
         multiply_adds=3 * size.multiply_adds - first,
         eager_passes=EAGER_PASSES * with_relu
@@ -88,19 +88,19 @@ def network_work(network: Network, dataset: Dataset) -> Work:
     )
 
 
-def _map_numbers(network: Network, dataset: Dataset) -> tuple[int, int, int]:
+def _map_numbers(spec: NetworkSpec, dataset: Dataset) -> tuple[int, int, int]:
     """Numbers an image in the outputs of 3x3 convolutions, projections and residual blocks."""
-    convolutions = network.stage_widths[0] * dataset.side**2
+    convolutions = spec.stage_widths[0] * dataset.side**2
     projections = additions = 0
-    for stage, width in enumerate(network.stage_widths):
+    for stage, width in enumerate(spec.stage_widths):
         numbers = width * (dataset.side >> stage) ** 2
-        blocks = network.stage_blocks[stage]
+        blocks = spec.stage_blocks[stage]
         convolutions += 2 * blocks * numbers
-        if network.shortcut != "none":
+        if spec.shortcut != "none":
             additions += blocks * numbers
-        if network.shortcut == "C":
+        if spec.shortcut == "C":
             projections += blocks * numbers
-        elif network.shortcut == "B" and stage > 0:
+        elif spec.shortcut == "B" and stage > 0:
             projections += numbers
     return convolutions, projections, additions
 

@@ -21,7 +21,7 @@ from resnet_bench.suites.recipe import Precision
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import TrainingData
 from resnet_bench.training.precision import executed_precision, set_determinism, set_precision
-from resnet_bench.training.state import Member, new_member
+from resnet_bench.training.state import TrainingState, new_state
 from resnet_bench.training.step import Batch, eager_step
 
 SEED = 0
@@ -83,14 +83,14 @@ class Setting:
     def precision(self) -> Precision:
         return self.experiments[0].recipe.precision
 
-    def members(self, precision: Precision | None = None) -> list[Member]:
-        members = []
+    def states(self, precision: Precision | None = None) -> list[TrainingState]:
+        states = []
         for experiment in self.experiments:
             change = {"precision": precision or self.precision}
             recipe = experiment.recipe.model_copy(update=change)
             run = Run(replace(experiment, recipe=recipe), SEED)
-            members.append(new_member(run, self.device))
-        return members
+            states.append(new_state(run, self.device))
+        return states
 
 
 def synthetic_images(facts: Dataset) -> tuple[Images, Images]:
@@ -135,28 +135,28 @@ class Lockstep:
     ) -> None:
         self.name, self.share, self.setting = name, share, setting
         self.deterministic, self.channels_last = deterministic, channels_last
-        self.members = setting.members(precision)
+        self.states = setting.states(precision)
         self.precision = executed_precision(precision or setting.precision, setting.device)
         self.data = setting.data
         if not data_on_gpu:
             first = setting.experiments[0]
             self.data = TrainingData(first, *setting.images, torch.device("cpu"))
-        for network in [member.network for member in self.members]:
+        for network in [state.network for state in self.states]:
             if not channels_last:
                 network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
             for module in network.modules():
                 if native_norm and isinstance(module, nn.BatchNorm2d):
                     module.__class__ = NativeBatchNorm
-        self.step = LaneStep(self.members, lanes=lanes, graphs=graphs)
+        self.step = LaneStep(self.states, lanes=lanes, graphs=graphs)
 
     def seconds_a_step(self, steps: int) -> float:
         set_determinism(self.deterministic, self.setting.device)
         set_precision(self.precision, self.setting.device)
         with Stopwatch(self.setting.device) as watch:
             for _ in range(steps):
-                self.step(self.members, self._batch(self.members[0].iteration))
-                for member in self.members:
-                    member.iteration += 1
+                self.step(self.states, self._batch(self.states[0].iteration))
+                for state in self.states:
+                    state.iteration += 1
         return watch.seconds / steps
 
     def _batch(self, iteration: int) -> Batch:
@@ -179,21 +179,21 @@ class OneByOne:
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.members = setting.members()
-        self.share = 1 / len(self.members)
+        self.states = setting.states()
+        self.share = 1 / len(self.states)
 
     def seconds_a_step(self, steps: int) -> float:
         """The sum over the networks; `steps` for each."""
         set_determinism(False, self.setting.device)
         precision = executed_precision(self.setting.precision, self.setting.device)
         set_precision(precision, self.setting.device)
-        return sum(self._seconds(index, steps) for index in range(len(self.members))) / steps
+        return sum(self._seconds(index, steps) for index in range(len(self.states))) / steps
 
     def _seconds(self, index: int, steps: int) -> float:
-        member = self.members[index]
+        state = self.states[index]
         with Stopwatch(self.setting.device) as watch:
             for _ in range(steps):
-                draw = self.setting.stream.draw(member.iteration)
-                eager_step([member], self.setting.data.batch(draw))
-                member.iteration += 1
+                draw = self.setting.stream.draw(state.iteration)
+                eager_step([state], self.setting.data.batch(draw))
+                state.iteration += 1
         return watch.seconds

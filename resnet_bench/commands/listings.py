@@ -30,7 +30,7 @@ def list_experiments(
     width = max(30, *(len(experiment.name) for experiment in loaded.experiments)) + 2
     typer.echo(f"{'experiment':<{width}}{'parameters':>12}{'multiply-adds':>16}")
     for experiment in loaded.experiments:
-        size = network_size(experiment.network, experiment.images)
+        size = network_size(experiment.spec, experiment.images)
         typer.echo(f"{experiment.name:<{width}}{size.parameters:>12,}{size.multiply_adds:>16,}")
 
 
@@ -78,7 +78,7 @@ def _statuses(suite: str, results: Path) -> Counter[str]:
 
 def _state(suite: str, path: Path) -> str:
     try:
-        summary, _ = RunDirectory(path).so_far(_run(suite, path).identity())
+        summary, _ = RunDirectory(path).read_state(_run(suite, path).identity())
     except UserError:
         return LEFT_OUT
     return summary.status if summary else "partial"
@@ -102,7 +102,7 @@ def _how_far(suite: str, path: Path) -> str:
     directory = RunDirectory(path)
     try:
         run = _run(suite, path)
-        summary, rows = directory.so_far(run.identity())
+        summary, rows = directory.read_state(run.identity())
         status = directory.status()
     except UserError as error:
         return f"{error}"

@@ -13,7 +13,7 @@ import typer
 from resnet_bench.commands.options import ExperimentName, Settings
 from resnet_bench.datasets.definitions import InputShape
 from resnet_bench.errors import UserError
-from resnet_bench.suites.network import Network
+from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.suite import find_experiment
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ Input = Annotated[
 
 
 @dataclass(frozen=True)
-class Part:
+class Stage:
     """A part of a network: what leaves it for one image, and its trainable numbers."""
 
     name: str
@@ -42,9 +42,9 @@ def shapes(experiment: ExperimentName, settings: Settings = None, images: Input 
     """Print the shapes through an experiment's network."""
     found = find_experiment(experiment, tuple(settings or ()))
     shape = found.images if images is None else parse_input(images, found.images.classes)
-    parts = network_parts(found.network, shape)
+    parts = network_stages(found.spec, shape)
     typer.echo(f"{'part':<12}{'output':>14}{'parameters':>14}")
-    typer.echo(Part("images", (shape.channels, shape.side, shape.side), 0))
+    typer.echo(Stage("images", (shape.channels, shape.side, shape.side), 0))
     for part in parts:
         typer.echo(part)
     typer.echo(f"{'total':<26}{sum(part.parameters for part in parts):>14,}")
@@ -58,7 +58,7 @@ def parse_input(text: str, classes: int) -> InputShape:
     return InputShape(int(match[1]), int(match[2]), classes)
 
 
-def network_parts(network: Network, images: InputShape) -> list[Part]:
+def network_stages(spec: NetworkSpec, images: InputShape) -> list[Stage]:
     """Stem, stages, global pooling and linear layer of `network`, in this order.
 
     Raises UserError for images that the network cannot take.
@@ -69,7 +69,7 @@ def network_parts(network: Network, images: InputShape) -> list[Part]:
     from resnet_bench.networks.build import build_network
 
     with torch.device("meta"):
-        module = build_network(network, images).eval()
+        module = build_network(spec, images).eval()
         batch = torch.empty(1, images.channels, images.side, images.side)
     entering: dict[nn.Module, tuple[int, ...]] = {}
     leaving: dict[nn.Module, tuple[int, ...]] = {}
@@ -83,14 +83,14 @@ def network_parts(network: Network, images: InputShape) -> list[Part]:
     for part in (*stages, linear):
         part.register_forward_hook(note)
     module(batch)
-    parts = [Part("stem", entering[stages[0]], _parameters(*children.values()))]
+    parts = [Stage("stem", entering[stages[0]], _parameters(*children.values()))]
     for number, stage in enumerate(stages, 1):
-        parts.append(Part(f"stage {number}", leaving[stage], _parameters(stage)))
+        parts.append(Stage(f"stage {number}", leaving[stage], _parameters(stage)))
     if final_norm is not None:
-        parts.append(Part("norm", leaving[stages[-1]], _parameters(final_norm)))
+        parts.append(Stage("norm", leaving[stages[-1]], _parameters(final_norm)))
     (channels,) = entering[linear]
-    parts += [Part("pooling", (channels, 1, 1), 0), Part("flatten", (channels,), 0)]
-    return [*parts, Part("linear", leaving[linear], _parameters(linear))]
+    parts += [Stage("pooling", (channels, 1, 1), 0), Stage("flatten", (channels,), 0)]
+    return [*parts, Stage("linear", leaving[linear], _parameters(linear))]
 
 
 def _parameters(*modules: "nn.Module") -> int:

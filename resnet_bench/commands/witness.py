@@ -88,7 +88,7 @@ def make_witness(run: Run, depth: int, machine: "Machine", rates: Sequence[float
     from resnet_bench.sweeps.group import set_up_process, training_data
     from resnet_bench.training.precision import find_device, set_precision
     from resnet_bench.witness.comparison import compare, heard, images_passed
-    from resnet_bench.witness.construction import build_witness, deeper_experiment, trained_member
+    from resnet_bench.witness.construction import build_witness, deeper_experiment, trained_state
     from resnet_bench.witness.continuation import constant_rate, rates_ended, train_on
 
     deep = deeper_experiment(run.experiment, depth)
@@ -96,7 +96,7 @@ def make_witness(run: Run, depth: int, machine: "Machine", rates: Sequence[float
         constant_rate(deep, rate)  # a rate that is none is an error before any work
     device = find_device(machine.device)
     set_up_process(run.experiment, device)
-    source = trained_member(run, machine, device)
+    source = trained_state(run, machine, device)
     data = training_data(run.experiment, machine.data_folder, device)
     folder = witness_folder(run, depth, machine.results)
     set_precision("ieee", device)

@@ -20,7 +20,7 @@ from resnet_bench.datasets.npm import (
 from resnet_bench.datasets.source import (
     PARTS,
     Decoded,
-    Part,
+    RawArray,
     UnavailableError,
     _first_place_with,
     _official_host,
@@ -95,7 +95,7 @@ def _joined(
 ) -> Decoded:
     """Pixels of five training batches and, last, the test batch."""
     arrays = (np.concatenate(pixels[:-1]), train_labels, pixels[-1], test_labels)
-    return {part: Part(array, str(place)) for part, array in zip(PARTS, arrays, strict=True)}
+    return {part: RawArray(array, str(place)) for part, array in zip(PARTS, arrays, strict=True)}
 
 
 def _read_batch(path: Path, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from resnet_bench.datasets.definitions import Dataset
-from resnet_bench.datasets.source import PARTS, Decoded, Part
+from resnet_bench.datasets.source import PARTS, Decoded, RawArray
 
 
 def read_digits(dataset: Dataset, folder: Path) -> Decoded:
@@ -20,6 +20,6 @@ def read_digits(dataset: Dataset, folder: Path) -> Decoded:
     )
     arrays = (train_pixels, train_labels, test_pixels, test_labels)
     return {
-        part: Part(array, "scikit-learn's load_digits")
+        part: RawArray(array, "scikit-learn's load_digits")
         for part, array in zip(PARTS, arrays, strict=True)
     }

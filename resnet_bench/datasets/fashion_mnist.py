@@ -6,7 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from resnet_bench.datasets.definitions import Dataset
-from resnet_bench.datasets.source import Decoded, Part, _first_place_with, _official_host, reading
+from resnet_bench.datasets.source import (
+    Decoded,
+    RawArray,
+    _first_place_with,
+    _official_host,
+    reading,
+)
 
 
 def fashion_from_torchvision(folder: Path) -> None:
@@ -42,7 +48,7 @@ def read_fashion_idx(dataset: Dataset, folder: Path) -> Decoded | None:
     decoded = {}
     for part, name in IDX_FILES.items():
         path = place / name if (place / name).exists() else place / f"{name}.gz"
-        decoded[part] = Part(_read_idx(path), str(path))
+        decoded[part] = RawArray(_read_idx(path), str(path))
     return decoded
 
 

@@ -17,7 +17,7 @@ from resnet_bench.datasets.source import (
     PARTS,
     Decoded,
     Download,
-    Part,
+    RawArray,
     Reader,
     UnavailableError,
     reading,
@@ -108,10 +108,10 @@ def _kept(dataset: Dataset, folder: Path) -> tuple[Images, Images] | None:
         raise UserError(f"{error}; delete {place} to have it made again") from error
 
 
-def _load_part(path: Path) -> Part:
+def _load_part(path: Path) -> RawArray:
     with reading(path):
         # Read, not mapped: what is used is then what was verified, whatever happens to the file.
-        return Part(np.load(path, allow_pickle=False), str(path))
+        return RawArray(np.load(path, allow_pickle=False), str(path))
 
 
 def _placed(dataset: Dataset, folder: Path, sources: Sources) -> tuple[Images, Images] | None:

@@ -56,14 +56,14 @@ def _one_line(text: str) -> str:
 PARTS = ("train_pixels", "train_labels", "test_pixels", "test_labels")
 
 
-class Part(NamedTuple):
+class RawArray(NamedTuple):
     """One array of a data set, and the file or folder that it came from."""
 
     array: np.ndarray  # uint8
     origin: str
 
 
-Decoded = dict[str, Part]  # by the names in PARTS; not verified
+Decoded = dict[str, RawArray]  # by the names in PARTS; not verified
 Reader = Callable[[Dataset, Path], Decoded | None]
 
 

@@ -1,4 +1,4 @@
-"""A member's step as a CUDA graph: captured once, without a trace on the member, then replayed.
+"""A state's step as a CUDA graph: captured once, without a trace on the state, then replayed.
 
 What is captured is `eager_step` itself (forward, loss, backward, update, totals), so that the
 readable step and the fast one cannot drift apart.
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_bench.errors import CaptureError
-from resnet_bench.training.state import Member
+from resnet_bench.training.state import TrainingState
 from resnet_bench.training.step import Batch, eager_step
 
 WARM_UP_STEPS = 3  # before a capture: libraries choose their kernels and make their workspaces
@@ -26,8 +26,8 @@ class Replayable(Protocol):
     def replay(self) -> None: ...
 
 
-class RateOutside:
-    """A member's optimizer whose learning rate is a tensor, filled from outside.
+class TensorLearningRate:
+    """A state's optimizer whose learning rate is a tensor, filled from outside.
 
     A Python number would be frozen into a captured graph. `eager_step` sets the rate of each of
     `param_groups`; it finds none here. Outside a step the groups hold the number, so that a
@@ -62,33 +62,33 @@ class RateOutside:
 
 
 @dataclass
-class Slot:
-    """A member's place in a lane, and its captured step once there is one."""
+class CapturedStep:
+    """A state's place in a lane, and its captured step once there is one."""
 
-    member: Member
-    rate: RateOutside
-    stand_in: Member  # the member with its rate outside: what `eager_step` is given
+    state: TrainingState
+    rate: TensorLearningRate
+    graph_state: TrainingState  # the state with its rate outside: what `eager_step` is given
     captured: Replayable | None = None
     captured_state: object = None  # the optimizer's state that the capture works on
     # Destroying a graph frees workspaces that others of its stream still use (pytorch #193402).
     outdated: list[Replayable] = field(default_factory=list)
 
     @classmethod
-    def of(cls, member: Member) -> "Slot":
-        rate = RateOutside(member.optimizer, member.device)
-        stand_in = replace(member, optimizer=cast(torch.optim.Optimizer, rate))
-        return cls(member, rate, stand_in)
+    def of(cls, state: TrainingState) -> "CapturedStep":
+        rate = TensorLearningRate(state.optimizer, state.device)
+        graph_state = replace(state, optimizer=cast(torch.optim.Optimizer, rate))
+        return cls(state, rate, graph_state)
 
     def needs_capture(self) -> bool:
         # Loading a checkpoint copies weights in place but replaces the momentum buffers.
-        return self.captured is None or self.captured_state is not self.member.optimizer.state
+        return self.captured is None or self.captured_state is not self.state.optimizer.state
 
     def eager(self, batch: Batch) -> None:
-        eager_step([self.stand_in], batch)
+        eager_step([self.graph_state], batch)
 
 
-def capture_graph(slot: Slot, batch: Batch, stream: Stream) -> torch.cuda.CUDAGraph:
-    """The step of `slot` on the tensors of `batch`, as a graph with a memory pool of its own.
+def capture_graph(step: CapturedStep, batch: Batch, stream: Stream) -> torch.cuda.CUDAGraph:
+    """The step of `step` on the tensors of `batch`, as a graph with a memory pool of its own.
 
     Captured on the lane's stream: a graph holds the address of its stream's cuBLAS workspace,
     which only graphs that never run at the same time may share.
@@ -99,23 +99,23 @@ def capture_graph(slot: Slot, batch: Batch, stream: Stream) -> torch.cuda.CUDAGr
     current = torch.cuda.current_stream(stream.device)
     stream.wait_stream(current)
     # Backward remembers streams, so the warm-up runs where the capture will.
-    with torch.cuda.stream(stream), untouched(slot.member):
+    with torch.cuda.stream(stream), restored_afterwards(step.state):
         for _ in range(WARM_UP_STEPS):
-            slot.eager(batch)
-    slot.member.optimizer.zero_grad()  # the capture makes gradients in the graph's own pool
+            step.eager(batch)
+    step.state.optimizer.zero_grad()  # the capture makes gradients in the graph's own pool
     graph = torch.cuda.CUDAGraph()
-    parts = forward_passes(slot.member)
+    parts = forward_passes(step.state)
     try:
         # thread_local: what other threads do meanwhile, such as a loader's, is none of ours.
         with (
             torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
-            counted_together(slot.member.network, parts),
+            fused_batch_counters(step.state.network, parts),
         ):
-            slot.eager(batch)
+            step.eager(batch)
     except RuntimeError as error:
         # A failed capture leaves torch's stream and allocator in it.
         raise CaptureError(
-            f"{slot.member.run.name}: its step cannot be captured as a CUDA graph "
+            f"{step.state.run.name}: its step cannot be captured as a CUDA graph "
             f"({first_reason(error)}); --no-graphs trains without, to the same bits"
         ) from error
     current.wait_stream(stream)
@@ -131,9 +131,9 @@ def first_reason(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def forward_passes(member: Member) -> int:
+def forward_passes(state: TrainingState) -> int:
     """How often a whole batch passes through the network: once, or once a batch norm group."""
-    recipe = member.recipe
+    recipe = state.recipe
     if recipe.batch_norm_images == "batch":
         return 1
     return recipe.batch_size // recipe.batch_norm_images
@@ -159,12 +159,12 @@ def make_state(optimizer: torch.optim.Optimizer) -> None:
 
 
 @contextmanager
-def untouched(member: Member) -> Iterator[None]:
-    """Within the context the member may train; afterwards its tensors are as before, in place."""
-    tensors: list[Tensor] = [*member.network.parameters(), *member.network.buffers()]
-    for state in member.optimizer.state.values():
-        tensors += [value for value in state.values() if isinstance(value, Tensor)]
-    tensors += vars(member.totals).values()
+def restored_afterwards(state: TrainingState) -> Iterator[None]:
+    """Within the context the state may train; afterwards its tensors are as before, in place."""
+    tensors: list[Tensor] = [*state.network.parameters(), *state.network.buffers()]
+    for buffers in state.optimizer.state.values():
+        tensors += [value for value in buffers.values() if isinstance(value, Tensor)]
+    tensors += vars(state.totals).values()
     saved = [tensor.detach().clone() for tensor in tensors]
     yield
     with torch.no_grad():
@@ -173,7 +173,7 @@ def untouched(member: Member) -> Iterator[None]:
 
 
 @contextmanager
-def counted_together(network: nn.Module, passes: int) -> Iterator[None]:
+def fused_batch_counters(network: nn.Module, passes: int) -> Iterator[None]:
     """Within the context, batch norm's batch counters rise in one operation, by `passes`.
 
     One by one they are a tenth of a small network's kernels. They matter to nothing but the

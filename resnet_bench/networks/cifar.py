@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from resnet_bench.datasets.definitions import InputShape
 from resnet_bench.errors import UserError
-from resnet_bench.suites.network import Network
+from resnet_bench.suites.network import NetworkSpec
 
 
 class Block(nn.Module):
@@ -32,24 +32,24 @@ class Block(nn.Module):
     (N, inputs, H, W) to (N, width, H / stride, W / stride).
     """
 
-    def __init__(self, inputs: int, width: int, stride: int, network: Network) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, spec: NetworkSpec) -> None:
         super().__init__()
-        self.conv1 = convolution(inputs, width, 3, stride, network)
-        self.bn1 = norm(width, network)
-        self.conv2 = convolution(width, width, 3, 1, network)
-        self.bn2 = norm(width, network)
-        self.add_shortcut(inputs, width, stride, network)
+        self.conv1 = convolution(inputs, width, 3, stride, spec)
+        self.bn1 = batch_norm(width, spec)
+        self.conv2 = convolution(width, width, 3, 1, spec)
+        self.bn2 = batch_norm(width, spec)
+        self.add_shortcut(inputs, width, stride, spec)
 
-    def add_shortcut(self, inputs: int, channels: int, stride: int, network: Network) -> None:
+    def add_shortcut(self, inputs: int, channels: int, stride: int, spec: NetworkSpec) -> None:
         """The identity with zero padding, or a projection, or nothing."""
         self.stride = stride
-        self.padding_channels = zero_padding(inputs, channels, network.zero_channels)
-        self.has_shortcut = network.shortcut != "none"
+        self.padding_channels = zero_padding(inputs, channels, spec.zero_channels)
+        self.has_shortcut = spec.shortcut != "none"
         self.projection: nn.Module | None = None
-        if network.projects(changes_shape=stride != 1 or inputs != channels):
-            kernel = 3 if network.shortcut == "3x3" else 1
-            project = convolution(inputs, channels, kernel, stride, network)
-            layers = [project, norm(channels, network)] if network.projection_norm else [project]
+        if spec.projects(changes_shape=stride != 1 or inputs != channels):
+            kernel = 3 if spec.shortcut == "3x3" else 1
+            project = convolution(inputs, channels, kernel, stride, spec)
+            layers = [project, batch_norm(channels, spec)] if spec.projection_norm else [project]
             self.projection = nn.Sequential(*layers)
 
     @property
@@ -82,18 +82,18 @@ class CifarNet(nn.Module):
     that the stages cannot halve twice.
     """
 
-    def __init__(self, network: Network, images: InputShape, block: type[Block] = Block) -> None:
+    def __init__(self, spec: NetworkSpec, images: InputShape, block: type[Block] = Block) -> None:
         super().__init__()
         if images.side % 4:
             raise UserError(
-                f"{network.name}: images of {images.side} pixels a side cannot be halved twice"
+                f"{spec.name}: images of {images.side} pixels a side cannot be halved twice"
             )
-        channels = network.stage_widths[0]
-        self.conv = convolution(images.channels, channels, 3, 1, network)
-        self.bn = norm(channels, network)
-        self.stages = make_stages(network, block)
-        channels = network.stage_widths[-1] * network.expansion
-        self.pooling = network.pooling
+        channels = spec.stage_widths[0]
+        self.conv = convolution(images.channels, channels, 3, 1, spec)
+        self.bn = batch_norm(channels, spec)
+        self.stages = make_stages(spec, block)
+        channels = spec.stage_widths[-1] * spec.expansion
+        self.pooling = spec.pooling
         self.linear = nn.Linear(channels, images.classes)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -102,34 +102,34 @@ class CifarNet(nn.Module):
         return cast(Tensor, self.linear(pool(x, self.pooling)))
 
 
-def make_stages(network: Network, block: type[Block]) -> nn.Sequential:
+def make_stages(spec: NetworkSpec, block: type[Block]) -> nn.Sequential:
     """The stages, one after another, each a sequence of blocks."""
-    inputs = network.stage_widths[0]
+    inputs = spec.stage_widths[0]
     stages: list[nn.Sequential] = []
-    for blocks, width in zip(network.stage_blocks, network.stage_widths, strict=True):
+    for blocks, width in zip(spec.stage_blocks, spec.stage_widths, strict=True):
         stage = nn.Sequential()
         for _ in range(blocks):
             # "The subsampling is performed by convolutions with a stride of 2": a stage's first.
             stride = 2 if stages and not len(stage) else 1
-            stage.append(block(inputs, width, stride, network))
-            inputs = width * network.expansion
+            stage.append(block(inputs, width, stride, spec))
+            inputs = width * spec.expansion
         stages.append(stage)
     return nn.Sequential(*stages)
 
 
 def convolution(
-    inputs: int, channels: int, kernel: int, stride: int, network: Network
+    inputs: int, channels: int, kernel: int, stride: int, spec: NetworkSpec
 ) -> nn.Conv2d:
     """A convolution of (N, inputs, H, W) to (N, channels, H / stride, W / stride), zero-padded.
 
     Without bias, since batch norm's shift takes its place, unless `network` says otherwise.
     """
-    return nn.Conv2d(inputs, channels, kernel, stride, padding=kernel // 2, bias=network.has_bias)
+    return nn.Conv2d(inputs, channels, kernel, stride, padding=kernel // 2, bias=spec.has_bias)
 
 
-def norm(channels: int, network: Network) -> nn.Module:
+def batch_norm(channels: int, spec: NetworkSpec) -> nn.Module:
     """Batch norm, or nothing in the variant without."""
-    return nn.BatchNorm2d(channels) if network.normalization == "batch" else nn.Identity()
+    return nn.BatchNorm2d(channels) if spec.normalization == "batch" else nn.Identity()
 
 
 def pool(x: Tensor, how: str) -> Tensor:

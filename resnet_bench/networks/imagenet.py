@@ -19,22 +19,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_bench.datasets.definitions import InputShape
-from resnet_bench.networks.cifar import Block, convolution, make_stages, norm, pool
-from resnet_bench.suites.network import Network
+from resnet_bench.networks.cifar import Block, batch_norm, convolution, make_stages, pool
+from resnet_bench.suites.network import NetworkSpec
 
 
 class ImagenetNet(nn.Module):
     """A network of table 1; maps images (N, C, H, W) of any side to logits (N, classes)."""
 
-    def __init__(self, network: Network, images: InputShape, block: type[Block]) -> None:
+    def __init__(self, spec: NetworkSpec, images: InputShape, block: type[Block]) -> None:
         super().__init__()
-        channels = network.stage_widths[0]
-        self.conv = convolution(images.channels, channels, 7, 2, network)
-        self.bn = norm(channels, network)
+        channels = spec.stage_widths[0]
+        self.conv = convolution(images.channels, channels, 7, 2, spec)
+        self.bn = batch_norm(channels, spec)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.stages = make_stages(network, block)
-        channels = network.stage_widths[-1] * network.expansion
-        self.pooling = network.pooling
+        self.stages = make_stages(spec, block)
+        channels = spec.stage_widths[-1] * spec.expansion
+        self.pooling = spec.pooling
         self.linear = nn.Linear(channels, images.classes)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_bench.datasets.definitions import InputShape
-from resnet_bench.networks.cifar import Block, CifarNet, convolution, norm, pool
-from resnet_bench.suites.network import Network
+from resnet_bench.networks.cifar import Block, CifarNet, batch_norm, convolution, pool
+from resnet_bench.suites.network import NetworkSpec
 
 
 class Bottleneck(Block):
@@ -20,16 +20,16 @@ class Bottleneck(Block):
     shape (N, inputs, H, W) to (N, 4 width, H / stride, W / stride).
     """
 
-    def __init__(self, inputs: int, width: int, stride: int, network: Network) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, spec: NetworkSpec) -> None:
         nn.Module.__init__(self)
-        channels = width * network.expansion
-        self.conv1 = convolution(inputs, width, 1, 1, network)
-        self.bn1 = norm(width, network)
-        self.conv2 = convolution(width, width, 3, stride, network)
-        self.bn2 = norm(width, network)
-        self.conv3 = convolution(width, channels, 1, 1, network)
-        self.bn3 = norm(channels, network)
-        self.add_shortcut(inputs, channels, stride, network)
+        channels = width * spec.expansion
+        self.conv1 = convolution(inputs, width, 1, 1, spec)
+        self.bn1 = batch_norm(width, spec)
+        self.conv2 = convolution(width, width, 3, stride, spec)
+        self.bn2 = batch_norm(width, spec)
+        self.conv3 = convolution(width, channels, 1, 1, spec)
+        self.bn3 = batch_norm(channels, spec)
+        self.add_shortcut(inputs, channels, stride, spec)
 
     @property
     def last_norm(self) -> nn.BatchNorm2d:
@@ -49,13 +49,13 @@ class PreactivationBlock(Block):
     are those of `Block`.
     """
 
-    def __init__(self, inputs: int, width: int, stride: int, network: Network) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, spec: NetworkSpec) -> None:
         nn.Module.__init__(self)
-        self.bn1 = norm(inputs, network)
-        self.conv1 = convolution(inputs, width, 3, stride, network)
-        self.bn2 = norm(width, network)
-        self.conv2 = convolution(width, width, 3, 1, network)
-        self.add_shortcut(inputs, width, stride, network)
+        self.bn1 = batch_norm(inputs, spec)
+        self.conv1 = convolution(inputs, width, 3, stride, spec)
+        self.bn2 = batch_norm(width, spec)
+        self.conv2 = convolution(width, width, 3, 1, spec)
+        self.add_shortcut(inputs, width, stride, spec)
 
     def residual(self, x: Tensor) -> Tensor:
         y = self.conv1(F.relu(self.bn1(x)))
@@ -74,12 +74,12 @@ class PreactivationNet(CifarNet):
     parameters of its post-activation twin.
     """
 
-    def __init__(self, network: Network, images: InputShape) -> None:
-        super().__init__(network, images, PreactivationBlock)
+    def __init__(self, spec: NetworkSpec, images: InputShape) -> None:
+        super().__init__(spec, images, PreactivationBlock)
         # The stem's norm and ReLU serve both paths of the first block; ReLU twice is ReLU.
         first = cast(PreactivationBlock, cast(nn.Sequential, self.stages[0])[0])
         first.bn1 = nn.Identity()
-        self.final_bn = norm(network.stage_widths[-1], network)
+        self.final_bn = batch_norm(spec.stage_widths[-1], spec)
 
     def forward(self, images: Tensor) -> Tensor:
         x = F.relu(self.bn(self.conv(images)))

@@ -22,7 +22,7 @@ from resnet_bench.records.files import (
     write_atomically,
     write_json,
 )
-from resnet_bench.suites.network import Network
+from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.recipe import Recipe
 from resnet_bench.suites.validation import one_line, with_later_fields
 
@@ -43,7 +43,7 @@ class RunDirectory:
     """The files of one run.
 
     run.json is written first and summary.json last; in between, a row is on disk before the
-    checkpoint that follows it, so that `truncate_rows` can restore a consistent pair.
+    checkpoint that follows it, so that `keep_rows` can restore a consistent pair.
     """
 
     def __init__(self, path: Path) -> None:
@@ -86,7 +86,7 @@ class RunDirectory:
         lists = isinstance(attempts, list) and all(isinstance(entry, dict) for entry in attempts)
         if not (isinstance(identity, dict) and lists):
             raise self._no_description()
-        for part, schema in (("network", Network), ("recipe", Recipe)):
+        for part, schema in (("network", NetworkSpec), ("recipe", Recipe)):
             if isinstance(identity.get(part), dict):
                 identity[part] = with_later_fields(schema, identity[part])
         return contents
@@ -129,7 +129,7 @@ class RunDirectory:
                 "move it away, or give --results another folder"
             )
 
-    def so_far(self, identity: dict[str, Any]) -> tuple[Summary | None, list[EpochRecord]]:
+    def read_state(self, identity: dict[str, Any]) -> tuple[Summary | None, list[EpochRecord]]:
         """How the run of this `identity` ended, None while it has not, and its records.
 
         Raises UserError if the directory belongs to another run, or has lost records.
@@ -155,7 +155,7 @@ class RunDirectory:
         """Add a row and have it on disk when this returns."""
         append(self.epochs_csv, as_text([record], header=not self.epochs_csv.exists()))
 
-    def truncate_rows(self, count: int) -> list[EpochRecord]:
+    def keep_rows(self, count: int) -> list[EpochRecord]:
         """Cut off the rows past the first `count`, which the checkpoint has; returns those kept."""
         kept = self.rows()[:count]
         write_atomically(self.epochs_csv, as_text(kept, header=True).encode())

@@ -2,7 +2,7 @@
 
 from resnet_bench.datasets.definitions import Dataset, InputShape
 from resnet_bench.errors import UserError
-from resnet_bench.suites.network import Network
+from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.recipe import Recipe
 
 
@@ -26,7 +26,7 @@ def smallest_group(recipe: Recipe, images: int) -> int:
     return min(group, left % group or group)
 
 
-def check_fit(network: Network, recipe: Recipe, dataset: Dataset, where: str) -> None:
+def check_fit(spec: NetworkSpec, recipe: Recipe, dataset: Dataset, where: str) -> None:
     """Raise UserError naming `where` if network, recipe and data set do not go together."""
     images = train_images(recipe, dataset)
     if images > dataset.train_images:
@@ -38,16 +38,16 @@ def check_fit(network: Network, recipe: Recipe, dataset: Dataset, where: str) ->
         problem = f"records_per_epoch: {recipe.records_per_epoch} of {most} whole batches"
     elif recipe.padding > dataset.side + 2 * recipe.border:
         problem = f"padding: {recipe.padding}, a crop beside images of {dataset.side} pixels a side"
-    elif network.normalization != "none" and smallest_group(recipe, images) == 1:
+    elif spec.normalization != "none" and smallest_group(recipe, images) == 1:
         problem = (
             f"batch_size: {recipe.batch_size}, last_batch {recipe.last_batch}, batch_norm_images"
             f" {recipe.batch_norm_images}: of {images} training images one is normalised alone"
         )
-    elif network.architecture == "cifar" and (side := input_shape(dataset, recipe).side) % 4:
+    elif spec.architecture == "cifar" and (side := input_shape(dataset, recipe).side) % 4:
         key = "border" if recipe.resize == "none" else "resize"
         value = getattr(recipe, key)
         problem = f"{key}: {value}, but images of {side} pixels a side cannot be halved twice"
-    elif recipe.last_scale == "zero" and not network.can_begin_as_identity:
+    elif recipe.last_scale == "zero" and not spec.can_begin_as_identity:
         problem = "last_scale: zero leaves nothing of a block without shortcut or last norm"
     else:
         return

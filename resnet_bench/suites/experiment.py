@@ -6,7 +6,7 @@ from typing import Any
 
 from resnet_bench.datasets.definitions import Dataset, InputShape
 from resnet_bench.suites.compatibility import input_shape, train_images
-from resnet_bench.suites.network import Network
+from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.recipe import Recipe
 
 
@@ -17,7 +17,7 @@ class Experiment:
     suite: str
     network_name: str  # the network's or its own, plus `+key=value` for each changed setting
     dataset: Dataset
-    network: Network
+    spec: NetworkSpec
     recipe: Recipe
 
     @property
@@ -46,7 +46,7 @@ class Experiment:
             "suite": self.suite,
             "experiment": self.name,
             "dataset": self.dataset.name,
-            "network": self.network.model_dump(mode="json"),
+            "network": self.spec.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json"),
         }
 

@@ -18,7 +18,7 @@ IMAGENET_BLOCKS = {  # depth: blocks of each stage (table 1); from 50 layers on 
 }
 
 
-class Network(Specification):
+class NetworkSpec(Specification):
     """What is trained: 6n+2 layers in three stages (section 4.2), or table 1's in four.
 
     The fields from `block` on make variants, which no default network is.

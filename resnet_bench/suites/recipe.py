@@ -1,4 +1,4 @@
-"""The two things an experiment is made of, as typed, frozen data: a network and a recipe."""
+"""The recipe: how a network is trained and measured, as typed, frozen data."""
 
 from typing import Annotated, Literal, Self
 

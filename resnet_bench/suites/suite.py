@@ -13,7 +13,7 @@ from resnet_bench.errors import UserError, did_you_mean
 from resnet_bench.paths import SUITES_FOLDER
 from resnet_bench.suites.compatibility import check_fit
 from resnet_bench.suites.experiment import Experiment
-from resnet_bench.suites.network import Network
+from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.overrides import changed_recipe, in_a_name
 from resnet_bench.suites.recipe import Recipe
 from resnet_bench.suites.suite_file import NAME, NamedExperiment, SuiteFile
@@ -69,9 +69,9 @@ def _experiments(suite: str, file: SuiteFile, dataset: Dataset) -> tuple[Experim
     """The grid's experiments, those with names of their own, then all again at varied values."""
     where = f"{suite}.toml"
     found: dict[str, Experiment] = {}
-    for network in file.networks.networks(f"{where}: networks") if file.networks else []:
-        found[network.name] = Experiment(suite, network.name, dataset, network, file.recipe)
-        check_fit(network, file.recipe, dataset, where)
+    for spec in file.networks.specs(f"{where}: networks") if file.networks else []:
+        found[spec.name] = Experiment(suite, spec.name, dataset, spec, file.recipe)
+        check_fit(spec, file.recipe, dataset, where)
     for name, table in file.experiments.items():
         if name in found or not re.fullmatch(NAME, name):
             raise UserError(f"{where}: experiments.{name}: not a name, or one that is taken")
@@ -104,19 +104,19 @@ def _named(
             f"{where}: like: none above is {table.like!r}{did_you_mean(table.like, found)}"
         )
     like = found[table.like] if table.like is not None else None
-    network = like.network.model_dump() if like else {}
+    spec = like.spec.model_dump() if like else {}
     recipe = like.recipe if like else file.recipe
     dataset = table.dataset or (like.dataset.name if like else file.dataset)
     experiment = Experiment(
         suite,
         name,
         _dataset(dataset, where),
-        validate(Network, {**network, **table.network}, f"{where}: network"),
+        validate(NetworkSpec, {**spec, **table.network}, f"{where}: network"),
         validate(Recipe, {**recipe.model_dump(), **table.recipe}, f"{where}: recipe"),
     )
     if like and like.identity() == replace(experiment, network_name=like.network_name).identity():
         raise UserError(f"{where}: differs in nothing from {table.like!r}")
-    check_fit(experiment.network, experiment.recipe, experiment.dataset, where)
+    check_fit(experiment.spec, experiment.recipe, experiment.dataset, where)
     return experiment
 
 
@@ -157,7 +157,7 @@ def _changed(experiment: Experiment, changes: list[str]) -> Experiment:
         return experiment
     where = f"{experiment.name} with {', '.join(changes)}"
     recipe, suffix = changed_recipe(experiment.recipe, changes, where)
-    check_fit(experiment.network, recipe, experiment.dataset, where)
+    check_fit(experiment.spec, recipe, experiment.dataset, where)
     return replace(experiment, network_name=experiment.network_name + suffix, recipe=recipe)
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from resnet_bench.suites.network import Network, Shortcut
+from resnet_bench.suites.network import NetworkSpec, Shortcut
 from resnet_bench.suites.recipe import Recipe
 from resnet_bench.suites.validation import Specification, validate
 
@@ -14,7 +14,7 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # of a suite, or of an experiment that has
 class NetworkGrid(Specification):
     """The [networks] table of a suite file: every depth with every shortcut.
 
-    Its other keys are fields of `Network`, the same for all.
+    Its other keys are fields of `NetworkSpec`, the same for all.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
@@ -22,10 +22,10 @@ class NetworkGrid(Specification):
     depths: Annotated[tuple[int, ...], Field(min_length=1)]
     shortcuts: Annotated[tuple[Shortcut, ...], Field(min_length=1)]
 
-    def networks(self, where: str) -> list[Network]:
+    def specs(self, where: str) -> list[NetworkSpec]:
         common = self.model_extra or {}
         return [
-            validate(Network, {**common, "depth": depth, "shortcut": shortcut}, where)
+            validate(NetworkSpec, {**common, "depth": depth, "shortcut": shortcut}, where)
             for shortcut in self.shortcuts
             for depth in self.depths
         ]

@@ -18,18 +18,18 @@ from resnet_bench.errors import UserError
 from resnet_bench.gpu.lockstep import LaneStep
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.sweeps.machine import Machine
-from resnet_bench.sweeps.open_run import RunRecord, open_run
+from resnet_bench.sweeps.open_run import OpenRun, open_run
 from resnet_bench.sweeps.progress import Progress, finished, work_done
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import TrainingData
-from resnet_bench.training.loop import BrokenOffError, train
+from resnet_bench.training.loop import EvaluationInterruptedError, train
 from resnet_bench.training.precision import (
     executed_precision,
     find_device,
     set_determinism,
     set_precision,
 )
-from resnet_bench.training.state import Member, new_member
+from resnet_bench.training.state import TrainingState, new_state
 from resnet_bench.training.step import Step, eager_step
 
 
@@ -61,7 +61,7 @@ def run_group(
             return ended
         data = training_data(first, machine.data_folder, device)
         stream = BatchStream(first.recipe, first.train_images, runs[0].seed)
-        records: list[RunRecord] = []
+        records: list[OpenRun] = []
         step: Step | None = None
         try:
             for run in pending:
@@ -97,13 +97,13 @@ def set_up_process(experiment: Experiment, device: torch.device) -> None:
         torch.cuda.set_device(device)
 
 
-def _choose_step(records: Sequence[RunRecord], machine: Machine) -> Step:
+def _choose_step(records: Sequence[OpenRun], machine: Machine) -> Step:
     """How the group's steps are executed, noted in each run's newest attempt."""
-    members = [record.member for record in records]
+    states = [record.state for record in records]
     step: Step = eager_step
     execution = {"deterministic": True, "graphs": False, "lanes": 1}
-    if members[0].device.type == "cuda":
-        step = LaneStep(members, lanes=machine.lanes, graphs=machine.graphs is not False)
+    if states[0].device.type == "cuda":
+        step = LaneStep(states, lanes=machine.lanes, graphs=machine.graphs is not False)
         deterministic = torch.are_deterministic_algorithms_enabled()
         execution = {
             "deterministic": deterministic,
@@ -126,34 +126,34 @@ def measure(run: Run, machine: Machine, wanted: Callable[[], bool]) -> float:
     experiment = run.experiment
     data = training_data(experiment, machine.data_folder, device)
     stream = BatchStream(experiment.recipe, experiment.train_images, run.seed)
-    member = new_member(run, device)
+    state = new_state(run, device)
     seconds = []
     for iteration in range(4):
         if not wanted():
             return 0.0
         started = time.perf_counter()
-        eager_step([member], data.batch(stream.draw(iteration)))
-        member.totals.loss.item()  # waits for a GPU
+        eager_step([state], data.batch(stream.draw(iteration)))
+        state.totals.loss.item()  # waits for a GPU
         seconds.append(time.perf_counter() - started)
     return min(seconds[1:]) / work_done(run, 1, 0)
 
 
 def _train(
-    records: Sequence[RunRecord],
+    records: Sequence[OpenRun],
     stream: BatchStream,
     data: TrainingData,
     machine: Machine,
     step: Step,
     listen: Callable[[Sequence[Progress]], bool],
 ) -> None:
-    by_run = {record.member.run: record for record in records}
+    by_run = {record.state.run: record for record in records}
     open_records = list(records)
     saved_at = time.monotonic()
 
     def measure_and_end() -> None:
         for record in open_records:
             record.measure_layers(data)
-        for record in [record for record in open_records if not record.member.living]:
+        for record in [record for record in open_records if not record.state.active]:
             record.save()
             record.end()
             open_records.remove(record)
@@ -163,42 +163,42 @@ def _train(
         nonlocal saved_at
         measure_and_end()
         if time.monotonic() - saved_at >= machine.checkpoint_seconds:
-            _wait([record.member for record in open_records])
+            _wait([record.state for record in open_records])
             for record in open_records:
                 record.save()
             saved_at = time.monotonic()
-        return listen([_progress(record.member, "training") for record in open_records])
+        return listen([_progress(record.state, "training") for record in open_records])
 
-    def measuring(member: Member) -> bool:
-        return listen([_progress(member, "measuring")])
+    def measuring(state: TrainingState) -> bool:
+        return listen([_progress(state, "measuring")])
 
-    members = [record.member for record in records]
-    rows = train(members, stream, data, step=step, safe_point=safe_point, measuring=measuring)
+    states = [record.state for record in records]
+    rows = train(states, stream, data, step=step, safe_point=safe_point, measuring=measuring)
     try:
-        for member, row in rows:
-            by_run[member.run].write(row)
+        for state, row in rows:
+            by_run[state.run].write(row)
         measure_and_end()
-    except BrokenOffError:
+    except EvaluationInterruptedError:
         pass  # a group that goes on makes the record first
     for record in open_records:  # stopped
         record.save()
 
 
-def _wait(members: Sequence[Member]) -> None:
-    """Wait for the GPU, on the members' clocks: what it still has to do is training."""
-    if not members or members[0].device.type == "cpu":
+def _wait(states: Sequence[TrainingState]) -> None:
+    """Wait for the GPU, on the states' clocks: what it still has to do is training."""
+    if not states or states[0].device.type == "cpu":
         return
     started = time.perf_counter()
-    torch.cuda.synchronize(members[0].device)
+    torch.cuda.synchronize(states[0].device)
     elapsed = time.perf_counter() - started
-    for member in members:
-        member.interval_seconds += elapsed
-        member.seconds += elapsed
+    for state in states:
+        state.interval_seconds += elapsed
+        state.seconds += elapsed
 
 
-def _progress(member: Member, status: Literal["training", "measuring"]) -> Progress:
+def _progress(state: TrainingState, status: Literal["training", "measuring"]) -> Progress:
     return Progress(
-        member.run, member.iteration, status, member.measured, member.seconds, member.last_record
+        state.run, state.iteration, status, state.measured, state.seconds, state.last_record
     )
 
 

@@ -17,7 +17,7 @@ class Machine:
     wandb_mode: Mode = "disabled"
     checkpoint_seconds: float = 30.0  # between checkpoints; resuming is exact from any iteration
     graphs: bool | None = None  # steps as CUDA graphs; None: wherever there is a GPU
-    lanes: int | None = None  # how many members step at the same time on a GPU; None chooses
+    lanes: int | None = None  # how many states step at the same time on a GPU; None chooses
 
 
 def may_have_gpu() -> bool:

@@ -24,14 +24,14 @@ from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import TrainingData
 from resnet_bench.training.precision import executed_precision
 from resnet_bench.training.signals import measure_layers
-from resnet_bench.training.state import Member, new_member
+from resnet_bench.training.state import TrainingState, new_state
 
 
 @dataclass
-class RunRecord:
-    """A member and its place on disk; everything that is written about it is written here."""
+class OpenRun:
+    """A state and its place on disk; everything that is written about it is written here."""
 
-    member: Member
+    state: TrainingState
     directory: RunDirectory
     description: dict[str, Any]
     tracker: tracking_tracker.Tracker
@@ -45,22 +45,22 @@ class RunRecord:
         self.unmirrored.append(record)
 
     def measure_layers(self, data: TrainingData) -> None:
-        """Write the member's layers if its recipe wants them at this iteration."""
-        member = self.member
-        if member.iteration not in member.recipe.layers_at or member.iteration in self.measured:
+        """Write the state's layers if its recipe wants them at this iteration."""
+        state = self.state
+        if state.iteration not in state.recipe.layers_at or state.iteration in self.measured:
             return
-        self.measured.add(member.iteration)
-        if member.diverged_at is None and not member.totals.first_bad.item():
-            rows = measure_layers(member, data)
+        self.measured.add(state.iteration)
+        if state.diverged_at is None and not state.totals.first_bad.item():
+            rows = measure_layers(state, data)
             LayersFile(self.directory.layers_csv).append(rows)
             self.unmirrored.append(rows)
 
     def save(self) -> None:
         """Checkpoint; then W&B may hear of the records that no resume will make again."""
-        checkpoints.save(self.member, self.directory.checkpoint)
+        checkpoints.save(self.state, self.directory.checkpoint)
         attempt = self.description["attempts"][-1]
-        attempt["last_iteration"] = self.member.iteration
-        attempt["seconds"] = self.member.seconds - attempt["seconds_before"]
+        attempt["last_iteration"] = self.state.iteration
+        attempt["seconds"] = self.state.seconds - attempt["seconds_before"]
         self.directory.write_description(self.description)
         for rows in self.unmirrored:
             if isinstance(rows, EpochRecord):
@@ -70,16 +70,16 @@ class RunRecord:
         self.unmirrored.clear()
 
     def end(self) -> None:
-        """Write the summary if the member has ended: its presence means done."""
-        member = self.member
-        if member.living:
+        """Write the summary if the state has ended: its presence means done."""
+        state = self.state
+        if state.active:
             return
-        diverged = member.diverged_at is not None
+        diverged = state.diverged_at is not None
         self.summary = Summary(
             status="diverged" if diverged else "finished",
-            iteration=member.diverged_at or member.iteration,
-            final=asdict(member.last_record) if member.last_record else {},
-            seconds=member.seconds,
+            iteration=state.diverged_at or state.iteration,
+            final=asdict(state.last_record) if state.last_record else {},
+            seconds=state.seconds,
         )
         self.directory.write_summary(self.summary)
 
@@ -87,46 +87,46 @@ class RunRecord:
         self.tracker.finish(self.summary)
 
     def progress(self) -> Progress:
-        member = self.member
+        state = self.state
         status = self.summary.status if self.summary else "stopped"
-        iteration = member.diverged_at or member.iteration
+        iteration = state.diverged_at or state.iteration
         return Progress(
-            member.run, iteration, status, member.measured, member.seconds, member.last_record
+            state.run, iteration, status, state.measured, state.seconds, state.last_record
         )
 
 
 def open_run(
     run: Run, device: torch.device, machine: Machine, locks: ExitStack, group_size: int
-) -> RunRecord:
-    """The run's member, in the state of its checkpoint if there is one, and its directory."""
+) -> OpenRun:
+    """The run's state, in the state of its checkpoint if there is one, and its directory."""
     directory = RunDirectory(run.directory(machine.results))
     directory.create()
     locks.enter_context(locked(directory))
-    member = new_member(run, device)
-    identity = _identity(member)
+    state = new_state(run, device)
+    identity = _identity(state)
     directory.check_identity(identity)
     new = {"identity": identity, "attempts": [], "wandb_id": tracking_tracker.new_run_id(run)}
     description = new | (directory.description() or {})
     resumed = directory.checkpoint.exists()
     if resumed:
-        checkpoints.load(member, directory.checkpoint)
+        checkpoints.load(state, directory.checkpoint)
     elif directory.rows():  # its checkpoint was deleted: W&B has rows that are made again
         description["wandb_id"] = tracking_tracker.new_run_id(run)
-    attempt = new_attempt(device, group_size, member.iteration, member.seconds)
+    attempt = new_attempt(device, group_size, state.iteration, state.seconds)
     description["attempts"].append(attempt)
     directory.write_description(description)
-    rows = directory.truncate_rows(member.records)
-    if len(rows) != member.records:
+    rows = directory.keep_rows(state.records)
+    if len(rows) != state.records:
         raise UserError(
             f"{directory.epochs_csv}: rows from before its checkpoint are missing; delete"
             f" {directory.checkpoint.name} to train the run again"
         )
-    member.last_record = rows[-1] if rows else None
-    member.measured = measured_images(run, member.records)
-    layers = LayersFile(directory.layers_csv).truncate(member.iteration if resumed else -1)
+    state.last_record = rows[-1] if rows else None
+    state.measured = measured_images(run, state.records)
+    layers = LayersFile(directory.layers_csv).truncate(state.iteration if resumed else -1)
     measured = {row.iteration for row in layers}
-    missing = {i for i in member.recipe.layers_at if i < member.iteration} - measured
-    if missing and member.diverged_at is None:
+    missing = {i for i in state.recipe.layers_at if i < state.iteration} - measured
+    if missing and state.diverged_at is None:
         raise UserError(
             f"{directory.layers_csv}: rows from before its checkpoint are missing; delete"
             f" {directory.checkpoint.name} to train the run again"
@@ -139,20 +139,20 @@ def open_run(
         mode=machine.wandb_mode,
         resumed=resumed,
     )
-    return RunRecord(member, directory, description, tracker, measured)
+    return OpenRun(state, directory, description, tracker, measured)
 
 
-def _identity(member: Member) -> dict[str, Any]:
+def _identity(state: TrainingState) -> dict[str, Any]:
     """All that decides the result's bits on one kind of device."""
-    run = member.run
+    run = state.run
     experiment, recipe = run.experiment, run.experiment.recipe
     return {
         **run.identity(),
-        "precision": executed_precision(recipe.precision, member.device),
+        "precision": executed_precision(recipe.precision, state.device),
         "threads": torch.get_num_threads(),
         "digests": {
             "batch_stream": BatchStream(recipe, experiment.train_images, run.seed).digest(),
-            "initial_weights": digest(member.network),
-            "initial_shared_weights": digest(member.network, shared_only=True),
+            "initial_weights": digest(state.network),
+            "initial_shared_weights": digest(state.network, shared_only=True),
         },
     }

@@ -57,7 +57,7 @@ class Pool:
         context = get_context("spawn")
         # A sweep that is out of time finishes what it measures: a limit shorter than that would
         # never get past it.
-        self.stop, self.break_off, self.given_up = (context.Event() for _ in range(3))
+        self.stop, self.interrupt_evaluation, self.abort = (context.Event() for _ in range(3))
         self.reports = context.Queue()
         self.free_devices = context.Queue()
         for device in devices:
@@ -69,7 +69,7 @@ class Pool:
         self.signal: tuple[int, float] | None = None  # the first one's number and time
 
     def run(self) -> None:
-        events = (self.stop, self.break_off, self.given_up)
+        events = (self.stop, self.interrupt_evaluation, self.abort)
         arguments = (self.machine, self.free_devices, *events, self.reports, os.getpid())
         with (
             environment_of_workers(),
@@ -116,7 +116,7 @@ class Pool:
 
     def _end_workers(self) -> None:
         """Have them stop and leave: nobody will hear them, or ask them for more."""
-        for event in (self.stop, self.break_off, self.given_up):
+        for event in (self.stop, self.interrupt_evaluation, self.abort):
             event.set()
 
     def _hear(self, bar: Any, wait: float = 0.2) -> bool:
@@ -195,7 +195,7 @@ class Pool:
             return
         self.outcome.interrupted_by = number
         self.stop.set()
-        self.break_off.set()
+        self.interrupt_evaluation.set()
         with suppress(OSError):
             print("\nStopping ...", file=sys.stderr, flush=True)
 

@@ -47,7 +47,7 @@ def finished(run: Run, machine: Machine) -> Progress | None:
     Raises UserError if its directory belongs to another recipe, or has lost records.
     """
     directory = RunDirectory(run.directory(machine.results))
-    summary, rows = directory.so_far(run.identity())
+    summary, rows = directory.read_state(run.identity())
     if summary is None:
         return None
     last = rows[-1] if rows else None
@@ -67,7 +67,7 @@ def work_done(run: Run, iterations: int, measured: int) -> int:
 
     An image in training counts for three, forward and twice that backward.
     """
-    size = network_size(run.experiment.network, run.experiment.images)
+    size = network_size(run.experiment.spec, run.experiment.images)
     images = 3 * run.experiment.recipe.batch_size * iterations + measured
     return size.multiply_adds * images
 

@@ -17,7 +17,7 @@ from resnet_bench.errors import CaptureError, UserError
 from resnet_bench.suites.experiment import Run
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Progress
-from resnet_bench.tracking.thread import announce_with
+from resnet_bench.tracking.thread import set_warning_sink
 
 # glibc gives freed memory back to the system and faults it in again at every step; keeping it, in
 # huge pages, saves about a twentieth of the training time on a CPU.
@@ -39,8 +39,8 @@ class Worker:
 
     machine: Machine
     stop: Any  # an event of the parent's: at the next safe point
-    break_off: Any  # another: what is being measured, too
-    given_up: Any  # a third: a worker was killed, and nothing more will be asked of the others
+    interrupt_evaluation: Any  # another: what is being measured, too
+    abort: Any  # a third: a worker was killed, and nothing more will be asked of the others
     reports: Any  # a queue to the parent
     parent: int  # its process id
     reported: float = 0.0
@@ -57,7 +57,7 @@ class Worker:
             for progress in progresses:
                 self.reports.put(progress)
         measuring = any(p.status == "measuring" for p in progresses)
-        stop = self.break_off if measuring else self.stop
+        stop = self.interrupt_evaluation if measuring else self.stop
         return not (stop.is_set() or self.alone)
 
     def watch(self) -> None:
@@ -70,7 +70,7 @@ class Worker:
     @property
     def wanted(self) -> bool:
         """Whether anybody waits for what this process does."""
-        return not (self.alone or self.given_up.is_set())
+        return not (self.alone or self.abort.is_set())
 
 
 _worker: Worker
@@ -80,8 +80,8 @@ def start_worker(
     machine: Machine,
     free_devices: Any,
     stop: Any,
-    break_off: Any,
-    given_up: Any,
+    interrupt_evaluation: Any,
+    abort: Any,
     reports: Any,
     parent: int,
 ) -> None:
@@ -93,9 +93,9 @@ def start_worker(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # held back since the process began
     reports.cancel_join_thread()  # to leave must not mean to wait for a parent that hears nothing
     machine = replace(machine, device=free_devices.get())
-    _worker = Worker(machine, stop, break_off, given_up, reports, parent)
+    _worker = Worker(machine, stop, interrupt_evaluation, abort, reports, parent)
     threading.Thread(target=_worker.watch, daemon=True).start()
-    announce_with(reports.put)  # the terminal is the parent's
+    set_warning_sink(reports.put)  # the terminal is the parent's
 
 
 def train_group(group: list[Run]) -> list[Progress]:

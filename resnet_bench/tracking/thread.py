@@ -26,23 +26,23 @@ def _to_terminal(line: str) -> None:
     tqdm.write(line, file=sys.stderr)
 
 
-_announce: Callable[[str], object] = _to_terminal
+_warning_sink: Callable[[str], object] = _to_terminal
 
 
-def announce_with(announce: Callable[[str], object]) -> None:
-    """Have `announce` called with the process's one warning, from the courier's thread.
+def set_warning_sink(announce: Callable[[str], object]) -> None:
+    """Have `announce` called with the process's one warning, from the thread's thread.
 
     A sweep's workers hand it to their parent, which owns the terminal and says it once.
     """
-    global _announce
-    _announce = announce
+    global _warning_sink
+    _warning_sink = announce
 
 
-class Courier(threading.Thread):
+class WandbThread(threading.Thread):
     """Carries out calls one after the other, in the order sent."""
 
     def __init__(self) -> None:
-        super().__init__(name="wandb-courier", daemon=True)
+        super().__init__(name="wandb", daemon=True)
         self._calls: SimpleQueue[tuple[Callable[[], None], threading.Event]] = SimpleQueue()
         self._open: list[Any] = []  # W&B runs
         self._server_failed = False
@@ -112,7 +112,7 @@ class Courier(threading.Thread):
         """Announce `message`, unless something has been announced before."""
         if not self._warned:
             self._warned = True
-            _announce(f"warning: W&B: {message} (training and CSVs go on)")
+            _warning_sink(f"warning: W&B: {message} (training and CSVs go on)")
 
     def _init(self, arguments: dict[str, Any], mode: Mode) -> Any:
         import wandb
@@ -137,15 +137,15 @@ class Courier(threading.Thread):
 class _Listener:
     """Hears what W&B, told to be silent, does not say on the terminal."""
 
-    def __init__(self, courier: Courier) -> None:
-        self._courier = courier
+    def __init__(self, thread: WandbThread) -> None:
+        self._thread = thread
 
     def info(self, message: str) -> None:
         """Of no interest."""
 
     def warning(self, message: str) -> None:
         if "error while uploading" in message:
-            self._courier.upload_failed("an upload failed")
+            self._thread.upload_failed("an upload failed")
 
     error = warning
 

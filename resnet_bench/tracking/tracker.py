@@ -1,7 +1,7 @@
 """The W&B mirror: what the CSVs hold a second time, where people look at dashboards.
 
 The CSVs are the record; this is their mirror, and training never waits for it: what is done here is
-done in the courier's thread, and wandb is imported there, so that a process that tracks nothing
+done in the thread's thread, and wandb is imported there, so that a process that tracks nothing
 does not pay for it.
 """
 
@@ -25,14 +25,14 @@ from resnet_bench.tracking.metrics import (
     layer_metrics_of,
     metrics_of,
 )
-from resnet_bench.tracking.thread import Courier, announce_with
+from resnet_bench.tracking.thread import WandbThread, set_warning_sink
 
 __all__ = [
     "Mode",
     "Tracker",
-    "announce_with",
     "choose_mode",
     "new_run_id",
+    "set_warning_sink",
     "start_tracking",
 ]
 
@@ -57,28 +57,28 @@ class WandbTracker(Tracker):
 
     def __init__(
         self,
-        courier: Courier,
+        thread: WandbThread,
         arguments: dict[str, Any],  # of wandb.init
         online: bool,
         folder: Path,
         earlier: list[EpochRecord],
         earlier_layers: list[list[LayerRecord]],
     ) -> None:
-        self._courier = courier
-        self._run: Any = None  # this and the iterations are the courier thread's own
+        self._thread = thread
+        self._run: Any = None  # this and the iterations are the thread thread's own
         self._iteration = 0  # up to where W&B has the run's records
         self._layers_iteration = -1  # and its layers
         self._layers_defined = False
-        courier.send(lambda: self._open(arguments, online, folder, earlier, earlier_layers))
+        thread.send(lambda: self._open(arguments, online, folder, earlier, earlier_layers))
 
     def log(self, record: EpochRecord) -> None:
-        self._courier.send(lambda: self._log(record))
+        self._thread.send(lambda: self._log(record))
 
     def log_layers(self, rows: list[LayerRecord]) -> None:
-        self._courier.send(lambda: self._log_layers(rows))
+        self._thread.send(lambda: self._log_layers(rows))
 
     def finish(self, summary: Summary | None) -> None:
-        self._courier.wait_for(self._courier.send(lambda: self._finish(summary)))
+        self._thread.wait_for(self._thread.send(lambda: self._finish(summary)))
 
     def _open(
         self,
@@ -90,7 +90,7 @@ class WandbTracker(Tracker):
     ) -> None:
         resumed = earlier or earlier_layers
         before = find_attempts(folder, arguments["id"]) if resumed else []
-        run = self._courier.open_run(arguments, online, folder)
+        run = self._thread.open_run(arguments, online, folder)
         axis = METRICS["iteration"]  # there may be several records in an epoch
         run.define_metric(axis, hidden=True)
         for name in METRICS.values():
@@ -137,10 +137,10 @@ class WandbTracker(Tracker):
             else:
                 run.summary.update({"status": summary.status, "total_seconds": summary.seconds})
         finally:
-            self._courier.close_run(run, exit_code_of(summary))
+            self._thread.close_run(run, exit_code_of(summary))
 
 
-_couriers: dict[int, Courier] = {}  # by process: a forked child has none of its parent's threads
+_threads: dict[int, WandbThread] = {}  # by process: a forked child has none of its parent's threads
 
 
 def start_tracking(
@@ -156,8 +156,8 @@ def start_tracking(
     directory = RunDirectory(run.directory(folder.parent))
     earlier = directory.rows() if resumed else []
     layers = LayersFile(directory.layers_csv).rows() if resumed else []
-    if os.getpid() not in _couriers:
-        _couriers[os.getpid()] = Courier()
+    if os.getpid() not in _threads:
+        _threads[os.getpid()] = WandbThread()
     arguments = _unless_in_environment(
         WANDB_PROJECT=("project", PROJECT),
         WANDB_DIR=("dir", str(folder)),
@@ -170,7 +170,7 @@ def start_tracking(
     arguments["resume"] = "allow" if resumed else None
     online = mode == "online"
     return WandbTracker(
-        _couriers[os.getpid()],
+        _threads[os.getpid()],
         arguments,
         online,
         wandb_folder(folder),
@@ -190,8 +190,8 @@ def short_name(run: Run) -> str:
 
 
 def tags_of(run: Run) -> list[str]:
-    network = run.experiment.network
-    tags = [run.experiment.suite, network.family, f"depth-{network.depth}"]
+    spec = run.experiment.spec
+    tags = [run.experiment.suite, spec.family, f"depth-{spec.depth}"]
     return [tag[:64] for tag in tags]  # W&B's limit
 
 
@@ -208,12 +208,12 @@ def config_of(run: Run, identity: dict[str, Any]) -> dict[str, Any]:
     return config | {
         "suite": experiment.suite,
         "network": experiment.network_name,
-        "family": experiment.network.family,
-        "depth": experiment.network.depth,
-        "shortcut": experiment.network.shortcut,
+        "family": experiment.spec.family,
+        "depth": experiment.spec.depth,
+        "shortcut": experiment.spec.shortcut,
         "dataset": experiment.dataset.name,
         "seed": run.seed,
-        "parameters": network_size(experiment.network, experiment.images).parameters,
+        "parameters": network_size(experiment.spec, experiment.images).parameters,
     }
 
 

@@ -39,7 +39,7 @@ FAMILIES = {
 
 def build(suite: Suite, results: Path, entity: str) -> list[ws.Workspace]:
     """The views of a suite: one for each of its shortcuts, and one for all of its networks."""
-    shortcuts = list(dict.fromkeys(e.network.shortcut for e in suite.experiments))
+    shortcuts = list(dict.fromkeys(e.spec.shortcut for e in suite.experiments))
     layers = any((results / suite.name).glob("*/seed-*/layers.csv"))
     return [_workspace(suite, shortcut, layers, entity) for shortcut in [*shortcuts, None]]
 
@@ -145,9 +145,9 @@ def _layers(metrics: Sequence[str], title: str) -> wr.LinePlot:
 
 def _colours(suite: Suite) -> dict[object, object]:
     """One colour a depth, in every view."""
-    depths = sorted({experiment.network.depth for experiment in suite.experiments})
+    depths = sorted({experiment.spec.depth for experiment in suite.experiments})
     return {
-        e.network_name: COLOURS[depths.index(e.network.depth) % len(COLOURS)]
+        e.network_name: COLOURS[depths.index(e.spec.depth) % len(COLOURS)]
         for e in suite.experiments
     }
 

@@ -1,4 +1,4 @@
-"""A member's whole state on disk, so that training goes on from any iteration bit for bit."""
+"""A state's whole state on disk, so that training goes on from any iteration bit for bit."""
 
 import io
 import pickle
@@ -10,7 +10,7 @@ import torch
 
 from resnet_bench.errors import UserError
 from resnet_bench.records.files import write_atomically
-from resnet_bench.training.state import Member, Totals
+from resnet_bench.training.state import Totals, TrainingState
 
 # What reading a file raises that is no checkpoint, or none of this version.
 DAMAGE = (
@@ -26,30 +26,30 @@ DAMAGE = (
 PLAIN_FIELDS = ("iteration", "records", "interval_seconds", "seconds")
 
 
-def save(member: Member, path: Path) -> None:
-    """Write the state of `member` to `path`, in one step: a kill leaves the old one or the new."""
-    state: dict[str, Any] = {name: getattr(member, name) for name in PLAIN_FIELDS}
-    state["network"] = member.network.state_dict()
-    state["optimizer"] = member.optimizer.state_dict()
-    state["totals"] = vars(member.totals)
+def save(state: TrainingState, path: Path) -> None:
+    """Write the state of `state` to `path`, in one step: a kill leaves the old one or the new."""
+    contents: dict[str, Any] = {name: getattr(state, name) for name in PLAIN_FIELDS}
+    contents["network"] = state.network.state_dict()
+    contents["optimizer"] = state.optimizer.state_dict()
+    contents["totals"] = vars(state.totals)
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save(contents, buffer)
     write_atomically(path, buffer.getvalue())
 
 
-def load(member: Member, path: Path) -> None:
-    """Put `member` into the state saved at `path`, in place.
+def load(state: TrainingState, path: Path) -> None:
+    """Put `state` into the state saved at `path`, in place.
 
     Raises UserError if the file is damaged or belongs to another network.
     """
     try:
-        state = read(path, member.device)
-        member.network.load_state_dict(state["network"])
-        _load_optimizer(member.optimizer, state["optimizer"])
-        _load_totals(member.totals, state["totals"])
+        contents = read(path, state.device)
+        state.network.load_state_dict(contents["network"])
+        _load_optimizer(state.optimizer, contents["optimizer"])
+        _load_totals(state.totals, contents["totals"])
         for name in PLAIN_FIELDS:
-            setattr(member, name, type(getattr(member, name))(state[name]))
-        member.diverged_at = int(member.totals.first_bad.item()) or None
+            setattr(state, name, type(getattr(state, name))(contents[name]))
+        state.diverged_at = int(state.totals.first_bad.item()) or None
     except DAMAGE as error:
         raise UserError(f"{path}: damaged, or of another version; delete it to restart") from error
 

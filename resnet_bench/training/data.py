@@ -27,7 +27,7 @@ GPU_PIXELS = 2500 * 32 * 32
 
 
 @dataclass(frozen=True)
-class Part:
+class Split:
     """Images and labels that belong together, on a device."""
 
     pixels: Tensor  # uint8 (N, H, W, C)
@@ -86,13 +86,13 @@ class TrainingData:
             tables = tables.pin_memory().to(self.device, non_blocking=True)
         return tables.unbind()
 
-    def plain_batches(self, part: Part, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def plain_batches(self, part: Split, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The images of `part` in order, un-augmented, `size` at a time; the last may be short."""
         for start in range(0, len(part), size):
             pixels = part.pixels[start : start + size]
             yield self._normalized(pixels, self.mean), part.labels[start : start + size]
 
-    def measured_batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
+    def measured_batches(self, part: Split) -> Iterator[tuple[Tensor, Tensor]]:
         """The images of `part` in order, un-augmented, as many at a time as suits the device."""
         side = self.resized or self.side
         on_gpu = self.device.type == "cuda"
@@ -113,10 +113,10 @@ class TrainingData:
         ).contiguous(memory_format=torch.channels_last)
 
 
-def _part(images: Images, part: slice, border: int, device: torch.device) -> Part:
+def _part(images: Images, part: slice, border: int, device: torch.device) -> Split:
     pixels = np.ascontiguousarray(_framed(images.pixels[part], border).transpose(0, 2, 3, 1))
     labels = images.labels[part].astype(np.int64)
-    return Part(torch.from_numpy(pixels).to(device), torch.from_numpy(labels).to(device))
+    return Split(torch.from_numpy(pixels).to(device), torch.from_numpy(labels).to(device))
 
 
 def _framed(pixels: NDArray[Any], border: int) -> NDArray[Any]:

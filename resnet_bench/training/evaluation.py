@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from resnet_bench.suites.recipe import Precision, Recipe
-from resnet_bench.training.data import Part, TrainingData
+from resnet_bench.training.data import Split, TrainingData
 from resnet_bench.training.precision import autocast
 
 
@@ -30,7 +30,7 @@ def unheard(_: int) -> None:
 def evaluate(
     network: nn.Module,
     data: TrainingData,
-    part: Part,
+    part: Split,
     precision: Precision,
     hear: Callable[[int], None] = unheard,
 ) -> Score:

@@ -1,4 +1,4 @@
-"""The training loop: all members of a group, on the same batches, in lockstep.
+"""The training loop: all states of a group, on the same batches, in lockstep.
 
 A single run is a group of one. How a step is executed is handed in, so that the readable loop
 and a fast one cannot drift apart. Nothing here writes to disk.
@@ -15,16 +15,16 @@ from torch.nn import functional as F
 
 from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.training.batches import BatchStream
-from resnet_bench.training.data import Part, TrainingData
+from resnet_bench.training.data import Split, TrainingData
 from resnet_bench.training.evaluation import Score, evaluate, precise_batch_norm
 from resnet_bench.training.precision import executed_precision
 from resnet_bench.training.schedule import learning_rate_at
-from resnet_bench.training.state import Member
+from resnet_bench.training.state import TrainingState
 from resnet_bench.training.step import Step, eager_step, forward
 
 
-class BrokenOffError(Exception):
-    """A record was broken off; its member stands before it, and can be saved."""
+class EvaluationInterruptedError(Exception):
+    """A record was broken off; its state stands before it, and can be saved."""
 
 
 def always(*_: object) -> bool:
@@ -32,96 +32,96 @@ def always(*_: object) -> bool:
 
 
 def train(
-    members: Sequence[Member],
+    states: Sequence[TrainingState],
     stream: BatchStream,
     data: TrainingData,
     *,
     step: Step = eager_step,
     safe_point: Callable[[], bool] = always,
-    measuring: Callable[[Member], bool] = always,
-) -> Iterator[tuple[Member, EpochRecord]]:
-    """Train until every member is finished or has diverged, yielding each record as it is due.
+    measuring: Callable[[TrainingState], bool] = always,
+) -> Iterator[tuple[TrainingState, EpochRecord]]:
+    """Train until every state is finished or has diverged, yielding each record as it is due.
 
-    A member that is ahead of the others, after a resume, waits for them. `safe_point` is called
-    before every iteration, when everything about a member can be saved; False ends the training.
+    A state that is ahead of the others, after a resume, waits for them. `safe_point` is called
+    before every iteration, when everything about a state can be saved; False ends the training.
     `measuring` is called after every batch that is measured for a record; on False raises
     BrokenOffError, and the record is the first thing to do for whoever goes on.
     """
     while True:
-        for member in [member for member in members if member.lacks_record]:
-            if record := make_record(member, data, measuring):
-                yield member, record
-        living = [member for member in members if member.living]
-        if not living or not safe_point():
+        for state in [state for state in states if state.record_due]:
+            if record := make_record(state, data, measuring):
+                yield state, record
+        active = [state for state in states if state.active]
+        if not active or not safe_point():
             return
-        iteration = min(member.iteration for member in living)
-        standing = [member for member in living if member.iteration == iteration]
+        iteration = min(state.iteration for state in active)
+        due = [state for state in active if state.iteration == iteration]
         started = time.perf_counter()
-        step(standing, data.batch(stream.draw(iteration)))
-        due = any(iteration + 1 == member.next_record for member in standing)
-        if due and data.device.type == "cuda":
+        step(due, data.batch(stream.draw(iteration)))
+        record_due = any(iteration + 1 == state.next_record for state in due)
+        if record_due and data.device.type == "cuda":
             torch.cuda.synchronize(data.device)  # the time of the work, not of its launch
         elapsed = time.perf_counter() - started
-        for member in standing:
-            member.iteration += 1
-            member.interval_seconds += elapsed
-            member.seconds += elapsed
+        for state in due:
+            state.iteration += 1
+            state.interval_seconds += elapsed
+            state.seconds += elapsed
 
 
-def is_broken(member: Member, data: TrainingData) -> bool:
-    """Whether a training loss of `member` as it stands is not finite; leaves no trace on it."""
-    images, labels = next(data.plain_batches(data.train, member.recipe.batch_size))
-    stand_in = replace(member, network=copy.deepcopy(member.network))
+def is_broken(state: TrainingState, data: TrainingData) -> bool:
+    """Whether a training loss of `state` as it stands is not finite; leaves no trace on it."""
+    images, labels = next(data.plain_batches(data.train, state.recipe.batch_size))
+    graph_state = replace(state, network=copy.deepcopy(state.network))
     with torch.no_grad():
-        loss = F.cross_entropy(forward(stand_in, images).float(), labels)
+        loss = F.cross_entropy(forward(graph_state, images).float(), labels)
     return not math.isfinite(loss.item())
 
 
 def make_record(
-    member: Member,
+    state: TrainingState,
     data: TrainingData,
-    measuring: Callable[[Member], bool] = always,
+    measuring: Callable[[TrainingState], bool] = always,
 ) -> EpochRecord | None:
-    """The record due now; None if the loss was not finite since the last, which ends the member.
+    """The record due now; None if the loss was not finite since the last, which ends the state.
 
     Nor may it be after the last update. Raises BrokenOffError once `measuring`, called after every
     batch measured, says False.
     """
-    if first_bad := int(member.totals.first_bad.item()):
-        member.diverged_at = first_bad
+    if first_bad := int(state.totals.first_bad.item()):
+        state.diverged_at = first_bad
         return None
-    recipe = member.recipe
-    precision = executed_precision(recipe.precision, member.device)
-    number = member.records + 1
+    recipe = state.recipe
+    precision = executed_precision(recipe.precision, state.device)
+    number = state.records + 1
     epoch = -(-number // recipe.records_per_epoch)
-    images = int(member.totals.images.item())
+    images = int(state.totals.images.item())
 
     def hear(measured: int) -> None:
-        member.measured += measured
-        if not measuring(member):
-            raise BrokenOffError
+        state.measured += measured
+        if not measuring(state):
+            raise EvaluationInterruptedError
 
-    def score(part: Part) -> Score:
-        return evaluate(member.network, data, part, precision, hear)
+    def score(part: Split) -> Score:
+        return evaluate(state.network, data, part, precision, hear)
 
     test = score(data.test)
     # In evaluation mode a deep plain network may overflow that trains on: statistics lag.
-    if not math.isfinite(test.loss) and is_broken(member, data):
-        member.diverged_at = member.iteration
+    if not math.isfinite(test.loss) and is_broken(state, data):
+        state.diverged_at = state.iteration
         return None
     held_out = score(data.validation) if len(data.validation) else None
     clean = precise = precise_test = None
-    if member.schedule.clean_due(number):
+    if state.schedule.clean_due(number):
         clean = score(data.train).error
-        with precise_batch_norm(member.network, data, recipe, precision, hear):
+        with precise_batch_norm(state.network, data, recipe, precision, hear):
             precise = score(data.train).error
             precise_test = score(data.test).error
     record = EpochRecord(
         epoch=epoch,
-        iteration=member.iteration,
-        learning_rate=learning_rate_at(member.iteration - 1, recipe),
-        train_loss=member.totals.loss.item() / images,
-        train_error=member.totals.wrong.item() / images,
+        iteration=state.iteration,
+        learning_rate=learning_rate_at(state.iteration - 1, recipe),
+        train_loss=state.totals.loss.item() / images,
+        train_error=state.totals.wrong.item() / images,
         clean_train_error=clean,
         precise_train_error=precise,
         test_loss=test.loss,
@@ -129,10 +129,10 @@ def make_record(
         precise_test_error=precise_test,
         validation_loss=held_out.loss if held_out else None,
         validation_error=held_out.error if held_out else None,
-        seconds=member.interval_seconds,
-        images_per_second=images / member.interval_seconds,
+        seconds=state.interval_seconds,
+        images_per_second=images / state.interval_seconds,
     )
-    member.totals.clear()
-    member.records, member.interval_seconds = number, 0.0
-    member.last_record = record
+    state.totals.clear()
+    state.records, state.interval_seconds = number, 0.0
+    state.last_record = record
     return record

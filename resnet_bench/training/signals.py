@@ -36,7 +36,7 @@ from resnet_bench.records.layers import INPUT, LayerRecord
 from resnet_bench.training.data import TrainingData
 from resnet_bench.training.precision import autocast, executed_precision
 from resnet_bench.training.schedule import learning_rate_at
-from resnet_bench.training.state import Member
+from resnet_bench.training.state import TrainingState
 from resnet_bench.training.step import forward
 
 # The part of the way to another image. On the digits, at initialisation, it tells most: correlation
@@ -45,44 +45,44 @@ from resnet_bench.training.step import forward
 NEIGHBOUR_DISTANCE = 0.01
 
 
-def measure_layers(member: Member, data: TrainingData) -> list[LayerRecord]:
-    """The rows of layers.csv for `member` as it stands: the input, then each weighted layer."""
-    layers = weighted_layers(member.network)
+def measure_layers(state: TrainingState, data: TrainingData) -> list[LayerRecord]:
+    """The rows of layers.csv for `state` as it stands: the input, then each weighted layer."""
+    layers = weighted_layers(state.network)
     weights = [layer.module.weight for layer in layers]
-    images, labels = next(data.plain_batches(data.train, member.recipe.batch_size))
-    correlations = gradient_correlations(member, layers, images, labels)
+    images, labels = next(data.plain_batches(data.train, state.recipe.batch_size))
+    correlations = gradient_correlations(state, layers, images, labels)
 
     images = images.requires_grad_()
-    with watched(member.network, layers) as passages:
-        loss = F.cross_entropy(forward(member, images).float(), labels)
+    with watched(state.network, layers) as passages:
+        loss = F.cross_entropy(forward(state, images).float(), labels)
     responses = [passages.responses(layer) for layer in layers]
     at_images, of_weights, *at_responses = gradients(loss, [[images], weights, *responses])
-    ratios = update_ratios(member, weights, of_weights)
+    ratios = update_ratios(state, weights, of_weights)
 
     records = [
         LayerRecord(
-            iteration=member.iteration,
+            iteration=state.iteration,
             layer=0,
             name=INPUT,
             kind=INPUT,
             activation_deviation=deviation([images]),
-            activation_gradient_norm=norm(at_images),
+            activation_gradient_norm=l2_norm(at_images),
             gradient_correlation=correlations[0],
         )
     ]
     for index, layer in enumerate(layers):
         record = LayerRecord(
-            iteration=member.iteration,
+            iteration=state.iteration,
             layer=index + 1,
             name=layer.name,
             stage=layer.stage,
             kind=layer.kind,
             response_deviation=deviation(responses[index]),
             activation_deviation=deviation(passages.activations(layer)),
-            activation_gradient_norm=norm(at_responses[index]),
+            activation_gradient_norm=l2_norm(at_responses[index]),
             gradient_correlation=correlations[index + 1],
-            weight_norm=norm([weights[index]]),
-            weight_gradient_norm=norm([of_weights[index]]),
+            weight_norm=l2_norm([weights[index]]),
+            weight_gradient_norm=l2_norm([of_weights[index]]),
             update_ratio=ratios[index],
         )
         records.append(record)
@@ -90,19 +90,19 @@ def measure_layers(member: Member, data: TrainingData) -> list[LayerRecord]:
 
 
 def gradient_correlations(
-    member: Member, layers: Sequence[Layer], images: Tensor, labels: Tensor
+    state: TrainingState, layers: Sequence[Layer], images: Tensor, labels: Tensor
 ) -> list[float | None]:
     """`gradient_correlation` at the images and at each of `layers`; None where all are zero."""
-    recipe = member.recipe
+    recipe = state.recipe
     together = recipe.batch_norm_images
     size = len(images) if together == "batch" else together
-    precision = executed_precision(recipe.precision, member.device)
+    precision = executed_precision(recipe.precision, state.device)
     neighbours = images.lerp(images.roll(1, dims=0), NEIGHBOUR_DISTANCE)
     cosines: list[list[Tensor]] = [[] for _ in range(len(layers) + 1)]
     for x, other, label in zip(*(t.split(size) for t in (images, neighbours, labels)), strict=True):
         pairs = torch.cat([x, other]).requires_grad_()
-        with watched(member.network, layers) as passages, autocast(precision, member.device):
-            logits = member.network(pairs)
+        with watched(state.network, layers) as passages, autocast(precision, state.device):
+            logits = state.network(pairs)
         chosen = logits.float().gather(1, label.repeat(2)[:, None]).sum()
         activations = [passages.activations(layer) for layer in layers]
         for index, (gradient,) in enumerate(gradients(chosen, [[pairs], *activations])):
@@ -114,13 +114,13 @@ def gradient_correlations(
 
 
 def update_ratios(
-    member: Member, weights: Sequence[Tensor], of_weights: Sequence[Tensor]
+    state: TrainingState, weights: Sequence[Tensor], of_weights: Sequence[Tensor]
 ) -> list[float]:
     """`update_ratio` of each of `weights`, given the gradients of the loss."""
-    trial = copy.deepcopy(member.optimizer)
+    trial = copy.deepcopy(state.optimizer)
     copies: dict[int, Tensor] = {}
-    for group, other in zip(member.optimizer.param_groups, trial.param_groups, strict=True):
-        other["lr"] = learning_rate_at(member.iteration, member.recipe)
+    for group, other in zip(state.optimizer.param_groups, trial.param_groups, strict=True):
+        other["lr"] = learning_rate_at(state.iteration, state.recipe)
         if "capturable" in other:  # Adam's; this step is none of a graph
             other["capturable"] = False
         copies |= zip(map(id, group["params"]), other["params"], strict=True)
@@ -128,7 +128,8 @@ def update_ratios(
         copies[id(weight)].grad = gradient
     trial.step()
     return [
-        norm([copies[id(weight)].detach() - weight.detach()]) / norm([weight]) for weight in weights
+        l2_norm([copies[id(weight)].detach() - weight.detach()]) / l2_norm([weight])
+        for weight in weights
     ]
 
 
@@ -138,7 +139,7 @@ def gradients(number: Tensor, groups: Sequence[Sequence[Tensor]]) -> list[list[T
     return [[next(flat) for _ in group] for group in groups]
 
 
-def norm(tensors: Sequence[Tensor]) -> float:
+def l2_norm(tensors: Sequence[Tensor]) -> float:
     """The L2 norm of all numbers in `tensors`."""
     squares = [torch.linalg.vector_norm(t.detach(), dtype=torch.float64) ** 2 for t in tensors]
     return torch.stack(squares).sum().sqrt().item()

@@ -43,7 +43,7 @@ class Totals:
 
 
 @dataclass
-class Member:
+class TrainingState:
     """One run inside a group: its network, optimizer and place in the training."""
 
     run: Run
@@ -82,25 +82,25 @@ class Member:
         return self.diverged_at is None and self.recorded_at == self.recipe.iterations
 
     @property
-    def living(self) -> bool:
+    def active(self) -> bool:
         """Whether there is something to train or to record."""
         return self.diverged_at is None and self.recorded_at < self.recipe.iterations
 
     @property
-    def lacks_record(self) -> bool:
+    def record_due(self) -> bool:
         """Whether the next thing to do is a record: after its iteration, or broken off in it."""
-        return self.living and self.recorded_at < self.iteration == self.next_record
+        return self.active and self.recorded_at < self.iteration == self.next_record
 
 
-def new_member(run: Run, device: torch.device) -> Member:
-    """A member at iteration 0, with the initial weights of its seed."""
+def new_state(run: Run, device: torch.device) -> TrainingState:
+    """A state at iteration 0, with the initial weights of its seed."""
     experiment = run.experiment
-    network = build_network(experiment.network, experiment.images)
+    network = build_network(experiment.spec, experiment.images)
     initialize(network, run.seed, experiment.recipe)
     # channels_last is what both oneDNN and cuDNN convolve fastest.
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = new_optimizer(network, experiment.recipe)
-    return Member(run, network.train(), optimizer, Totals.zeros(device), device)
+    return TrainingState(run, network.train(), optimizer, Totals.zeros(device), device)
 
 
 def new_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -19,7 +19,7 @@ from resnet_bench.records.provenance import new_attempt
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import TrainingData
 from resnet_bench.training.evaluation import evaluate, precise_batch_norm
-from resnet_bench.training.state import Member
+from resnet_bench.training.state import TrainingState
 from resnet_bench.training.step import Batch, forward
 from resnet_bench.witness.construction import calibrate
 
@@ -51,7 +51,7 @@ class TrainMode:
     max_error_difference: float
 
 
-def compare(source: Member, witness: Member, data: TrainingData) -> dict[str, Any]:
+def compare(source: TrainingState, witness: TrainingState, data: TrainingData) -> dict[str, Any]:
     """What witness.json says of both; afterwards `witness` is calibrated.
 
     A precise error re-estimates batch norm's statistics in train mode, where only the calibrated
@@ -72,10 +72,10 @@ def compare(source: Member, witness: Member, data: TrainingData) -> dict[str, An
         "suite": run.experiment.suite,
         "source": run.experiment.network_name,
         "deep": deep.network_name,
-        "family": deep.network.family,
-        "shortcut": deep.network.shortcut,
-        "source_depth": run.experiment.network.depth,
-        "depth": deep.network.depth,
+        "family": deep.spec.family,
+        "shortcut": deep.spec.shortcut,
+        "source_depth": run.experiment.spec.depth,
+        "depth": deep.spec.depth,
         "seed": run.seed,
         "max_difference": difference,
         "images": {"train": len(data.train), "test": len(data.test)},
@@ -92,7 +92,7 @@ def compare(source: Member, witness: Member, data: TrainingData) -> dict[str, An
     }
 
 
-def images_passed(source: Member, data: TrainingData) -> int:
+def images_passed(source: TrainingState, data: TrainingData) -> int:
     """How many images `compare` passes through the two networks."""
     recipe, train, test = source.recipe, len(data.train), len(data.test)
     stream = BatchStream(recipe, train, source.run.seed)
@@ -104,13 +104,13 @@ def images_passed(source: Member, data: TrainingData) -> int:
 
 
 @contextmanager
-def heard(members: Iterable[Member], hear: Callable[[int], object]) -> Iterator[None]:
+def heard(states: Iterable[TrainingState], hear: Callable[[int], object]) -> Iterator[None]:
     """Within the context `hear` is told how many images pass through a network, or a copy of it."""
 
     def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         hear(len(inputs[0]))
 
-    hooks = [member.network.register_forward_pre_hook(note) for member in members]
+    hooks = [state.network.register_forward_pre_hook(note) for state in states]
     try:
         yield
     finally:
@@ -119,9 +119,9 @@ def heard(members: Iterable[Member], hear: Callable[[int], object]) -> Iterator[
 
 
 @torch.no_grad()
-def largest_difference(one: Member, other: Member, data: TrainingData) -> float:
-    """The largest absolute difference of two members' logits, over all images, train and test."""
-    networks = [copy.deepcopy(member.network).eval() for member in (one, other)]
+def largest_difference(one: TrainingState, other: TrainingState, data: TrainingData) -> float:
+    """The largest absolute difference of two states' logits, over all images, train and test."""
+    networks = [copy.deepcopy(state.network).eval() for state in (one, other)]
     largest = torch.zeros((), device=data.device)
     for part in (data.train, data.test):
         for images, _ in data.measured_batches(part):
@@ -130,19 +130,21 @@ def largest_difference(one: Member, other: Member, data: TrainingData) -> float:
     return float(largest.item())
 
 
-def errors_of(member: Member, data: TrainingData) -> Errors:
-    """Clean, precise and test error of `member`, which stays as it is."""
-    clean = evaluate(member.network, data, data.train, "ieee").error
-    test = evaluate(member.network, data, data.test, "ieee").error
-    with precise_batch_norm(member.network, data, member.recipe, "ieee"):
-        precise = evaluate(member.network, data, data.train, "ieee").error
+def errors_of(state: TrainingState, data: TrainingData) -> Errors:
+    """Clean, precise and test error of `state`, which stays as it is."""
+    clean = evaluate(state.network, data, data.train, "ieee").error
+    test = evaluate(state.network, data, data.test, "ieee").error
+    with precise_batch_norm(state.network, data, state.recipe, "ieee"):
+        precise = evaluate(state.network, data, data.train, "ieee").error
     return Errors(clean, precise, test)
 
 
-def compare_in_train_mode(witness: Member, source: Member, batches: Iterable[Batch]) -> TrainMode:
+def compare_in_train_mode(
+    witness: TrainingState, source: TrainingState, batches: Iterable[Batch]
+) -> TrainMode:
     """Losses and errors of both on the same batches, in train mode, without a step."""
     drawn = list(batches)
-    own, its = (_train_mode_scores(member, drawn) for member in (witness, source))
+    own, its = (_train_mode_scores(state, drawn) for state in (witness, source))
     gaps = (own - its).abs()
     mean_gap, max_gap = gaps.mean(dim=0), gaps.amax(dim=0)
     return TrainMode(
@@ -159,9 +161,9 @@ def compare_in_train_mode(witness: Member, source: Member, batches: Iterable[Bat
 
 
 @torch.no_grad()
-def _train_mode_scores(member: Member, batches: Iterable[Batch]) -> Tensor:
+def _train_mode_scores(state: TrainingState, batches: Iterable[Batch]) -> Tensor:
     """Loss and error (batches, 2) of each batch; running statistics change in a copy only."""
-    twin = replace(member, network=copy.deepcopy(member.network).train())
+    twin = replace(state, network=copy.deepcopy(state.network).train())
     scores = []
     for images, labels in batches:
         logits = forward(twin, images).float()

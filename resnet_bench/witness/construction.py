@@ -18,14 +18,14 @@ from resnet_bench.errors import UserError
 from resnet_bench.networks.cifar import Block, CifarNet
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.experiment import Experiment, Run
-from resnet_bench.suites.network import Network
+from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.validation import one_line
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import finished
 from resnet_bench.training import checkpoints
 from resnet_bench.training.data import TrainingData
 from resnet_bench.training.evaluation import precise_batch_norm
-from resnet_bench.training.state import Member, new_member
+from resnet_bench.training.state import TrainingState, new_state
 
 
 def deeper_experiment(experiment: Experiment, depth: int) -> Experiment:
@@ -34,52 +34,52 @@ def deeper_experiment(experiment: Experiment, depth: int) -> Experiment:
     Raises UserError for a depth that there is not, and for networks that it cannot be done for:
     only basic blocks with batch norm before the last ReLU can be made an identity here.
     """
-    network = experiment.network
+    spec = experiment.spec
     if (
-        (network.architecture, network.block) != ("cifar", "basic")
-        or (network.activation, network.normalization) != ("post", "batch")
-        or network.conv_bias
-        or (network.shortcut == "C" and not network.projection_norm)
+        (spec.architecture, spec.block) != ("cifar", "basic")
+        or (spec.activation, spec.normalization) != ("post", "batch")
+        or spec.conv_bias
+        or (spec.shortcut == "C" and not spec.projection_norm)
     ):
         raise UserError(
             f"{experiment.name}: a witness is made of basic blocks of section 4.2 only: batch norm"
             " after each convolution, no bias, ReLU last"
         )
-    if depth < network.depth:
-        raise UserError(f"{experiment.name}: a depth of {depth} is less than its {network.depth}")
+    if depth < spec.depth:
+        raise UserError(f"{experiment.name}: a depth of {depth} is less than its {spec.depth}")
     try:
-        deep = Network.model_validate({**network.model_dump(), "depth": depth})
+        deep = NetworkSpec.model_validate({**spec.model_dump(), "depth": depth})
     except ValidationError as error:
         raise UserError(f"{experiment.name}: {one_line(error)}") from error
     base, plus, changes = experiment.network_name.partition("+")
-    name = deep.name if base == network.name else f"{base}-as-{depth}"  # a name of its own
+    name = deep.name if base == spec.name else f"{base}-as-{depth}"  # a name of its own
     name += plus + changes
-    return replace(experiment, network_name=name, network=deep)
+    return replace(experiment, network_name=name, spec=deep)
 
 
-def trained_member(run: Run, machine: Machine, device: torch.device) -> Member:
-    """The member that `run` ended as; raises UserError if it has not finished."""
+def trained_state(run: Run, machine: Machine, device: torch.device) -> TrainingState:
+    """The state that `run` ended as; raises UserError if it has not finished."""
     directory = RunDirectory(run.directory(machine.results))
     progress = finished(run, machine)
     if progress is None or progress.status != "finished" or not directory.checkpoint.exists():
-        state = progress.status if progress else directory.status()
-        there = "without its checkpoint" if state == "finished" else state
+        status = progress.status if progress else directory.status()
+        there = "without its checkpoint" if status == "finished" else status
         raise UserError(
             f"{directory.path} is {there}; train it: python -m resnet_bench run"
             f" '{run.experiment.name}' --seed {run.seed} --results {machine.results}"
         )
-    member = new_member(run, device)
-    checkpoints.load(member, directory.checkpoint)
-    return member
+    state = new_state(run, device)
+    checkpoints.load(state, directory.checkpoint)
+    return state
 
 
-def build_witness(source: Member, deep: Experiment) -> Member:
-    """A member of `deep`, at iteration 0, whose outputs in evaluation mode are those of `source`.
+def build_witness(source: TrainingState, deep: Experiment) -> TrainingState:
+    """A state of `deep`, at iteration 0, whose outputs in evaluation mode are those of `source`.
 
     On a CPU bit for bit. What is neither copied nor made an identity, the inner layers of added
     residual blocks, holds the initial weights of the seed.
     """
-    witness = new_member(Run(deep, source.run.seed), source.device)
+    witness = new_state(Run(deep, source.run.seed), source.device)
     insert_identities(cast(CifarNet, source.network), cast(CifarNet, witness.network))
     return witness
 
@@ -127,7 +127,7 @@ def layers_on_the_way(block: Block) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
 
 
 @torch.no_grad()
-def calibrate(witness: Member, source: Member, data: TrainingData) -> None:
+def calibrate(witness: TrainingState, source: TrainingState, data: TrainingData) -> None:
     """Make the added layers nearly the identity in train mode as well, in place.
 
     There batch norm divides by the deviation of the batch and subtracts its mean; a scale equal
@@ -147,14 +147,14 @@ def calibrate(witness: Member, source: Member, data: TrainingData) -> None:
             norm.bias.copy_(mean)
 
 
-def stage_statistics(member: Member, data: TrainingData) -> list[tuple[Tensor, Tensor]]:
+def stage_statistics(state: TrainingState, data: TrainingData) -> list[tuple[Tensor, Tensor]]:
     """Mean and variance (C,) of each stage's output in train mode, averaged over batches.
 
     The batches are those that precise batch norm is estimated on, un-augmented.
     """
     seen: list[list[tuple[Tensor, Tensor]]] = []
     hooks = []
-    for stage in cast(CifarNet, member.network).stages:
+    for stage in cast(CifarNet, state.network).stages:
         batches: list[tuple[Tensor, Tensor]] = []
 
         def note(_: nn.Module, __: object, maps: Tensor, batches: list = batches) -> None:
@@ -163,7 +163,7 @@ def stage_statistics(member: Member, data: TrainingData) -> list[tuple[Tensor, T
 
         hooks.append(stage.register_forward_hook(note))
         seen.append(batches)
-    with precise_batch_norm(member.network, data, member.recipe, "ieee"):
+    with precise_batch_norm(state.network, data, state.recipe, "ieee"):
         for hook in hooks:
             hook.remove()
     return [

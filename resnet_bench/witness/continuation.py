@@ -1,7 +1,7 @@
 """Training on from a witness: does SGD stay at a good solution that it was given?
 
 The witness is trained as a network of its depth, by the same loop on the same batches, at a
-constant learning rate, one member a rate; only where it starts differs. A witness of the source's
+constant learning rate, one state a rate; only where it starts differs. A witness of the source's
 own depth is a copy of it: what training on does to the source, for comparison.
 """
 
@@ -21,7 +21,7 @@ from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import TrainingData
 from resnet_bench.training.loop import train
 from resnet_bench.training.precision import executed_precision
-from resnet_bench.training.state import Member, new_member
+from resnet_bench.training.state import TrainingState, new_state
 
 
 def rate_folder(folder: Path, rate: float) -> Path:
@@ -54,7 +54,11 @@ def constant_rate(experiment: Experiment, rate: float) -> Experiment:
 
 
 def train_on(
-    witness: Member, source: Member, rates: Sequence[float], folder: Path, data: TrainingData
+    witness: TrainingState,
+    source: TrainingState,
+    rates: Sequence[float],
+    folder: Path,
+    data: TrainingData,
 ) -> Iterator[tuple[float, EpochRecord]]:
     """Train `witness` on at each of `rates`, in lockstep, yielding each record once it is on disk.
 
@@ -63,7 +67,7 @@ def train_on(
     """
     experiment, seed = witness.run.experiment, witness.run.seed
     with ExitStack() as locks:
-        opened: dict[str, tuple[float, Member, RunDirectory]] = {}
+        opened: dict[str, tuple[float, TrainingState, RunDirectory]] = {}
         for rate in rates:
             run = Run(constant_rate(experiment, rate), seed)
             directory = RunDirectory(rate_folder(folder, rate))
@@ -71,17 +75,17 @@ def train_on(
             locks.enter_context(locked(directory))
             if _begin(directory, run, source):
                 opened[run.name] = (rate, _at_the_witness(run, witness), directory)
-        members = [member for _, member, _ in opened.values()]
+        states = [state for _, state, _ in opened.values()]
         stream = BatchStream(experiment.recipe, experiment.train_images, seed)
-        for member, row in train(members, stream, data):
-            rate, _, directory = opened[member.run.name]
+        for state, row in train(states, stream, data):
+            rate, _, directory = opened[state.run.name]
             directory.append(row)
             yield rate, row
-        for _, member, directory in opened.values():
-            directory.write_summary(_summary(member))
+        for _, state, directory in opened.values():
+            directory.write_summary(_summary(state))
 
 
-def _begin(directory: RunDirectory, run: Run, source: Member) -> bool:
+def _begin(directory: RunDirectory, run: Run, source: TrainingState) -> bool:
     """Whether the continuation has to be trained; if so its directory is that of a new one."""
     identity = {
         **run.identity(),
@@ -93,22 +97,22 @@ def _begin(directory: RunDirectory, run: Run, source: Member) -> bool:
         return False
     attempt = new_attempt(source.device, 1, 0, 0.0)
     directory.write_description({"identity": identity, "attempts": [attempt]})
-    directory.truncate_rows(0)
+    directory.keep_rows(0)
     return True
 
 
-def _at_the_witness(run: Run, witness: Member) -> Member:
-    """A member of `run` with the weights and statistics of `witness`, and no momentum yet."""
-    member = new_member(run, witness.device)
-    member.network.load_state_dict(witness.network.state_dict())
-    return member
+def _at_the_witness(run: Run, witness: TrainingState) -> TrainingState:
+    """A state of `run` with the weights and statistics of `witness`, and no momentum yet."""
+    state = new_state(run, witness.device)
+    state.network.load_state_dict(witness.network.state_dict())
+    return state
 
 
-def _summary(member: Member) -> Summary:
-    diverged = member.diverged_at is not None
+def _summary(state: TrainingState) -> Summary:
+    diverged = state.diverged_at is not None
     return Summary(
         status="diverged" if diverged else "finished",
-        iteration=member.diverged_at or member.iteration,
-        final=asdict(member.last_record) if member.last_record else {},
-        seconds=member.seconds,
+        iteration=state.diverged_at or state.iteration,
+        final=asdict(state.last_record) if state.last_record else {},
+        seconds=state.seconds,
     )

@@ -33,10 +33,10 @@ from resnet_bench.benchmarks.yardsticks import (
 )
 from resnet_bench.datasets.definitions import DATASETS
 from resnet_bench.suites.experiment import Experiment
-from resnet_bench.suites.network import Network, Shortcut
+from resnet_bench.suites.network import NetworkSpec, Shortcut
 from resnet_bench.suites.recipe import Recipe
 from resnet_bench.suites.suite import load_suite
-from resnet_bench.training.state import new_member
+from resnet_bench.training.state import new_state
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -75,7 +75,7 @@ def test_the_floor_is_the_larger_of_arithmetic_and_memory() -> None:
 def test_passes_by_hand(shortcut: Shortcut, projected: int, added: int) -> None:
     """Depth 8 on 8x8 maps: outputs of 1024, 512 and 256 numbers; one block a stage."""
     dataset = replace(DATASETS["cifar10"], side=8)
-    work = network_work(Network(depth=8, shortcut=shortcut), dataset)
+    work = network_work(NetworkSpec(depth=8, shortcut=shortcut), dataset)
     maps = 3 * 1024 + 2 * 512 + 2 * 256
     assert work.eager_passes == 19 * maps + 14 * projected + 6 * added
     assert work.fused_passes == 14 * (maps + projected) + 4 * added
@@ -135,7 +135,7 @@ def setting() -> Setting:
     """Two networks of 8 layers on random 8x8 images, in batches of 16."""
     dataset = replace(DATASETS["cifar10"], side=8, train_images=40, test_images=4)
     recipe = Recipe(iterations=100, batch_size=16, padding=1, precision="ieee")
-    networks = [Network(depth=8, shortcut=shortcut) for shortcut in ("none", "B")]
+    networks = [NetworkSpec(depth=8, shortcut=shortcut) for shortcut in ("none", "B")]
     experiments = [Experiment("s", n.name, dataset, n, recipe) for n in networks]
     return Setting.of(experiments, synthetic_images(dataset), CPU)
 
@@ -146,28 +146,28 @@ def test_the_loops_train_all_networks(setting: Setting) -> None:
     one_by_one, peers = OneByOne(setting), Peers(setting, workers=0)
     for contender in (lockstep, nchw, one_by_one, peers):
         assert contender.seconds_a_step(3) > 0
-    for member in (*lockstep.members, *nchw.members, *one_by_one.members):
-        assert member.iteration == 3
-        assert int(member.totals.steps) == 3
+    for state in (*lockstep.states, *nchw.states, *one_by_one.states):
+        assert state.iteration == 3
+        assert int(state.totals.steps) == 3
     assert one_by_one.share == peers.share == 0.5
-    for ours, same in zip(lockstep.members, one_by_one.members, strict=True):
+    for ours, same in zip(lockstep.states, one_by_one.states, strict=True):
         pairs = zip(ours.network.parameters(), same.network.parameters(), strict=True)
         for mine, theirs in pairs:  # the same batches; rates of float32 and float64
             torch.testing.assert_close(mine, theirs)
-    assert nchw.members[0].network.state_dict()["conv.weight"].is_contiguous()
-    norms = [m for m in nchw.members[0].network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert nchw.states[0].network.state_dict()["conv.weight"].is_contiguous()
+    norms = [m for m in nchw.states[0].network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert {type(norm) for norm in norms} == {NativeBatchNorm}
     lockstep.close()
 
 
 def test_another_precision_is_the_members_own(setting: Setting) -> None:
-    assert {member.recipe.precision for member in setting.members()} == {"ieee"}
-    assert {member.recipe.precision for member in setting.members("bf16")} == {"bf16"}
+    assert {state.recipe.precision for state in setting.states()} == {"ieee"}
+    assert {state.recipe.precision for state in setting.states("bf16")} == {"bf16"}
     assert Lockstep("bf16", setting, graphs=False, precision="bf16").precision == "bf16"
-    weights = [new_member(m.run, CPU).network.state_dict() for m in setting.members("bf16")]
-    for ours, state in zip(setting.members(), weights, strict=True):
+    weights = [new_state(m.run, CPU).network.state_dict() for m in setting.states("bf16")]
+    for ours, weight in zip(setting.states(), weights, strict=True):
         for name, tensor in ours.network.state_dict().items():
-            assert torch.equal(tensor, state[name])
+            assert torch.equal(tensor, weight[name])
 
 
 def test_peers_see_the_same_images_in_the_same_order(setting: Setting) -> None:

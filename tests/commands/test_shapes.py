@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from resnet_bench import __main__ as command_line
-from resnet_bench.commands.shapes import network_parts
+from resnet_bench.commands.shapes import network_stages
 from resnet_bench.datasets.definitions import InputShape
 from resnet_bench.networks.sizes import network_size
 from resnet_bench.suites.suite import find_experiment
@@ -69,7 +69,7 @@ def test_images_that_the_stages_cannot_halve(
 
 
 def test_a_cifar_network() -> None:
-    parts = network_parts(find_experiment("cifar10/resnet-56-A").network, InputShape(3, 32, 10))
+    parts = network_stages(find_experiment("cifar10/resnet-56-A").spec, InputShape(3, 32, 10))
     shapes = [part.shape for part in parts]
     assert shapes == [
         (16, 32, 32),
@@ -95,7 +95,7 @@ def test_a_cifar_network() -> None:
 def test_the_parts_are_the_whole(name: str) -> None:
     """Pre-activation's last norm among them."""
     experiment = find_experiment(name)
-    parts = network_parts(experiment.network, experiment.images)
-    size = network_size(experiment.network, experiment.images)
+    parts = network_stages(experiment.spec, experiment.images)
+    size = network_size(experiment.spec, experiment.images)
     assert sum(part.parameters for part in parts) == size.parameters
     assert parts[-1].shape == (10,)

@@ -24,7 +24,7 @@ from resnet_bench.sweeps import group
 from resnet_bench.sweeps.group import run_group
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.witness.comparison import compare, heard, images_passed
-from resnet_bench.witness.construction import build_witness, deeper_experiment, trained_member
+from resnet_bench.witness.construction import build_witness, deeper_experiment, trained_state
 
 BRIEF = "drops=[]+iterations=4+train_images=128"
 SHALLOW, DEEP = f"plain-8+{BRIEF}", f"plain-14+{BRIEF}"
@@ -62,7 +62,7 @@ def machine(machine: Machine, trained: Path) -> Machine:
 
 def test_progress_is_told_of_every_image(machine: Machine) -> None:
     device = torch.device("cpu")
-    source = trained_member(RUN, machine, device)
+    source = trained_state(RUN, machine, device)
     witness = build_witness(source, deeper_experiment(RUN.experiment, 14))
     data = group.training_data(RUN.experiment, None, device)
     told: list[int] = []
@@ -133,11 +133,11 @@ def test_training_on_starts_at_the_witness_and_is_recorded(
     make_witness(RUN, 14, machine, [1e-9, 0.1])
     record = record_of(machine)
     assert record["continued"] == ["learning_rate=1e-09", "learning_rate=0.1"]
-    standing, moving = (rows(folder(machine) / name) for name in record["continued"])
-    for row, rate in ((standing[-1], 1e-9), (moving[-1], 0.1)):
+    due, moving = (rows(folder(machine) / name) for name in record["continued"])
+    for row, rate in ((due[-1], 1e-9), (moving[-1], 0.1)):
         assert (row["iteration"], row["learning_rate"]) == (4, rate)
     start = record["errors"]["witness"]["precise_train_error"]
-    assert standing[-1]["precise_train_error"] == pytest.approx(start, abs=0.003)
+    assert due[-1]["precise_train_error"] == pytest.approx(start, abs=0.003)
     assert abs(moving[-1]["precise_train_error"] - start) > 0.01
     near = record["calibration"]
     assert near["train_mode_loss"] == pytest.approx(near["source_train_mode_loss"], abs=0.05)

@@ -1,4 +1,4 @@
-"""A step captured without a trace on its member, with a stand-in for CUDA."""
+"""A step captured without a trace on its state, with a stand-in for CUDA."""
 
 import copy
 from collections.abc import Iterator
@@ -10,72 +10,78 @@ import torch
 from torch import nn
 
 from resnet_bench.errors import CaptureError
-from resnet_bench.gpu.cuda_graphs import RateOutside, Slot, capture_graph, make_state, untouched
+from resnet_bench.gpu.cuda_graphs import (
+    CapturedStep,
+    TensorLearningRate,
+    capture_graph,
+    make_state,
+    restored_afterwards,
+)
 from resnet_bench.networks.initialization import digest
 from resnet_bench.training.batches import BatchStream
-from resnet_bench.training.state import Member
+from resnet_bench.training.state import TrainingState
 from resnet_bench.training.step import Batch
 from tests.support.lanes import NAMES, assert_equal, run_all
-from tests.support.states import CPU, data_of, members_of
+from tests.support.states import CPU, data_of, states_of
 
 
 def test_a_warm_up_leaves_no_trace_on_adam() -> None:
-    (member,) = members_of(f"{NAMES[0]}+optimizer=adam")
-    batch = data_of(member.run.experiment).batch(BatchStream(member.recipe, 1437, 0).draw(0))
-    slot = Slot.of(member)
-    slot.rate.set(0.5)
-    make_state(member.optimizer)
-    before = copy.deepcopy(member)
-    with untouched(member):
-        slot.eager(batch)
-        assert digest(member.network) != digest(before.network)
-    assert_equal([member], [before])
+    (state,) = states_of(f"{NAMES[0]}+optimizer=adam")
+    batch = data_of(state.run.experiment).batch(BatchStream(state.recipe, 1437, 0).draw(0))
+    step = CapturedStep.of(state)
+    step.rate.set(0.5)
+    make_state(state.optimizer)
+    before = copy.deepcopy(state)
+    with restored_afterwards(state):
+        step.eager(batch)
+        assert digest(state.network) != digest(before.network)
+    assert_equal([state], [before])
 
 
 def test_a_warm_up_leaves_no_trace_and_no_new_addresses() -> None:
-    (member,) = members_of(NAMES[2])
-    data = data_of(member.run.experiment)
-    batch = data.batch(BatchStream(member.recipe, 1437, 0).draw(0))
-    slot = Slot.of(member)
-    slot.rate.set(0.5)
-    make_state(member.optimizer)
-    before = copy.deepcopy(member)
+    (state,) = states_of(NAMES[2])
+    data = data_of(state.run.experiment)
+    batch = data.batch(BatchStream(state.recipe, 1437, 0).draw(0))
+    step = CapturedStep.of(state)
+    step.rate.set(0.5)
+    make_state(state.optimizer)
+    before = copy.deepcopy(state)
 
     def addresses() -> list[int]:
-        states = member.optimizer.state.values()
-        tensors = [*member.network.state_dict().values(), *vars(member.totals).values()]
+        states = state.optimizer.state.values()
+        tensors = [*state.network.state_dict().values(), *vars(state.totals).values()]
         return [t.data_ptr() for t in (*tensors, *(s["momentum_buffer"] for s in states))]
 
     places = addresses()
-    with untouched(member):
-        slot.eager(batch)
-        assert digest(member.network) != digest(before.network)
-    assert_equal([member], [before])
+    with restored_afterwards(state):
+        step.eager(batch)
+        assert digest(state.network) != digest(before.network)
+    assert_equal([state], [before])
     assert addresses() == places
 
 
 def test_zero_momentum_buffers_change_nothing() -> None:
-    (ours,), (reference,) = members_of(NAMES[0]), members_of(NAMES[0])
+    (ours,), (reference,) = states_of(NAMES[0]), states_of(NAMES[0])
     make_state(ours.optimizer)
     run_all([ours], None)
     run_all([reference], None)
     assert_equal([ours], [reference])
-    (still,) = members_of(f"{NAMES[0]}+momentum=0.0")
+    (still,) = states_of(f"{NAMES[0]}+momentum=0.0")
     make_state(still.optimizer)
     assert not still.optimizer.state
 
 
 def test_the_rate_is_a_tensor_inside_a_step_and_a_number_outside() -> None:
-    (member,) = members_of(NAMES[0])
-    rate = RateOutside(member.optimizer, CPU)
+    (state,) = states_of(NAMES[0])
+    rate = TensorLearningRate(state.optimizer, CPU)
     seen = []
-    member.optimizer.register_step_pre_hook(
+    state.optimizer.register_step_pre_hook(
         lambda optimizer, *_: seen.append(optimizer.param_groups[0]["lr"])
     )
     for number in (0.5, 0.25):
         rate.set(number)
         rate.step()
-        assert member.optimizer.param_groups[0]["lr"] == number
+        assert state.optimizer.param_groups[0]["lr"] == number
         assert float(rate.rate) == number
     assert [type(value) for value in seen] == [torch.Tensor, torch.Tensor]
     assert seen[0] is seen[1]  # one address for all rates
@@ -92,7 +98,7 @@ class NotedCuda:
         monkeypatch.setattr(torch.cuda, "stream", self.stream)
         monkeypatch.setattr(torch.cuda, "graph", self.graph)
         monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
-        self.member: Member | None = None
+        self.state: TrainingState | None = None
 
     def _stream(self, name: str) -> SimpleNamespace:
         def wait(other: SimpleNamespace) -> None:
@@ -100,9 +106,9 @@ class NotedCuda:
 
         return SimpleNamespace(name=name, device=CPU, wait_stream=wait)
 
-    def capture(self, slot: Slot, batch: Batch) -> None:
-        self.member = slot.member
-        capture_graph(slot, batch, self.lane)
+    def capture(self, step: CapturedStep, batch: Batch) -> None:
+        self.state = step.state
+        capture_graph(step, batch, self.lane)
 
     @contextmanager
     def stream(self, used: SimpleNamespace) -> Iterator[None]:
@@ -114,12 +120,12 @@ class NotedCuda:
     def graph(
         self, made: object, *, stream: SimpleNamespace, capture_error_mode: str
     ) -> Iterator[None]:
-        assert self.member is not None
+        assert self.state is not None
         assert capture_error_mode == "thread_local"  # other threads may pin memory meanwhile
-        assert all(parameter.grad is None for parameter in self.member.network.parameters())
+        assert all(parameter.grad is None for parameter in self.state.network.parameters())
         self.log.append(f"captured on {stream.name}")
         try:
-            with untouched(self.member):
+            with restored_afterwards(self.state):
                 yield
                 if self.failure:
                     raise self.failure
@@ -131,18 +137,18 @@ class NotedCuda:
 def test_a_capture_warms_up_on_the_lanes_stream_and_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (member,), (reference,) = members_of(NAMES[2]), members_of(NAMES[2])
-    batch = data_of(member.run.experiment).batch(BatchStream(member.recipe, 1437, 0).draw(0))
-    make_state(member.optimizer)
+    (state,), (reference,) = states_of(NAMES[2]), states_of(NAMES[2])
+    batch = data_of(state.run.experiment).batch(BatchStream(state.recipe, 1437, 0).draw(0))
+    make_state(state.optimizer)
     make_state(reference.optimizer)
-    slot, cuda = Slot.of(member), NotedCuda(monkeypatch)
-    slot.rate.set(member.recipe.learning_rate)
-    cuda.capture(slot, batch)
+    step, cuda = CapturedStep.of(state), NotedCuda(monkeypatch)
+    step.rate.set(state.recipe.learning_rate)
+    cuda.capture(step, batch)
     assert cuda.log == [
         *("lane waits for main", "on lane", "off"),
         *("captured on lane", "main waits for lane"),
     ]
-    assert_equal([member], [reference])
+    assert_equal([state], [reference])
 
 
 @pytest.mark.parametrize(
@@ -155,15 +161,15 @@ def test_a_capture_warms_up_on_the_lanes_stream_and_changes_nothing(
 def test_a_step_that_cannot_be_captured_is_one_line_with_the_way_out(
     monkeypatch: pytest.MonkeyPatch, failure: Exception, reason: str
 ) -> None:
-    (member,) = members_of(NAMES[2])
-    batch = data_of(member.run.experiment).batch(BatchStream(member.recipe, 1437, 0).draw(0))
-    make_state(member.optimizer)
+    (state,) = states_of(NAMES[2])
+    batch = data_of(state.run.experiment).batch(BatchStream(state.recipe, 1437, 0).draw(0))
+    make_state(state.optimizer)
     cuda = NotedCuda(monkeypatch, failure)
     with pytest.raises(
         CaptureError, match=rf"^smoke/resnet-8-B.*\({reason}\); --no-graphs"
     ) as info:
-        cuda.capture(Slot.of(member), batch)
+        cuda.capture(CapturedStep.of(state), batch)
     assert "\n" not in str(info.value)
     # The counters of batch norm are back where they belong.
-    norms = [module for module in member.network.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in state.network.modules() if isinstance(module, nn.BatchNorm2d)]
     assert all(norm.num_batches_tracked is not None for norm in norms)

@@ -10,7 +10,7 @@ from resnet_bench.networks.initialization import digest
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment
 from resnet_bench.training.precision import executed_precision, set_determinism, set_precision
-from resnet_bench.training.state import Member, new_member
+from resnet_bench.training.state import TrainingState, new_state
 from resnet_bench.training.step import eager_step
 
 pytestmark = [
@@ -27,18 +27,18 @@ def deterministic() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
-def trained(name: str, precision: str) -> Member:
+def trained(name: str, precision: str) -> TrainingState:
     """After ten eager steps of full size, alone on the GPU."""
     run = Run(find_experiment(f"cifar10/{name}+precision={precision}"), 0)
     set_precision(executed_precision(run.experiment.recipe.precision, GPU), GPU)
-    member = new_member(run, GPU)
+    state = new_state(run, GPU)
     generator = torch.Generator(GPU).manual_seed(0)
     for _ in range(10):
         images = torch.randn((128, 3, 32, 32), device=GPU, generator=generator)
         labels = torch.randint(10, (128,), device=GPU, generator=generator)
-        eager_step([member], (images.to(memory_format=torch.channels_last), labels))
-        member.iteration += 1
-    return member
+        eager_step([state], (images.to(memory_format=torch.channels_last), labels))
+        state.iteration += 1
+    return state
 
 
 @pytest.mark.parametrize("precision", ["ieee", "tf32", "bf16"])

@@ -26,7 +26,7 @@ from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import TrainingData
 from resnet_bench.training.loop import train
 from resnet_bench.training.precision import executed_precision, set_determinism, set_precision
-from resnet_bench.training.state import Member, new_member
+from resnet_bench.training.state import TrainingState, new_state
 
 # Read once, at the process's first product, whichever test makes it.
 for _name, _value in CUDA_SETTINGS.items():
@@ -50,42 +50,42 @@ def deterministic() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
-def members_of(*names: str, precision: str) -> list[Member]:
+def states_of(*names: str, precision: str) -> list[TrainingState]:
     named = [f"{name}+{CHANGES}+precision={precision}" for name in names]
     runs = [Run(find_experiment(name), 0) for name in named]
     set_precision(executed_precision(runs[0].experiment.recipe.precision, GPU), GPU)
-    return [new_member(run, GPU) for run in runs]
+    return [new_state(run, GPU) for run in runs]
 
 
-def run_all(members: Sequence[Member], step: LaneStep) -> list[float]:
+def run_all(states: Sequence[TrainingState], step: LaneStep) -> list[float]:
     """Train the group to its end; its training losses."""
-    experiment = members[0].run.experiment
+    experiment = states[0].run.experiment
     data = TrainingData(experiment, *load_dataset(experiment.dataset), GPU)
     stream = BatchStream(experiment.recipe, experiment.train_images, 0)
     try:
-        return [record.train_loss for _, record in train(members, stream, data, step=step)]
+        return [record.train_loss for _, record in train(states, stream, data, step=step)]
     finally:
         step.close()
 
 
-def assert_equal(members: Sequence[Member], others: Sequence[Member]) -> None:
-    for member, other in zip(members, others, strict=True):
-        assert digest(member.network) == digest(other.network)
-        states = zip(
-            member.optimizer.state_dict()["state"].values(),
+def assert_equal(states: Sequence[TrainingState], others: Sequence[TrainingState]) -> None:
+    for state, other in zip(states, others, strict=True):
+        assert digest(state.network) == digest(other.network)
+        pairs = zip(
+            state.optimizer.state_dict()["state"].values(),
             other.optimizer.state_dict()["state"].values(),
             strict=True,
         )
-        for state, expected in states:
-            assert torch.equal(state["momentum_buffer"], expected["momentum_buffer"])
+        for buffers, expected in pairs:
+            assert torch.equal(buffers["momentum_buffer"], expected["momentum_buffer"])
         for name, total in vars(other.totals).items():
-            assert torch.equal(getattr(member.totals, name), total), name
+            assert torch.equal(getattr(state.totals, name), total), name
 
 
 @pytest.mark.parametrize("precision", ["ieee", "tf32", "bf16"])
 def test_graphs_are_eager_steps_bit_for_bit(precision: str) -> None:
-    group = members_of(*NAMES, precision=precision)
-    reference = members_of(*NAMES, precision=precision)
+    group = states_of(*NAMES, precision=precision)
+    reference = states_of(*NAMES, precision=precision)
     losses = run_all(group, LaneStep(group, graphs=True))
     assert losses == run_all(reference, LaneStep(reference, graphs=False))
     assert_equal(group, reference)
@@ -94,12 +94,12 @@ def test_graphs_are_eager_steps_bit_for_bit(precision: str) -> None:
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
 @pytest.mark.parametrize("lanes", [None, 1, 2])
 def test_a_member_of_a_group_is_what_it_is_alone(lanes: int | None, precision: str) -> None:
-    group = members_of(*NAMES, precision=precision)
+    group = states_of(*NAMES, precision=precision)
     run_all(group, LaneStep(group, lanes=lanes))
-    for name, member in zip(NAMES, group, strict=True):
-        alone = members_of(name, precision=precision)
+    for name, state in zip(NAMES, group, strict=True):
+        alone = states_of(name, precision=precision)
         run_all(alone, LaneStep(alone))
-        assert_equal([member], alone)
+        assert_equal([state], alone)
 
 
 def test_full_size_networks_side_by_side_are_what_they_are_alone() -> None:
@@ -109,7 +109,7 @@ def test_full_size_networks_side_by_side_are_what_they_are_alone() -> None:
     changes = f"drops=[]+iterations={steps}"
     runs = [Run(find_experiment(f"{experiment.name}+{changes}"), 0) for experiment in experiments]
     set_precision("tf32", GPU)
-    group, others = [[new_member(run, GPU) for run in runs] for _ in range(2)]
+    group, others = [[new_state(run, GPU) for run in runs] for _ in range(2)]
     generator = torch.Generator(GPU).manual_seed(0)
     images = torch.randn((128, 3, 32, 32), device=GPU, generator=generator)
     images = images.to(memory_format=torch.channels_last)
@@ -118,8 +118,8 @@ def test_full_size_networks_side_by_side_are_what_they_are_alone() -> None:
     alone = [LaneStep([other]) for other in others]
     for iteration in range(steps):
         together(group, (images, labels))
-        for member in group:
-            member.iteration = iteration + 1
+        for state in group:
+            state.iteration = iteration + 1
     together.close()
     for step, other in zip(alone, others, strict=True):
         for iteration in range(steps):
@@ -130,12 +130,12 @@ def test_full_size_networks_side_by_side_are_what_they_are_alone() -> None:
 
 
 def test_a_drop_of_the_rate_reaches_the_graph() -> None:
-    (dropped,) = members_of(NAMES[0], precision="ieee")
+    (dropped,) = states_of(NAMES[0], precision="ieee")
     experiment = replace(
         dropped.run.experiment,
         recipe=dropped.recipe.model_copy(update={"drops": ()}),
     )
-    kept = new_member(Run(experiment, 0), GPU)
+    kept = new_state(Run(experiment, 0), GPU)
     losses = run_all([dropped], LaneStep([dropped]))
     others = run_all([kept], LaneStep([kept]))
     assert losses[0] == others[0]  # the record at iteration 23, before the drop
@@ -144,9 +144,9 @@ def test_a_drop_of_the_rate_reaches_the_graph() -> None:
 
 def test_a_diverging_member_leaves_the_others_alone() -> None:
     names = (f"{NAMES[0]}+learning_rate=1e+30", NAMES[1])
-    group = members_of(*names, precision="tf32")
+    group = states_of(*names, precision="tf32")
     run_all(group, LaneStep(group))
-    (alone,) = members_of(NAMES[1], precision="tf32")
+    (alone,) = states_of(NAMES[1], precision="tf32")
     run_all([alone], LaneStep([alone]))
     assert group[0].diverged_at is not None
     assert_equal(group[1:], [alone])
@@ -154,21 +154,21 @@ def test_a_diverging_member_leaves_the_others_alone() -> None:
 
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 def test_a_step_never_waits_for_the_gpu() -> None:
-    members = members_of(*NAMES, precision="tf32")
-    experiment = members[0].run.experiment
+    states = states_of(*NAMES, precision="tf32")
+    experiment = states[0].run.experiment
     data = TrainingData(experiment, *load_dataset(experiment.dataset), GPU)
     stream = BatchStream(experiment.recipe, experiment.train_images, 0)
-    step = LaneStep(members)
+    step = LaneStep(states)
     for iteration in range(30):  # over the drop of the rate at 25
         if iteration == 2:  # the captures are made, and may wait
             torch.cuda.set_sync_debug_mode("error")
         try:
-            step(members, data.batch(stream.draw(iteration)))
+            step(states, data.batch(stream.draw(iteration)))
         except RuntimeError:
             torch.cuda.set_sync_debug_mode("default")
             raise
-        for member in members:
-            member.iteration += 1
+        for state in states:
+            state.iteration += 1
     torch.cuda.set_sync_debug_mode("default")
     step.close()
 
@@ -195,7 +195,7 @@ def test_resumed_is_uninterrupted(tmp_path: Path, iteration: int) -> None:
         return all(progress.iteration < iteration for progress in progresses)
 
     run_group(runs, whole)
-    run_group(runs[:1], pieces, stop)  # so that the members then stand at different iterations
+    run_group(runs[:1], pieces, stop)  # so that the states then stand at different iterations
     run_group(runs, pieces)
     assert results(pieces, runs) == results(whole, runs)
     eager = Machine(tmp_path / "eager", device="cuda", graphs=False)

@@ -11,7 +11,7 @@ from resnet_bench.errors import UserError
 from resnet_bench.networks.cifar import Block, CifarNet, identity
 from resnet_bench.networks.initialization import digest, initialize
 from resnet_bench.networks.sizes import network_size
-from resnet_bench.suites.network import Network, Shortcut
+from resnet_bench.suites.network import NetworkSpec, Shortcut
 from resnet_bench.suites.recipe import Recipe
 
 CIFAR10, DIGITS = DATASETS["cifar10"], DATASETS["digits"]
@@ -38,7 +38,7 @@ MULTIPLY_ADDS = {
 
 
 def build(depth: int, shortcut: Shortcut, seed: int = 0) -> CifarNet:
-    network = CifarNet(Network(depth=depth, shortcut=shortcut), CIFAR10)
+    network = CifarNet(NetworkSpec(depth=depth, shortcut=shortcut), CIFAR10)
     initialize(network, seed, RECIPE)
     return network
 
@@ -46,7 +46,7 @@ def build(depth: int, shortcut: Shortcut, seed: int = 0) -> CifarNet:
 @pytest.mark.parametrize("depth", PARAMETERS)
 @pytest.mark.parametrize("shortcut", SHORTCUTS)
 def test_counts_equal_the_table(depth: int, shortcut: Shortcut) -> None:
-    specification = Network(depth=depth, shortcut=shortcut)
+    specification = NetworkSpec(depth=depth, shortcut=shortcut)
     column = SHORTCUTS.index(shortcut)
     size = network_size(specification, CIFAR10)
     assert size.parameters == PARAMETERS[depth][column]
@@ -73,7 +73,7 @@ def test_multiply_adds_are_those_that_run(shortcut: Shortcut) -> None:
         module.register_forward_hook(count)
     with torch.no_grad():
         network(torch.zeros(1, 3, 32, 32))
-    expected = network_size(Network(depth=20, shortcut=shortcut), CIFAR10).multiply_adds
+    expected = network_size(NetworkSpec(depth=20, shortcut=shortcut), CIFAR10).multiply_adds
     assert counted == expected
 
 
@@ -103,7 +103,7 @@ def test_he_initialization_has_its_deviation() -> None:
     assert isinstance(weight, torch.Tensor)
     assert weight.std().item() == pytest.approx((2 / (9 * 64)) ** 0.5, rel=0.02)
     assert network.linear.weight.abs().max().item() <= 1 / 8  # PyTorch's uniform, fan-in 64
-    wide = CifarNet(Network(depth=20, shortcut="none"), CIFAR10)
+    wide = CifarNet(NetworkSpec(depth=20, shortcut="none"), CIFAR10)
     initialize(wide, 0, Recipe(iterations=1, initialization="he-fan-out"))
     assert wide.conv.weight.std().item() == pytest.approx((2 / (9 * 16)) ** 0.5, rel=0.1)
 
@@ -111,8 +111,8 @@ def test_he_initialization_has_its_deviation() -> None:
 def test_residual_block_is_the_equation() -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 16, 8, 8)
-    plain = Block(16, 16, 1, Network(depth=8, shortcut="none")).eval()
-    residual = Block(16, 16, 1, Network(depth=8, shortcut="A")).eval()
+    plain = Block(16, 16, 1, NetworkSpec(depth=8, shortcut="none")).eval()
+    residual = Block(16, 16, 1, NetworkSpec(depth=8, shortcut="A")).eval()
     residual.load_state_dict(plain.state_dict())
     torch.testing.assert_close(plain(x), F.relu(plain.residual(x)), rtol=0, atol=0)
     torch.testing.assert_close(residual(x), F.relu(plain.residual(x) + x), rtol=0, atol=0)
@@ -134,13 +134,13 @@ def test_a_block_puts_zero_channels_where_the_suite_says(
     where: Literal["end", "both"], first: int
 ) -> None:
     """What the paper leaves open; a block whose F is zero hands on its identity."""
-    block = Block(4, 8, 2, Network(depth=8, shortcut="A", zero_channels=where)).eval()
+    block = Block(4, 8, 2, NetworkSpec(depth=8, shortcut="A", zero_channels=where)).eval()
     torch.nn.init.zeros_(block.last_norm.weight)
     x = torch.rand(3, 4, 6, 6)
     output = block(x)
     assert torch.equal(output[:, first : first + 4], x[:, :, ::2, ::2])
     assert output.count_nonzero() == x[:, :, ::2, ::2].count_nonzero()
-    same_width = Block(4, 4, 1, Network(depth=8, shortcut="A", zero_channels=where))
+    same_width = Block(4, 4, 1, NetworkSpec(depth=8, shortcut="A", zero_channels=where))
     assert same_width.padding_channels == (0, 0)
 
 
@@ -157,7 +157,7 @@ def test_any_side_and_channels_that_the_stages_can_halve(side: int) -> None:
     from dataclasses import replace
 
     dataset = replace(DIGITS, side=side, channels=2, classes=7)
-    network = CifarNet(Network(depth=8, shortcut="B"), dataset)
+    network = CifarNet(NetworkSpec(depth=8, shortcut="B"), dataset)
     assert network(torch.zeros(3, 2, side, side)).shape == (3, 7)
     with pytest.raises(UserError, match="30 pixels"):
-        CifarNet(Network(depth=8, shortcut="B"), replace(DIGITS, side=30))
+        CifarNet(NetworkSpec(depth=8, shortcut="B"), replace(DIGITS, side=30))

@@ -7,14 +7,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from resnet_bench.commands.shapes import network_parts
+from resnet_bench.commands.shapes import network_stages
 from resnet_bench.datasets.definitions import InputShape
 from resnet_bench.datasets.vision import models
 from resnet_bench.networks.build import build_network
 from resnet_bench.networks.cifar import Block
 from resnet_bench.networks.initialization import digest, initialize
 from resnet_bench.networks.sizes import network_size
-from resnet_bench.suites.network import Network
+from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.recipe import Recipe
 
 IMAGENET = InputShape(channels=3, side=224, classes=1000)
@@ -31,8 +31,8 @@ COUNTS = {
 }
 
 
-def imagenet(depth: int = 18, shortcut: str = "B", **fields: Any) -> Network:
-    return Network(architecture="imagenet", depth=depth, shortcut=shortcut, **fields)  # type: ignore[arg-type]
+def imagenet(depth: int = 18, shortcut: str = "B", **fields: Any) -> NetworkSpec:
+    return NetworkSpec(architecture="imagenet", depth=depth, shortcut=shortcut, **fields)  # type: ignore[arg-type]
 
 
 def parameters(network: nn.Module) -> int:
@@ -119,7 +119,7 @@ def test_the_d2l_books_resnet_18() -> None:
     no batch norm on the projections (1,792), and 10 classes for 1,000.
     """
     specification = imagenet(conv_bias=True, projection_norm=False)
-    parts = network_parts(specification, InputShape(1, 224, 10))
+    parts = network_stages(specification, InputShape(1, 224, 10))
     assert [part.shape for part in parts] == [
         (64, 56, 56),
         (64, 56, 56),

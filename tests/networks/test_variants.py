@@ -15,10 +15,10 @@ from resnet_bench.networks.initialization import initialize
 from resnet_bench.networks.sizes import network_size
 from resnet_bench.networks.variants import Bottleneck, PreactivationBlock
 from resnet_bench.suites.experiment import Run
-from resnet_bench.suites.network import Network, Shortcut
+from resnet_bench.suites.network import NetworkSpec, Shortcut
 from resnet_bench.suites.recipe import Recipe
 from resnet_bench.suites.suite import load_suite
-from resnet_bench.training.state import new_member
+from resnet_bench.training.state import new_state
 from resnet_bench.training.step import eager_step
 
 CIFAR10, DIGITS = DATASETS["cifar10"], DATASETS["digits"]
@@ -40,7 +40,7 @@ COUNTS: list[tuple[dict[str, Any], int, int]] = [
 
 @pytest.mark.parametrize(("fields", "parameters", "multiply_adds"), COUNTS)
 def test_counts(fields: dict[str, Any], parameters: int, multiply_adds: int) -> None:
-    specification = Network(**fields)
+    specification = NetworkSpec(**fields)
     size = network_size(specification, CIFAR10)
     assert (size.parameters, size.multiply_adds) == (parameters, multiply_adds)
     with torch.device("meta"):
@@ -52,7 +52,7 @@ def test_counts(fields: dict[str, Any], parameters: int, multiply_adds: int) -> 
 def test_multiply_adds_are_those_that_run(
     fields: dict[str, Any], parameters: int, multiply_adds: int
 ) -> None:
-    network = build_network(Network(**fields), CIFAR10).eval()
+    network = build_network(NetworkSpec(**fields), CIFAR10).eval()
     counted = 0
 
     def count(module: torch.nn.Module, _: Any, output: torch.Tensor) -> None:
@@ -72,7 +72,7 @@ def test_multiply_adds_are_those_that_run(
 
 def test_a_bottleneck_is_three_convolutions_and_the_equation() -> None:
     torch.manual_seed(0)
-    specification = Network(depth=11, shortcut="A", block="bottleneck")
+    specification = NetworkSpec(depth=11, shortcut="A", block="bottleneck")
     block = Bottleneck(16, 8, 2, specification).eval()
     assert [c.kernel_size[0] for c in (block.conv1, block.conv2, block.conv3)] == [1, 3, 1]
     assert block.conv2.stride == (2, 2)  # not the first one's
@@ -86,7 +86,7 @@ def test_a_bottleneck_is_three_convolutions_and_the_equation() -> None:
 def test_pre_activation_leaves_x_as_it_is() -> None:
     """Where F is zero, x passes all blocks of a stage unchanged: figure 1b, and its equation 4."""
     torch.manual_seed(0)
-    specification = Network(depth=14, shortcut="A", activation="pre")
+    specification = NetworkSpec(depth=14, shortcut="A", activation="pre")
     block = PreactivationBlock(16, 16, 1, specification).eval()
     x = torch.randn(2, 16, 8, 8)  # negative values, too
     torch.testing.assert_close(block(x), x + block.residual(x), rtol=0, atol=0)
@@ -102,7 +102,7 @@ def test_without_shortcuts_pre_activation_is_the_same_function(shortcut: Shortcu
     images = torch.rand(8, 1, 8, 8)
     outputs = []
     for activation in ("post", "pre"):
-        specification = Network.model_validate(
+        specification = NetworkSpec.model_validate(
             {"depth": 14, "shortcut": shortcut, "activation": activation}
         )
         network = build_network(specification, DIGITS)
@@ -112,7 +112,7 @@ def test_without_shortcuts_pre_activation_is_the_same_function(shortcut: Shortcu
 
 
 def test_a_pre_activation_network_begins_and_ends_with_norm_and_relu() -> None:
-    network = build_network(Network(depth=8, shortcut="A", activation="pre"), DIGITS).eval()
+    network = build_network(NetworkSpec(depth=8, shortcut="A", activation="pre"), DIGITS).eval()
     initialize(network, 0, RECIPE)
     stem, stages = network.get_submodule("bn"), network.get_submodule("stages")
     norm, linear = network.get_submodule("final_bn"), network.get_submodule("linear")
@@ -126,7 +126,7 @@ def test_a_pre_activation_network_begins_and_ends_with_norm_and_relu() -> None:
 
 def test_a_zero_last_scale_begins_as_the_shortcuts() -> None:
     """Goyal et al. 2017, section 5.1: at first a block passes its input on."""
-    network = build_network(Network(depth=8, shortcut="A"), DIGITS).eval()
+    network = build_network(NetworkSpec(depth=8, shortcut="A"), DIGITS).eval()
     initialize(network, 0, RECIPE.model_copy(update={"last_scale": "zero"}))
     first = network.get_submodule("stages.0.0")
     assert isinstance(first, Block)
@@ -137,14 +137,14 @@ def test_a_zero_last_scale_begins_as_the_shortcuts() -> None:
 
 
 def test_without_batch_norm_there_are_biases_that_start_at_zero() -> None:
-    specification = Network(depth=8, shortcut="none", normalization="none")
+    specification = NetworkSpec(depth=8, shortcut="none", normalization="none")
     network = build_network(specification, DIGITS)
     initialize(network, 0, RECIPE)
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())
     convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
     assert len(convolutions) == 7
     assert all(c.bias is not None and not c.bias.any() for c in convolutions)
-    with_norm = CifarNet(Network(depth=8, shortcut="none"), DIGITS)
+    with_norm = CifarNet(NetworkSpec(depth=8, shortcut="none"), DIGITS)
     initialize(with_norm, 0, RECIPE)
     assert torch.equal(with_norm.conv.weight, convolutions[0].weight)  # still matched
 
@@ -153,9 +153,9 @@ def test_global_max_pooling() -> None:
     x = torch.tensor([[[[1.0, 2.0], [5.0, 4.0]], [[-1.0, -2.0], [-5.0, -4.0]]]])
     assert pool(x, "max").tolist() == [[5, -1]]
     assert pool(x, "average").tolist() == [[3, -3]]
-    network = build_network(Network(depth=8, shortcut="none", pooling="max"), DIGITS)
+    network = build_network(NetworkSpec(depth=8, shortcut="none", pooling="max"), DIGITS)
     images = torch.rand(2, 1, 8, 8)
-    average = build_network(Network(depth=8, shortcut="none"), DIGITS)
+    average = build_network(NetworkSpec(depth=8, shortcut="none"), DIGITS)
     average.load_state_dict(network.state_dict())
     assert not torch.equal(network.eval()(images), average.eval()(images))
 
@@ -174,13 +174,13 @@ def test_global_max_pooling() -> None:
 )
 def test_networks_that_there_are_not(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        Network(**fields)
+        NetworkSpec(**fields)
 
 
 @pytest.mark.parametrize("suite", ["digits-variants", "cifar10-variants"])
 def test_each_variant_differs_in_one_field(suite: str) -> None:
     experiments = {e.network_name: e for e in load_suite(suite).experiments}
-    bases = {name: e for name, e in experiments.items() if name == e.network.name}
+    bases = {name: e for name, e in experiments.items() if name == e.spec.name}
     assert len(bases) == 4
     assert len(experiments) == 16
     for name, variant in experiments.items():
@@ -198,12 +198,12 @@ def test_each_variant_differs_in_one_field(suite: str) -> None:
 def test_resnet_1202_takes_a_step() -> None:
     """On the digits and four images; its size on CIFAR-10 is pinned in test_cifar.py."""
     experiment = load_suite("cifar10-1202").experiments[0]
-    assert experiment.network == Network(depth=1202, shortcut="A")
-    member = new_member(Run(replace(experiment, dataset=DIGITS), 0), torch.device("cpu"))
-    before = [p.detach().clone() for p in member.network.parameters()]
-    eager_step([member], (torch.rand(4, 1, 8, 8), torch.arange(4)))
-    assert torch.isfinite(member.totals.loss)
+    assert experiment.spec == NetworkSpec(depth=1202, shortcut="A")
+    state = new_state(Run(replace(experiment, dataset=DIGITS), 0), torch.device("cpu"))
+    before = [p.detach().clone() for p in state.network.parameters()]
+    eager_step([state], (torch.rand(4, 1, 8, 8), torch.arange(4)))
+    assert torch.isfinite(state.totals.loss)
     changed = [
-        not torch.equal(p, b) for p, b in zip(member.network.parameters(), before, strict=True)
+        not torch.equal(p, b) for p, b in zip(state.network.parameters(), before, strict=True)
     ]
     assert all(changed)

@@ -9,7 +9,7 @@ import pytest
 from resnet_bench.errors import UserError
 from resnet_bench.records.epochs import COLUMNS, EpochRecord
 from resnet_bench.records.run_directory import RunDirectory, Summary
-from resnet_bench.suites.network import Network
+from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.recipe import Recipe
 
 
@@ -44,7 +44,7 @@ def test_a_torn_last_line_is_no_row_and_is_cut(directory: RunDirectory) -> None:
     whole = directory.epochs_csv.read_text()
     directory.epochs_csv.write_text(whole[:-7])
     assert directory.rows() == [record(1)]
-    assert directory.truncate_rows(2) == [record(1)]
+    assert directory.keep_rows(2) == [record(1)]
     directory.append(record(2))
     assert directory.epochs_csv.read_text() == whole
 
@@ -52,7 +52,7 @@ def test_a_torn_last_line_is_no_row_and_is_cut(directory: RunDirectory) -> None:
 def test_rows_past_the_checkpoint_are_cut(directory: RunDirectory) -> None:
     for epoch in (1, 2, 3):
         directory.append(record(epoch))
-    assert directory.truncate_rows(2) == [record(1), record(2)]
+    assert directory.keep_rows(2) == [record(1), record(2)]
     assert directory.rows() == [record(1), record(2)]
 
 
@@ -86,7 +86,7 @@ def test_fields_that_came_later_have_their_defaults(directory: RunDirectory) -> 
     earlier = {"network": {"depth": 8, "shortcut": "A"}, "recipe": {"iterations": 9, "drops": [4]}}
     directory.write_description({"identity": earlier})
     now = {
-        "network": Network(depth=8, shortcut="A").model_dump(mode="json"),
+        "network": NetworkSpec(depth=8, shortcut="A").model_dump(mode="json"),
         "recipe": Recipe(iterations=9, drops=(4,)).model_dump(mode="json"),
     }
     description = directory.description()

@@ -34,11 +34,11 @@ def test_a_named_experiment_differs_in_what_its_table_says(tmp_path: Path) -> No
     names = ["plain-8", "resnet-8-A", "wider-mind", "residual-mind", "other-data"]
     assert [e.network_name for e in suite.experiments] == names
     plain, _, wider, residual, other = suite.experiments
-    assert wider.network == plain.network
+    assert wider.spec == plain.spec
     assert wider.recipe == plain.recipe.model_copy(update={"learning_rate": 0.5})
     assert residual.recipe == wider.recipe
-    assert residual.network == plain.network.model_copy(update={"shortcut": "A"})
-    assert (other.dataset.name, other.network.name) == ("fashion", "resnet-18-B")
+    assert residual.spec == plain.spec.model_copy(update={"shortcut": "A"})
+    assert (other.dataset.name, other.spec.name) == ("fashion", "resnet-18-B")
     assert other.recipe == suite.recipe.model_copy(update={"batch_size": 32})
     found = find_experiment("named/residual-mind", ("recipe.momentum=0.5",), tmp_path)
     assert found.network_name == "residual-mind+momentum=0.5"
@@ -71,8 +71,8 @@ def test_the_grid_takes_any_field_of_a_network(tmp_path: Path) -> None:
     text = SMALL_SUITE.format(iterations=50).replace("depths = [8]", "depths = [8, 14]")
     suite = load_suite("named", write(tmp_path, text + 'pooling = "max"\nzero_channels = "both"'))
     assert len(suite.experiments) == 4
-    assert {e.network.pooling for e in suite.experiments} == {"max"}
-    assert {e.network.zero_channels for e in suite.experiments} == {"both"}
+    assert {e.spec.pooling for e in suite.experiments} == {"max"}
+    assert {e.spec.zero_channels for e in suite.experiments} == {"both"}
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_learning_rate_suites_hold_images_out() -> None:
 def test_deep_suites_treat_both_depths_and_families_alike() -> None:
     for name in ("digits-deep", "cifar10-deep"):
         suite = load_suite(name)
-        assert {e.network.depth for e in suite.experiments} == {20, 110}
+        assert {e.spec.depth for e in suite.experiments} == {20, 110}
         assert {e.recipe.warmup_iterations for e in suite.experiments} == {400}
     longer = load_suite("cifar10-3x").recipe.model_dump()
     paper = load_suite("cifar10").recipe.model_dump()

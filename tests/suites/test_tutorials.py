@@ -70,9 +70,9 @@ def test_each_has_a_plain_twin_that_differs_in_the_shortcut_alone() -> None:
     assert set(TUTORIALS) == {*TWINS, *TWINS.values()}
     for name, plain in TWINS.items():
         taught, twin = TUTORIALS[name], TUTORIALS[plain]
-        assert taught.network.shortcut != "none"
-        assert twin.network == taught.network.model_copy(update={"shortcut": "none"})
-        assert replace(twin, network_name=name, network=taught.network) == taught
+        assert taught.spec.shortcut != "none"
+        assert twin.spec == taught.spec.model_copy(update={"shortcut": "none"})
+        assert replace(twin, network_name=name, spec=taught.spec) == taught
 
 
 def test_the_smoke_suite_differs_in_data_and_sizes_alone() -> None:
@@ -81,7 +81,7 @@ def test_the_smoke_suite_differs_in_data_and_sizes_alone() -> None:
     sizes |= {"train_images", "precise_batches", "records_per_epoch"}
     assert list(smoke) == list(TUTORIALS)
     for name, experiment in smoke.items():
-        assert experiment.network == TUTORIALS[name].network
+        assert experiment.spec == TUTORIALS[name].spec
         ours, theirs = experiment.recipe.model_dump(), TUTORIALS[name].recipe.model_dump()
         assert {key for key in ours if ours[key] != theirs[key]} <= sizes, name
 
@@ -114,5 +114,5 @@ def test_a_pair_runs_and_its_weights_are_exported(
         f"{weights}: the weights after {iterations} iterations",
         f"test accuracy {accuracy:.2%}, measured after {iterations}",
     ]
-    network = build_network(runs[0].experiment.network, runs[0].experiment.images)
+    network = build_network(runs[0].experiment.spec, runs[0].experiment.images)
     network.load_state_dict(torch.load(weights, weights_only=True))

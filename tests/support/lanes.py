@@ -1,15 +1,15 @@
-"""Members in lanes on a CPU, with a stand-in for the capture."""
+"""States in lanes on a CPU, with a stand-in for the capture."""
 
 from collections.abc import Callable, Sequence
 
 import torch
 
-from resnet_bench.gpu.cuda_graphs import Slot, Stream, counted_together, forward_passes
+from resnet_bench.gpu.cuda_graphs import CapturedStep, Stream, forward_passes, fused_batch_counters
 from resnet_bench.gpu.lockstep import LaneStep
 from resnet_bench.networks.initialization import digest
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.loop import train
-from resnet_bench.training.state import Member
+from resnet_bench.training.state import TrainingState
 from resnet_bench.training.step import Batch, eager_step
 from tests.support.states import data_of
 
@@ -21,56 +21,56 @@ NAMES = tuple(f"smoke/{name}+{EXACT}" for name in ("plain-8", "resnet-14-A", "re
 class Replay:
     """What a graph does, done eagerly: the step on the tensors that were there at the capture."""
 
-    def __init__(self, slot: Slot, batch: Batch, _: Stream) -> None:
-        self.slot, self.batch, self.replays = slot, batch, 0
+    def __init__(self, step: CapturedStep, batch: Batch, _: Stream) -> None:
+        self.step, self.batch, self.replays = step, batch, 0
 
     def replay(self) -> None:
         self.replays += 1
-        passes = forward_passes(self.slot.member)
-        with counted_together(self.slot.member.network, passes):
-            self.slot.eager(self.batch)
+        passes = forward_passes(self.step.state)
+        with fused_batch_counters(self.step.state.network, passes):
+            self.step.eager(self.batch)
 
 
-def in_lanes(members: Sequence[Member], lanes: int | None = None) -> LaneStep:
-    return LaneStep(members, lanes=lanes, capture=Replay)
+def in_lanes(states: Sequence[TrainingState], lanes: int | None = None) -> LaneStep:
+    return LaneStep(states, lanes=lanes, capture=Replay)
 
 
 def replays(step: LaneStep) -> dict[str, int]:
     return {
-        slot.member.run.experiment.network.name: slot.captured.replays
+        step.state.run.experiment.spec.name: step.captured.replays
         for lane in step.lanes
-        for slot in lane
-        if isinstance(slot.captured, Replay)
+        for step in lane
+        if isinstance(step.captured, Replay)
     }
 
 
 def run_all(
-    members: Sequence[Member],
-    make_step: Callable[[Sequence[Member]], LaneStep] | None,
+    states: Sequence[TrainingState],
+    make_step: Callable[[Sequence[TrainingState]], LaneStep] | None,
     iterations: int | None = None,
 ) -> list[float]:
     """Train the group, up to `iterations` if given; its training losses."""
-    experiment = members[0].run.experiment
+    experiment = states[0].run.experiment
     stream = BatchStream(experiment.recipe, experiment.train_images, 0)
 
     def safe_point() -> bool:
-        return iterations is None or max(m.iteration for m in members) < iterations
+        return iterations is None or max(m.iteration for m in states) < iterations
 
-    step = make_step(members) if make_step else eager_step
-    rows = train(members, stream, data_of(experiment), step=step, safe_point=safe_point)
+    step = make_step(states) if make_step else eager_step
+    rows = train(states, stream, data_of(experiment), step=step, safe_point=safe_point)
     return [record.train_loss for _, record in rows]
 
 
-def assert_equal(members: Sequence[Member], others: Sequence[Member]) -> None:
+def assert_equal(states: Sequence[TrainingState], others: Sequence[TrainingState]) -> None:
     """The same weights, statistics, counters, momenta and totals, and checkpoints of one form."""
-    for member, other in zip(members, others, strict=True):
-        assert digest(member.network) == digest(other.network)
-        state, expected = member.optimizer.state_dict(), other.optimizer.state_dict()
-        assert state["param_groups"] == expected["param_groups"]
-        assert state["state"].keys() == expected["state"].keys()
-        for slot in expected["state"]:
-            ours, theirs = state["state"][slot], expected["state"][slot]
+    for state, other in zip(states, others, strict=True):
+        assert digest(state.network) == digest(other.network)
+        optimizer, expected = state.optimizer.state_dict(), other.optimizer.state_dict()
+        assert optimizer["param_groups"] == expected["param_groups"]
+        assert optimizer["state"].keys() == expected["state"].keys()
+        for number in expected["state"]:
+            ours, theirs = optimizer["state"][number], expected["state"][number]
             assert ours.keys() == theirs.keys()
             assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
         for name, total in vars(other.totals).items():
-            assert torch.equal(getattr(member.totals, name), total), name
+            assert torch.equal(getattr(state.totals, name), total), name

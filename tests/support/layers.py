@@ -20,12 +20,12 @@ def write_layers(
     for experiment in load_suite(suite).experiments:
         for seed in seeds if not networks or experiment.network_name in networks else ():
             folder = results / suite / experiment.network_name / f"seed-{seed}"
-            plain = experiment.network.family == "plain"
+            plain = experiment.spec.family == "plain"
             file = LayersFile(folder / "layers.csv")
             rows = []
             for iteration in MEASURED:
                 growth = (GROWTH if iteration == 0 else 1 / GROWTH) if plain else 1.0
-                rows += layers_at(iteration, experiment.network.depth, growth, seed)
+                rows += layers_at(iteration, experiment.spec.depth, growth, seed)
             file.append(rows)
 
 

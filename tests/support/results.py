@@ -129,7 +129,7 @@ def _description(experiment: Experiment, seed: int, key: str, options: Options) 
     device = options.devices.get(key, "cpu")
     declared = identity["recipe"]["precision"]
     executed = "ieee" if declared == "tf32" and device == "cpu" else declared
-    network = experiment.network
+    network = experiment.spec
     twin = (network.depth, "twin") if network.shortcut in ("none", "A") else network.name
     return {
         "identity": identity
@@ -167,7 +167,7 @@ def _digest(*parts: object) -> str:
 
 def final_errors(experiment: Experiment) -> tuple[float, float]:
     """(train, test) that the synthetic curves of an experiment head for."""
-    shortcut, depth = experiment.network.shortcut, experiment.network.depth
+    shortcut, depth = experiment.spec.shortcut, experiment.spec.depth
     if experiment.dataset.name == "cifar10":
         return CIFAR10.get((shortcut, depth), CIFAR10.get(("A", depth), (0.01, 0.1)))
     return DIGITS.get((shortcut, depth), (0.006, 0.015))
@@ -177,11 +177,9 @@ def _records(experiment: Experiment, seed: int, options: Options) -> list[EpochR
     """The whole curve of a run: exponential towards its final error, faster after each drop."""
     recipe = experiment.recipe
     train, test = final_errors(experiment)
-    random = np.random.default_rng(
-        [seed, experiment.network.depth, ord(experiment.network.name[-1])]
-    )
+    random = np.random.default_rng([seed, experiment.spec.depth, ord(experiment.spec.name[-1])])
     shift = 1 + options.spread * random.standard_normal()
-    best = options.best_rates.get(experiment.network.name, recipe.learning_rate)
+    best = options.best_rates.get(experiment.spec.name, recipe.learning_rate)
     shift *= 1 + abs(math.log(recipe.learning_rate / best))
     per_epoch = experiment.train_images / recipe.batch_size
     if recipe.last_batch == "short":

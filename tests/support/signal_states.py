@@ -1,4 +1,4 @@
-"""Small members whose signals are measured, and the batch that they are measured on."""
+"""Small states whose signals are measured, and the batch that they are measured on."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,7 +11,7 @@ from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import TrainingData
-from resnet_bench.training.state import Member, new_member
+from resnet_bench.training.state import TrainingState, new_state
 from resnet_bench.training.step import eager_step
 
 CPU = torch.device("cpu")
@@ -25,21 +25,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def member_of(name: str, steps: int = 0) -> tuple[Member, TrainingData]:
-    """A member after some training, and its data; `name` is one of VARIANTS or of smoke."""
+def state_of(name: str, steps: int = 0) -> tuple[TrainingState, TrainingData]:
+    """A state after some training, and its data; `name` is one of VARIANTS or of smoke."""
     experiment = find_experiment("smoke/plain-8" if name in VARIANTS else f"smoke/{name}")
-    network = experiment.network.model_copy(update=VARIANTS.get(name, {}))
-    experiment = replace(experiment, network=network)
-    member = new_member(Run(experiment, 0), CPU)
+    spec = experiment.spec.model_copy(update=VARIANTS.get(name, {}))
+    experiment = replace(experiment, spec=spec)
+    state = new_state(Run(experiment, 0), CPU)
     data = TrainingData(experiment, *load_dataset(experiment.dataset), CPU)
-    stream = BatchStream(member.recipe, experiment.train_images, 0)
+    stream = BatchStream(state.recipe, experiment.train_images, 0)
     for iteration in range(steps):
-        eager_step([member], data.batch(stream.draw(iteration)))
-        member.iteration += 1
-    return member, data
+        eager_step([state], data.batch(stream.draw(iteration)))
+        state.iteration += 1
+    return state, data
 
 
-def batch_of(member: Member, data: TrainingData) -> tuple[Tensor, Tensor]:
-    size = member.recipe.batch_size
+def batch_of(state: TrainingState, data: TrainingData) -> tuple[Tensor, Tensor]:
+    size = state.recipe.batch_size
     pixels = data.train.pixels[:size].float() / 16 - data.mean
     return pixels.permute(0, 3, 1, 2), data.train.labels[:size]

@@ -1,4 +1,4 @@
-"""Members of a group on a CPU, and what their training says."""
+"""States of a group on a CPU, and what their training says."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from resnet_bench.suites.suite import find_experiment
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import TrainingData
 from resnet_bench.training.loop import train
-from resnet_bench.training.state import Member, new_member
+from resnet_bench.training.state import TrainingState, new_state
 
 CPU = torch.device("cpu")
 
@@ -21,23 +21,23 @@ def data_of(experiment: Experiment) -> TrainingData:
     return TrainingData(experiment, *load_dataset(experiment.dataset), CPU)
 
 
-def members_of(*names: str, seed: int = 0) -> list[Member]:
-    return [new_member(Run(find_experiment(name), seed), CPU) for name in names]
+def states_of(*names: str, seed: int = 0) -> list[TrainingState]:
+    return [new_state(Run(find_experiment(name), seed), CPU) for name in names]
 
 
 def run_all(
-    members: Sequence[Member], iterations: int | None = None
+    states: Sequence[TrainingState], iterations: int | None = None
 ) -> dict[str, list[dict[str, Any]]]:
-    """Train, up to `iterations` if given; the rows of each member, without their times."""
-    experiment = members[0].run.experiment
-    stream = BatchStream(experiment.recipe, experiment.train_images, members[0].run.seed)
-    rows: dict[str, list[dict[str, Any]]] = {m.run.experiment.name: [] for m in members}
+    """Train, up to `iterations` if given; the rows of each state, without their times."""
+    experiment = states[0].run.experiment
+    stream = BatchStream(experiment.recipe, experiment.train_images, states[0].run.seed)
+    rows: dict[str, list[dict[str, Any]]] = {m.run.experiment.name: [] for m in states}
 
     def safe_point() -> bool:
-        return iterations is None or max(m.iteration for m in members) < iterations
+        return iterations is None or max(m.iteration for m in states) < iterations
 
-    for member, record in train(members, stream, data_of(experiment), safe_point=safe_point):
-        rows[member.run.experiment.name].append(without_times(record))
+    for state, record in train(states, stream, data_of(experiment), safe_point=safe_point):
+        rows[state.run.experiment.name].append(without_times(record))
     return rows
 
 

@@ -32,7 +32,7 @@ def wandb_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "home"))
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
-    monkeypatch.setattr(tracking_tracker, "_couriers", {})
+    monkeypatch.setattr(tracking_tracker, "_threads", {})
     monkeypatch.chdir(tmp_path)
     yield
     if "wandb" in sys.modules:

@@ -23,7 +23,7 @@ from resnet_bench.sweeps.progress import Progress
 from resnet_bench.tracking import tracker
 from resnet_bench.training import checkpoints
 from resnet_bench.training.checkpoints import export_weights
-from resnet_bench.training.state import new_member
+from resnet_bench.training.state import new_state
 from tests.support.runs_on_disk import stop_at
 
 
@@ -67,15 +67,15 @@ def test_waiting_for_a_gpu_before_a_checkpoint_is_on_the_clock(
     runs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a GPU still has to do when its checkpoint is due is training."""
-    (member, *_) = members = [new_member(run, torch.device("cpu")) for run in runs[:2]]
+    (state, *_) = states = [new_state(run, torch.device("cpu")) for run in runs[:2]]
     monkeypatch.setattr(torch.cuda, "synchronize", lambda _: time.sleep(0.01))
-    group._wait(members)
-    assert member.seconds == 0  # a CPU has nothing left to do
-    for each in members:
+    group._wait(states)
+    assert state.seconds == 0  # a CPU has nothing left to do
+    for each in states:
         monkeypatch.setattr(each, "device", torch.device("cuda", 0))
-    group._wait(members)
-    assert member.seconds == member.interval_seconds >= 0.01
-    assert {each.seconds for each in members} == {member.seconds}
+    group._wait(states)
+    assert state.seconds == state.interval_seconds >= 0.01
+    assert {each.seconds for each in states} == {state.seconds}
 
 
 def test_a_finished_run_is_skipped(runs: list[Run], machine: Machine) -> None:
@@ -151,7 +151,7 @@ def test_a_finished_run_that_lost_records_is_not_taken_for_one(
 ) -> None:
     run_group(runs[:1], machine)
     directory = RunDirectory(runs[0].directory(machine.results))
-    directory.truncate_rows(1)
+    directory.keep_rows(1)
     with pytest.raises(UserError, match=r"epochs.csv: it does not end with .* move the folder"):
         run_group(runs[:1], machine)
 

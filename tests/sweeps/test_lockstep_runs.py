@@ -13,7 +13,7 @@ import torch
 from resnet_bench import __main__ as command_line
 from resnet_bench.commands import train
 from resnet_bench.errors import CaptureError, UserError
-from resnet_bench.gpu.cuda_graphs import Slot
+from resnet_bench.gpu.cuda_graphs import CapturedStep
 from resnet_bench.gpu.lockstep import LaneStep
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.experiment import Experiment, Run
@@ -26,7 +26,7 @@ from resnet_bench.sweeps.progress import Progress
 from resnet_bench.sweeps.sweep import group_runs
 from resnet_bench.sweeps.worker import CUDA_SETTINGS, environment_of_workers
 from tests.support.lanes import NAMES
-from tests.support.states import members_of
+from tests.support.states import states_of
 
 
 def test_graphs_and_lanes_are_refused_on_a_cpu(machine: Machine, small: list[Experiment]) -> None:
@@ -80,7 +80,7 @@ def test_workers_get_cudas_settings_unless_the_user_has_others(
 def test_the_suite_in_bfloat16_differs_in_precision_alone() -> None:
     tf32, bf16 = load_suite("cifar10"), load_suite("cifar10-bf16")
     assert bf16.recipe.model_copy(update={"precision": "tf32"}) == tf32.recipe
-    assert [e.network for e in bf16.experiments] == [e.network for e in tf32.experiments]
+    assert [e.spec for e in bf16.experiments] == [e.spec for e in tf32.experiments]
 
 
 @pytest.mark.parametrize(
@@ -94,24 +94,24 @@ def test_the_runner_takes_graphs_on_a_gpu(
     machine: Machine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With members that say they are on a GPU, and streams that are not."""
+    """With states that say they are on a GPU, and streams that are not."""
     monkeypatch.setattr(torch.cuda, "Stream", lambda _: None)
     gpu = torch.device("cuda")
     written: list[dict[str, Any]] = []
     records: Any = [
         SimpleNamespace(
-            member=SimpleNamespace(
+            state=SimpleNamespace(
                 device=gpu,
-                network=member.network,
-                optimizer=member.optimizer,
-                recipe=member.recipe,
+                network=state.network,
+                optimizer=state.optimizer,
+                recipe=state.recipe,
             ),
             description={"attempts": [{"device": "cuda"}]},
             directory=SimpleNamespace(write_description=written.append),
         )
-        for member in members_of(NAMES[0], NAMES[0])
+        for state in states_of(NAMES[0], NAMES[0])
     ]
-    monkeypatch.setattr(Slot, "of", lambda member: Slot(member, None, member))  # type: ignore[arg-type]
+    monkeypatch.setattr(CapturedStep, "of", lambda state: CapturedStep(state, None, state))  # type: ignore[arg-type]
     step = sweeps_group._choose_step(records, replace(machine, **options))
     assert isinstance(step, LaneStep)
     assert (step.graphs, len(step.lanes)) == (graphs, lanes)
@@ -143,8 +143,10 @@ def test_after_a_failed_capture_a_process_trains_nothing_more(
         calls.append(group)
         raise CaptureError("smoke/plain-8: its step cannot be captured")
 
-    stop, break_off, given_up = (threading.Event() for _ in range(3))
-    worker = sweeps_worker.Worker(machine, stop, break_off, given_up, queue.Queue(), parent=0)
+    stop, interrupt_evaluation, abort = (threading.Event() for _ in range(3))
+    worker = sweeps_worker.Worker(
+        machine, stop, interrupt_evaluation, abort, queue.Queue(), parent=0
+    )
     monkeypatch.setattr(sweeps_worker, "_worker", worker, raising=False)
     monkeypatch.setattr(sweeps_group, "run_group", fails)
     groups = [[Run(find_experiment("smoke/plain-8"), seed)] for seed in (0, 1)]

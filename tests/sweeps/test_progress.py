@@ -26,7 +26,7 @@ from resnet_bench.sweeps.progress import Outcome, Progress, measured_images, wor
 from resnet_bench.sweeps.worker import Worker
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.loop import train
-from tests.support.states import data_of, members_of
+from tests.support.states import data_of, states_of
 
 MACHINE = Machine(results=Path("results"), device="cpu")
 
@@ -46,8 +46,8 @@ def test_every_image_that_is_measured_is_foreseen(
     settings: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counted as they pass through the network, but for those of the training."""
-    (member,) = members_of("smoke/plain-8" + settings)
-    experiment = member.run.experiment
+    (state,) = states_of("smoke/plain-8" + settings)
+    experiment = state.run.experiment
     seen = 0
     forward = CifarNet.forward
 
@@ -58,12 +58,12 @@ def test_every_image_that_is_measured_is_foreseen(
 
     monkeypatch.setattr(CifarNet, "forward", count)
     stream = BatchStream(experiment.recipe, experiment.train_images, 0)
-    for record, _ in enumerate(train([member], stream, data_of(experiment)), start=1):
-        assert member.measured == measured_images(member.run, record)
-    assert record == member.schedule.records()
+    for record, _ in enumerate(train([state], stream, data_of(experiment)), start=1):
+        assert state.measured == measured_images(state.run, record)
+    assert record == state.schedule.records()
     trained = experiment.recipe.batch_size * experiment.recipe.iterations
-    assert seen == trained + member.measured
-    assert work(member.run) == work_done(member.run, experiment.recipe.iterations, member.measured)
+    assert seen == trained + state.measured
+    assert work(state.run) == work_done(state.run, experiment.recipe.iterations, state.measured)
 
 
 def bar_after(*reports: Progress) -> Any:
@@ -102,7 +102,7 @@ def test_a_signal_breaks_off_what_is_measured(number: signal.Signals) -> None:
     assert not pool.stop.is_set()  # a handler that takes locks could wait for its own process
     pool._interrupt(pool.signal[0])
     assert pool.stop.is_set()
-    assert pool.break_off.is_set()
+    assert pool.interrupt_evaluation.is_set()
     assert pool.outcome.interrupted_by == number
 
 
@@ -193,12 +193,12 @@ def test_a_mistake_in_the_parent_ends_the_workers(
     pool = Pool([], MACHINE, ["cpu"], None, Outcome())
     with pytest.raises(ZeroDivisionError):
         pool.run()
-    assert all(event.is_set() for event in (pool.stop, pool.break_off, pool.given_up))
+    assert all(event.is_set() for event in (pool.stop, pool.interrupt_evaluation, pool.abort))
 
 
 def test_a_worker_hears_of_time_at_safe_points_and_of_signals_always() -> None:
-    stop, break_off, given_up = (threading.Event() for _ in range(3))
-    worker = Worker(MACHINE, stop, break_off, given_up, queue.Queue(), parent=0)
+    stop, interrupt_evaluation, abort = (threading.Event() for _ in range(3))
+    worker = Worker(MACHINE, stop, interrupt_evaluation, abort, queue.Queue(), parent=0)
     run = Run(find_experiment("smoke/plain-8"), 0)
     training, measuring = (
         [Progress(run, 23, "training")],
@@ -209,13 +209,13 @@ def test_a_worker_hears_of_time_at_safe_points_and_of_signals_always() -> None:
     stop.set()  # out of time
     assert not worker.listen(training)
     assert worker.listen(measuring)
-    break_off.set()  # Ctrl-C or SIGTERM
+    interrupt_evaluation.set()  # Ctrl-C or SIGTERM
     assert not worker.listen(measuring)
-    break_off.clear()
+    interrupt_evaluation.clear()
     assert worker.wanted
-    given_up.set()  # another worker was killed
+    abort.set()  # another worker was killed
     assert not worker.wanted
-    given_up.clear()
+    abort.clear()
     worker.alone = True  # the parent was killed
     assert not worker.listen(measuring)
     assert not worker.wanted

@@ -64,7 +64,7 @@ def test_a_run_stopped_within_an_epoch_of_several_records_goes_on_to_the_same_bi
     assert [(row.epoch, row.iteration) for row in rows] == [(1, 8), (1, 15), (1, 23), (2, 25)]
 
 
-def break_off(network: str, images: int) -> Callable[[Sequence[Progress]], bool]:
+def interrupt_evaluation(network: str, images: int) -> Callable[[Sequence[Progress]], bool]:
     """Stop in the record of `network` that brings its measured images to `images`."""
 
     def listen(progresses: Sequence[Progress]) -> bool:
@@ -82,7 +82,7 @@ def test_a_record_that_was_broken_off_is_made_by_whoever_goes_on(
     runs: list[Run], machine: Machine, uninterrupted: Machine, images: int
 ) -> None:
     """Within the test error, the clean one, the statistics, the precise one; in the last record."""
-    (progress,) = run_group(runs[:1], machine, break_off("plain-8", images))
+    (progress,) = run_group(runs[:1], machine, interrupt_evaluation("plain-8", images))
     records = (images - 1) // 5002
     assert (progress.status, progress.iteration) == ("stopped", (23, 45, 50)[records])
     directory = RunDirectory(runs[0].directory(machine.results))
@@ -100,7 +100,7 @@ def test_a_record_broken_off_twice_and_killed_after_its_row(
 ) -> None:
     """Its row is there at the checkpoint's iteration, and still not the checkpoint's."""
     for images in (5500, 6000):
-        run_group(runs[:1], machine, break_off("plain-8", images))
+        run_group(runs[:1], machine, interrupt_evaluation("plain-8", images))
     original = RunDirectory.append
 
     def killed_after(self: RunDirectory, record: EpochRecord) -> None:
@@ -122,7 +122,7 @@ def test_a_group_of_which_one_record_was_broken_off(
     runs: list[Run], machine: Machine, uninterrupted: Machine, network: str
 ) -> None:
     """The first one's, before the second has its own; or the second's, after the first."""
-    run_group(runs, machine, break_off(network, 12_000))
+    run_group(runs, machine, interrupt_evaluation(network, 12_000))
     made = [len(RunDirectory(run.directory(machine.results)).rows()) for run in runs]
     assert made == ([2, 2] if network == "plain-8" else [3, 2])
     progresses = run_group(runs, machine)
@@ -139,7 +139,7 @@ def test_layers_are_measured_once_where_a_record_was_broken_off(
     reference = replace(machine, results=machine.results.with_name("reference"))
     run_group([run], reference)
     for images in (3000, 8000):  # in the records of iterations 23 and 30
-        run_group([run], machine, break_off(run.experiment.network_name, images))
+        run_group([run], machine, interrupt_evaluation(run.experiment.network_name, images))
     run_group([run], machine)
     assert_same(run, machine, reference)
     layers, expected = (

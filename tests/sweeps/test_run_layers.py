@@ -95,9 +95,9 @@ def test_a_stopped_run_measures_each_iteration_once(
     measured = []
     original = signals.measure_layers
 
-    def counted(member: Any, data: Any) -> list[LayerRecord]:
-        measured.append(member.iteration)
-        return original(member, data)
+    def counted(state: Any, data: Any) -> list[LayerRecord]:
+        measured.append(state.iteration)
+        return original(state, data)
 
     monkeypatch.setattr(open_run, "measure_layers", counted)
     # The record of iteration 8 is broken off, and layers come after it.
@@ -151,7 +151,7 @@ def test_steps_in_lanes_are_measured_alike(
         def captured(slot: Any, batch: Any, stream: Any) -> Any:
             return SimpleNamespace(replay=lambda: slot.eager(batch))
 
-        return LaneStep([record.member for record in records], lanes=2, capture=captured)
+        return LaneStep([record.state for record in records], lanes=2, capture=captured)
 
     monkeypatch.setattr(group, "_choose_step", in_lanes)
     run_group(exact, machine)

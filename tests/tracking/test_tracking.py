@@ -17,7 +17,7 @@ from resnet_bench.suites.suite import find_experiment
 from resnet_bench.tracking import thread
 from resnet_bench.tracking.environment import choose_mode, settings_for
 from resnet_bench.tracking.metrics import LAYER_METRICS, LAYERS_ITERATION, METRICS
-from resnet_bench.tracking.thread import announce_with
+from resnet_bench.tracking.thread import set_warning_sink
 from resnet_bench.tracking.tracker import new_run_id
 from tests.support.wandb_runs import (
     ending,
@@ -209,9 +209,9 @@ def test_a_folder_that_cannot_be_written_costs_one_warning(
 def test_a_listener_hears_the_warning_instead_of_the_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(thread, "_announce", None)
+    monkeypatch.setattr(thread, "_warning_sink", None)
     lines: list[str] = []
-    announce_with(lines.append)
+    set_warning_sink(lines.append)
     (tmp_path / "smoke").write_text("not a folder")
     start(run_of("plain-8"), tmp_path / "smoke", "an-id").finish(summary())
     assert [line[:14] for line in lines] == ["warning: W&B: "]

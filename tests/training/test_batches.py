@@ -11,7 +11,7 @@ import torch
 from resnet_bench.datasets.definitions import DATASETS
 from resnet_bench.datasets.load import Images
 from resnet_bench.suites.experiment import Experiment
-from resnet_bench.suites.network import Network
+from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.recipe import Recipe
 from resnet_bench.training import batches as training_batches
 from resnet_bench.training.batches import BatchStream, Draw
@@ -31,7 +31,7 @@ def tiny(recipe: Recipe, images: int = 10, side: int = 8) -> tuple[Experiment, T
         pixels = generator.integers(0, 256, (count, 3, side, side), dtype=np.uint8)
         return Images(pixels, generator.integers(0, 10, count).astype(np.uint8))
 
-    experiment = Experiment("s", "n", dataset, Network(depth=8, shortcut="A"), recipe)
+    experiment = Experiment("s", "n", dataset, NetworkSpec(depth=8, shortcut="A"), recipe)
     return experiment, TrainingData(experiment, draw(images), draw(4), CPU)
 
 

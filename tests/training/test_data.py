@@ -12,7 +12,7 @@ from resnet_bench.datasets.definitions import DATASETS
 from resnet_bench.datasets.load import Images
 from resnet_bench.datasets.vision import v2
 from resnet_bench.suites.experiment import Experiment
-from resnet_bench.suites.network import Network
+from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.recipe import Recipe
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import TrainingData
@@ -25,7 +25,9 @@ def data_of(**recipe: Any) -> tuple[Experiment, TrainingData]:
     """Six images in the shape of Fashion-MNIST, the test set among them, no crop and no flip."""
     dataset = replace(DATASETS["fashion"], train_images=6, test_images=2)
     settings = {"iterations": 4, "batch_size": 2, "padding": 0, "flip": False, **recipe}
-    experiment = Experiment("s", "n", dataset, Network(depth=8, shortcut="A"), Recipe(**settings))
+    experiment = Experiment(
+        "s", "n", dataset, NetworkSpec(depth=8, shortcut="A"), Recipe(**settings)
+    )
     labels = np.arange(6, dtype=np.uint8)
     train, test = Images(PIXELS, labels), Images(PIXELS[:2], labels[:2])
     return experiment, TrainingData(experiment, train, test, CPU)

@@ -15,14 +15,14 @@ from resnet_bench.networks.layers import watched, weighted_layers
 from resnet_bench.training.schedule import learning_rate_at
 from resnet_bench.training.signals import NEIGHBOUR_DISTANCE, measure_layers
 from resnet_bench.training.step import eager_step
-from tests.support.signal_states import VARIANTS, batch_of, member_of
+from tests.support.signal_states import VARIANTS, batch_of, state_of
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_layers_are_counted_as_in_the_paper_and_all_cells_are_filled(name: str) -> None:
-    member, data = member_of(name)
-    depth = member.run.experiment.network.depth
-    first, *layers = measure_layers(member, data)
+    state, data = state_of(name)
+    depth = state.run.experiment.spec.depth
+    first, *layers = measure_layers(state, data)
     assert [row.layer for row in layers] == list(range(1, depth + 1))
     assert (first.layer, first.name, first.stage, first.kind) == (0, "input", None, "input")
     assert first.response_deviation is first.weight_norm is first.update_ratio is None
@@ -37,7 +37,7 @@ def test_layers_are_counted_as_in_the_paper_and_all_cells_are_filled(name: str) 
         values = [value for value in vars(row).values() if isinstance(value, float)]
         assert all(math.isfinite(value) for value in values)
         assert row.weight_norm == pytest.approx(
-            member.network.get_submodule(row.name).get_parameter("weight").norm().item()
+            state.network.get_submodule(row.name).get_parameter("weight").norm().item()
         )
         assert row.gradient_correlation is not None
 
@@ -47,28 +47,28 @@ def test_layers_are_counted_as_in_the_paper_and_all_cells_are_filled(name: str) 
     [("plain-8", 0), ("plain-8", 2), ("resnet-8-B", 2), ("resnet-14-A-preactivation", 2)],
 )
 def test_measuring_leaves_no_trace(name: str, steps: int) -> None:
-    member, data = member_of(name, steps)
-    state = copy.deepcopy(member.optimizer.state_dict())
-    weights, random = digest(member.network), torch.get_rng_state()
-    gradients = [parameter.grad for parameter in member.network.parameters()]
+    state, data = state_of(name, steps)
+    optimizer = copy.deepcopy(state.optimizer.state_dict())
+    weights, random = digest(state.network), torch.get_rng_state()
+    gradients = [parameter.grad for parameter in state.network.parameters()]
     before = [None if gradient is None else gradient.clone() for gradient in gradients]
-    member.network.eval()
-    first = measure_layers(member, data)
-    assert not member.network.training
-    member.network.train()
-    assert digest(member.network) == weights
+    state.network.eval()
+    first = measure_layers(state, data)
+    assert not state.network.training
+    state.network.train()
+    assert digest(state.network) == weights
     assert torch.equal(torch.get_rng_state(), random)
     for parameter, gradient, value in zip(
-        member.network.parameters(), gradients, before, strict=True
+        state.network.parameters(), gradients, before, strict=True
     ):
         assert parameter.grad is gradient
         assert gradient is None or torch.equal(gradient, value)  # type: ignore[arg-type]
-    assert_same(member.optimizer.state_dict(), state)
-    for module in member.network.modules():
+    assert_same(state.optimizer.state_dict(), optimizer)
+    for module in state.network.modules():
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
         assert not isinstance(module, nn.BatchNorm2d) or module.track_running_stats
-    assert measure_layers(member, data) == first
+    assert measure_layers(state, data) == first
 
 
 def assert_same(state: Any, other: Any) -> None:
@@ -85,11 +85,11 @@ def assert_same(state: Any, other: Any) -> None:
 
 def test_plain_8_by_hand() -> None:
     """The second convolution of the second stage, with the network written out around it."""
-    member, data = member_of("plain-8", steps=3)
-    row = measure_layers(member, data)[5]
+    state, data = state_of("plain-8", steps=3)
+    row = measure_layers(state, data)[5]
     assert (row.name, row.stage, row.iteration) == ("stages.1.0.conv2", 2, 3)
-    network = copy.deepcopy(member.network).train()
-    images, labels = batch_of(member, data)
+    network = copy.deepcopy(state.network).train()
+    images, labels = batch_of(state, data)
     part = network.get_submodule
     x = F.relu(part("bn")(part("conv")(images)))
     x = part("stages.0")(x)
@@ -108,10 +108,10 @@ def test_plain_8_by_hand() -> None:
 
 
 def test_the_input_by_hand() -> None:
-    member, data = member_of("resnet-8-B")
-    row = measure_layers(member, data)[0]
-    images, labels = batch_of(member, data)
-    network = copy.deepcopy(member.network)
+    state, data = state_of("resnet-8-B")
+    row = measure_layers(state, data)[0]
+    images, labels = batch_of(state, data)
+    network = copy.deepcopy(state.network)
     images.requires_grad_()
     F.cross_entropy(network(images), labels).backward()
     assert images.grad is not None
@@ -136,13 +136,13 @@ def test_the_input_by_hand() -> None:
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_the_update_is_what_the_optimizer_then_does(momentum: float, optimizer: str) -> None:
     changes = f"+momentum={momentum}+optimizer={optimizer}+drops=[2]+weight_decay=0.1"
-    member, data = member_of(f"plain-8{changes}", steps=2)
-    rows = {row.name: row for row in measure_layers(member, data)[1:]}
-    before = copy.deepcopy(member.network)
-    eager_step([member], batch_of(member, data))
-    assert member.optimizer.param_groups[0]["lr"] == learning_rate_at(2, member.recipe) == 0.002
+    state, data = state_of(f"plain-8{changes}", steps=2)
+    rows = {row.name: row for row in measure_layers(state, data)[1:]}
+    before = copy.deepcopy(state.network)
+    eager_step([state], batch_of(state, data))
+    assert state.optimizer.param_groups[0]["lr"] == learning_rate_at(2, state.recipe) == 0.002
     for name, row in rows.items():
-        networks = before, member.network
+        networks = before, state.network
         old, new = (n.get_submodule(name).get_parameter("weight") for n in networks)
         change = (new - old).norm().item()
         assert change > 0
@@ -150,8 +150,8 @@ def test_the_update_is_what_the_optimizer_then_does(momentum: float, optimizer: 
 
 
 def test_without_weight_decay_the_first_update_is_the_rate_times_the_gradient() -> None:
-    member, data = member_of("plain-8+weight_decay=0.0")
-    for row in measure_layers(member, data)[1:]:
+    state, data = state_of("plain-8+weight_decay=0.0")
+    for row in measure_layers(state, data)[1:]:
         assert row.weight_gradient_norm is not None
         assert row.weight_norm is not None
         expected = 0.02 * row.weight_gradient_norm / row.weight_norm
@@ -159,10 +159,10 @@ def test_without_weight_decay_the_first_update_is_the_rate_times_the_gradient() 
 
 
 def test_batch_norm_over_part_of_a_batch() -> None:
-    member, data = member_of("plain-8+batch_norm_images=32")
-    rows = measure_layers(member, data)
-    images, labels = batch_of(member, data)
-    network = copy.deepcopy(member.network)
+    state, data = state_of("plain-8+batch_norm_images=32")
+    rows = measure_layers(state, data)
+    images, labels = batch_of(state, data)
+    network = copy.deepcopy(state.network)
     images.requires_grad_()
     logits = torch.cat([network(images[:32]), network(images[32:])])
     F.cross_entropy(logits, labels).backward()
@@ -172,9 +172,9 @@ def test_batch_norm_over_part_of_a_batch() -> None:
 
 
 def test_watching_ends_with_an_error_too() -> None:
-    member, _ = member_of("plain-8")
-    with pytest.raises(KeyError), watched(member.network, weighted_layers(member.network)):
+    state, _ = state_of("plain-8")
+    with pytest.raises(KeyError), watched(state.network, weighted_layers(state.network)):
         raise KeyError
-    block = next(m for m in member.network.modules() if isinstance(m, Block))
+    block = next(m for m in state.network.modules() if isinstance(m, Block))
     assert not block.conv1._forward_hooks
     assert block.last_norm.track_running_stats

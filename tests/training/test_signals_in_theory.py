@@ -7,11 +7,11 @@ from resnet_bench.networks.layers import weighted_layers
 from resnet_bench.records.layers import LayerRecord, gradient_growth
 from resnet_bench.training import signals
 from resnet_bench.training.signals import measure_layers
-from tests.support.signal_states import batch_of, member_of
+from tests.support.signal_states import batch_of, state_of
 
 
 def rows_of(name: str) -> list[LayerRecord]:
-    return measure_layers(*member_of(name))
+    return measure_layers(*state_of(name))
 
 
 def test_at_initialisation_batch_norm_makes_every_response_deviate_by_one() -> None:
@@ -43,10 +43,10 @@ def test_responses_of_preactivation_blocks() -> None:
 
 
 def test_without_batch_norm_the_response_is_the_convolutions_output() -> None:
-    member, data = member_of("plain-8-no-norm")
-    images, _ = batch_of(member, data)
-    output = member.network.get_submodule("conv")(images)
-    row = measure_layers(member, data)[1]
+    state, data = state_of("plain-8-no-norm")
+    images, _ = batch_of(state, data)
+    output = state.network.get_submodule("conv")(images)
+    row = measure_layers(state, data)[1]
     assert row.response_deviation == pytest.approx(output.std().item(), rel=1e-3)
 
 
@@ -76,13 +76,13 @@ class Linear(nn.Module):
 
 
 def test_a_linear_network_has_correlation_one() -> None:
-    member, data = member_of("plain-8")
+    state, data = state_of("plain-8")
     network = Linear()
-    member.network = network
-    images, labels = batch_of(member, data)
+    state.network = network
+    images, labels = batch_of(state, data)
     layers = weighted_layers(network)
     assert [layer.name for layer in layers] == ["conv", "stages.0.0.conv1", "linear"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(signals, "NEIGHBOUR_DISTANCE", 1.0)
-        correlations = signals.gradient_correlations(member, layers, images, labels)
+        correlations = signals.gradient_correlations(state, layers, images, labels)
     assert correlations == pytest.approx([1, 1, 1, 1], abs=1e-6)

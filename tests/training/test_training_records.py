@@ -13,22 +13,22 @@ from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.evaluation import evaluate, precise_batch_norm
 from resnet_bench.training.loop import train
 from resnet_bench.training.step import eager_step
-from tests.support.states import data_of, members_of, run_all
+from tests.support.states import data_of, run_all, states_of
 
 
 def test_running_errors_cover_the_iterations_since_the_last_record() -> None:
-    (member,) = members_of("smoke/plain-8")
-    experiment = member.run.experiment
+    (state,) = states_of("smoke/plain-8")
+    experiment = state.run.experiment
     data, stream = data_of(experiment), BatchStream(experiment.recipe, 1437, 0)
     wrong = []
     for iteration in range(30):
         images, labels = data.batch(stream.draw(iteration))
         with torch.no_grad():
-            logits = copy.deepcopy(member.network)(images)
+            logits = copy.deepcopy(state.network)(images)
         wrong.append((logits.argmax(1) != labels).float().mean().item())
-        eager_step([member], (images, labels))
-        member.iteration += 1
-    (again,) = members_of("smoke/plain-8")
+        eager_step([state], (images, labels))
+        state.iteration += 1
+    (again,) = states_of("smoke/plain-8")
     rows = run_all([again])["smoke/plain-8"]
     assert [row["iteration"] for row in rows] == [23, 30]  # ceil(1437 / 64), the last iteration
     assert rows[0]["train_error"] == pytest.approx(sum(wrong[:23]) / 23)
@@ -46,10 +46,10 @@ def test_running_errors_cover_the_iterations_since_the_last_record() -> None:
 def test_three_records_an_epoch(policy: str, iterations: list[int], images: list[int]) -> None:
     """Each covers the iterations since the one before; three are what is one for the epoch."""
     names = [f"smoke/plain-8+last_batch={policy}+records_per_epoch={each}" for each in (3, 1)]
-    (member,), (whole,) = (members_of(name) for name in names)
-    experiment = member.run.experiment
+    (state,), (whole,) = (states_of(name) for name in names)
+    experiment = state.run.experiment
     stream = BatchStream(experiment.recipe, experiment.train_images, 0)
-    records = [record for _, record in train([member], stream, data_of(experiment))]
+    records = [record for _, record in train([state], stream, data_of(experiment))]
     assert [record.iteration for record in records] == iterations
     assert [record.epoch for record in records] == [1, 1, 1, 2]
     measured = [record.clean_train_error is not None for record in records]
@@ -69,19 +69,19 @@ def test_the_time_of_a_record_is_that_of_its_steps(monkeypatch: pytest.MonkeyPat
     """By a clock that goes on by a second at every look: evaluation takes none."""
     clock = itertools.count(100)
     monkeypatch.setattr("resnet_bench.training.loop.time.perf_counter", lambda: float(next(clock)))
-    members = members_of("smoke/plain-8", "smoke/resnet-8-A")
-    experiment = members[0].run.experiment
+    states = states_of("smoke/plain-8", "smoke/resnet-8-A")
+    experiment = states[0].run.experiment
     stream = BatchStream(experiment.recipe, experiment.train_images, 0)
-    for member, record in train(members, stream, data_of(experiment)):
+    for state, record in train(states, stream, data_of(experiment)):
         done = 23 if record.epoch == 1 else 30
         assert record.seconds == (23, 7)[record.epoch - 1]
         assert record.images_per_second == 64  # of this run, while the others train, too
-        assert member.seconds == done
+        assert state.seconds == done
 
 
 def test_measuring_does_not_touch_training() -> None:
     often, seldom = "smoke/plain-8", "smoke/plain-8+clean_every=100"
-    (first,), (second,) = members_of(often), members_of(seldom)
+    (first,), (second,) = states_of(often), states_of(seldom)
     many, few = run_all([first])[often], run_all([second])[seldom]
     assert digest(first.network) == digest(second.network)
     assert many[0]["clean_train_error"] is not None
@@ -90,10 +90,10 @@ def test_measuring_does_not_touch_training() -> None:
 
 
 def test_precise_batch_norm_is_the_mean_over_batches_and_leaves_no_trace() -> None:
-    (member,) = members_of("smoke/plain-8+precise_batches=3")
-    run_all([member], iterations=5)
-    experiment = member.run.experiment
-    data, network = data_of(experiment), member.network
+    (state,) = states_of("smoke/plain-8+precise_batches=3")
+    run_all([state], iterations=5)
+    experiment = state.run.experiment
+    data, network = data_of(experiment), state.network
     norm = network.get_submodule("bn")
     means, variances = [], []
     for start in (0, 64, 128):
@@ -116,10 +116,10 @@ def test_precise_batch_norm_is_the_mean_over_batches_and_leaves_no_trace() -> No
 
 
 def test_precise_batch_norm_is_pytorchs_cumulative_average_without_waiting_for_its_number() -> None:
-    (member,) = members_of("smoke/resnet-8-B+precise_batches=5")
-    run_all([member], iterations=5)
-    experiment = member.run.experiment
-    data, theirs = data_of(experiment), copy.deepcopy(member.network)
+    (state,) = states_of("smoke/resnet-8-B+precise_batches=5")
+    run_all([state], iterations=5)
+    experiment = state.run.experiment
+    data, theirs = data_of(experiment), copy.deepcopy(state.network)
     for norm in norms_of(theirs):
         norm.reset_running_stats()
         norm.momentum = None
@@ -129,10 +129,10 @@ def test_precise_batch_norm_is_pytorchs_cumulative_average_without_waiting_for_i
         ):
             theirs(images)
     seen = []
-    norm = norms_of(member.network)[0]
+    norm = norms_of(state.network)[0]
     hook = norm.register_forward_pre_hook(lambda norm, _: seen.append(norm.momentum))
-    with precise_batch_norm(member.network, data, experiment.recipe, "ieee"):
-        assert digest(member.network) == digest(theirs)
+    with precise_batch_norm(state.network, data, experiment.recipe, "ieee"):
+        assert digest(state.network) == digest(theirs)
     hook.remove()
     assert seen == [1 / number for number in range(1, 6)]  # never None
 
@@ -142,33 +142,33 @@ def norms_of(network: nn.Module) -> list[nn.BatchNorm2d]:
 
 
 def test_evaluation_counts_by_hand() -> None:
-    (member,) = members_of("smoke/plain-8")
-    data = data_of(member.run.experiment)
-    member.network.eval()
+    (state,) = states_of("smoke/plain-8")
+    data = data_of(state.run.experiment)
+    state.network.eval()
     pixels = (data.test.pixels.float() / 16 - data.mean).permute(0, 3, 1, 2)
     with torch.no_grad():
-        logits = member.network(pixels)
-    score = evaluate(member.network, data, data.test, "ieee")
+        logits = state.network(pixels)
+    score = evaluate(state.network, data, data.test, "ieee")
     assert score.error == (logits.argmax(1) != data.test.labels).double().mean().item()
     assert score.loss == pytest.approx(F.cross_entropy(logits, data.test.labels).item(), rel=1e-5)
 
 
 def test_measuring_keeps_no_graph() -> None:
-    (member,) = members_of("smoke/plain-8+precise_batches=1")
-    data, network = data_of(member.run.experiment), member.network
+    (state,) = states_of("smoke/plain-8+precise_batches=1")
+    data, network = data_of(state.run.experiment), state.network
     graphs: list[bool] = []
     network.register_forward_hook(lambda _, __, logits: graphs.append(logits.requires_grad))
     evaluate(network, data, data.test, "ieee")
     measured = len(graphs)
-    with precise_batch_norm(network, data, member.recipe, "ieee"):
+    with precise_batch_norm(network, data, state.recipe, "ieee"):
         assert len(graphs) == measured + 1
     network(data.test.pixels[:2].permute(0, 3, 1, 2).float())
     assert graphs == [False] * (measured + 1) + [True]
 
 
 def test_held_out_images_have_columns_of_their_own() -> None:
-    (member,) = members_of("smoke/resnet-8-A+train_images=1200")
-    rows = run_all([member])["smoke/resnet-8-A+train_images=1200"]
+    (state,) = states_of("smoke/resnet-8-A+train_images=1200")
+    rows = run_all([state])["smoke/resnet-8-A+train_images=1200"]
     assert [row["iteration"] for row in rows] == [19, 30]  # ceil(1200 / 64)
     errors = [row["validation_error"] for row in rows]
     assert all(error * 237 == pytest.approx(round(error * 237)) for error in errors)

@@ -15,11 +15,11 @@ from resnet_bench.datasets.load import load_dataset
 from resnet_bench.errors import UserError
 from resnet_bench.networks.initialization import digest
 from resnet_bench.suites.experiment import Experiment, Run
-from resnet_bench.suites.network import Network, Shortcut
+from resnet_bench.suites.network import NetworkSpec, Shortcut
 from resnet_bench.suites.suite import find_experiment
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import TrainingData
-from resnet_bench.training.state import Member, new_member
+from resnet_bench.training.state import TrainingState, new_state
 from resnet_bench.witness.comparison import compare_in_train_mode, errors_of, largest_difference
 from resnet_bench.witness.construction import (
     build_witness,
@@ -32,9 +32,9 @@ CPU = torch.device("cpu")
 
 
 def experiment_of(depth: int, shortcut: Shortcut, **fields: Any) -> Experiment:
-    network = Network(depth=depth, shortcut=shortcut, **fields)
+    spec = NetworkSpec(depth=depth, shortcut=shortcut, **fields)
     smoke = find_experiment("smoke/plain-8")
-    return replace(smoke, network=network, network_name=network.name)
+    return replace(smoke, spec=spec, network_name=spec.name)
 
 
 @cache
@@ -43,11 +43,11 @@ def digits() -> TrainingData:
     return TrainingData(experiment, *load_dataset(experiment.dataset), CPU)
 
 
-def as_if_trained(experiment: Experiment) -> Member:
-    """A member whose batch norms have scales, shifts and statistics like those of a trained one."""
-    member = new_member(Run(experiment, 0), CPU)
+def as_if_trained(experiment: Experiment) -> TrainingState:
+    """A state whose batch norms have scales, shifts and statistics like those of a trained one."""
+    state = new_state(Run(experiment, 0), CPU)
     generator = torch.Generator().manual_seed(1)
-    for module in member.network.modules():
+    for module in state.network.modules():
         if isinstance(module, nn.BatchNorm2d):
             for tensor, low, high in (
                 (module.weight, 0.5, 1.5),
@@ -59,13 +59,13 @@ def as_if_trained(experiment: Experiment) -> Member:
                 tensor.data.uniform_(low, high, generator=generator)
         elif isinstance(module, nn.Linear):
             module.weight.data *= 10  # outputs that differ from image to image
-    return member
+    return state
 
 
 @torch.no_grad()
-def outputs(member: Member, data: TrainingData, layout: torch.memory_format) -> Tensor:
+def outputs(state: TrainingState, data: TrainingData, layout: torch.memory_format) -> Tensor:
     """Logits (360, 10) of all test images in evaluation mode, computed in `layout`."""
-    network = member.network.eval().to(memory_format=layout)  # type: ignore[call-overload]
+    network = state.network.eval().to(memory_format=layout)  # type: ignore[call-overload]
     ((images, _),) = data.plain_batches(data.test, 360)
     return network(images.contiguous(memory_format=layout))
 
@@ -92,7 +92,7 @@ def test_the_untouched_network_of_that_depth_is_another_function() -> None:
     """So the equality above is not one of networks that forget their input."""
     source = as_if_trained(experiment_of(8, "none"))
     data = digits()
-    deep = new_member(Run(deeper_experiment(source.run.experiment, 14), 0), CPU)
+    deep = new_state(Run(deeper_experiment(source.run.experiment, 14), 0), CPU)
     assert largest_difference(source, deep, data) > 0.1
     witness = build_witness(source, deep.run.experiment)
     assert largest_difference(source, witness, data) == 0
@@ -116,19 +116,19 @@ def test_added_residual_blocks_have_a_zero_last_scale_and_are_otherwise_untraine
     source = as_if_trained(experiment_of(8, "A"))
     deep = deeper_experiment(source.run.experiment, 14)
     ours = build_witness(source, deep).network.state_dict()
-    untrained = new_member(Run(deep, 0), CPU).network.state_dict()
+    untrained = new_state(Run(deep, 0), CPU).network.state_dict()
     assert not ours["stages.1.1.bn2.weight"].any()
     for name in ("conv1.weight", "bn1.weight", "conv2.weight"):
         assert torch.equal(ours[f"stages.1.1.{name}"], untrained[f"stages.1.1.{name}"])
 
 
 def test_stage_statistics_are_those_of_train_mode() -> None:
-    member = as_if_trained(experiment_of(8, "none"))
+    state = as_if_trained(experiment_of(8, "none"))
     data = digits()
-    before = digest(member.network)
-    mean, variance = stage_statistics(member, data)[0]
-    assert digest(member.network) == before
-    net: Any = member.network
+    before = digest(state.network)
+    mean, variance = stage_statistics(state, data)[0]
+    assert digest(state.network) == before
+    net: Any = state.network
     expected = []
     for images, _ in list(data.plain_batches(data.train, 64))[:22]:  # 1437 images: 22 whole
         with torch.no_grad():

@@ -12,7 +12,7 @@ from analysis import formatting
 from analysis.fidelity import checks, paper, table6
 from resnet_bench.datasets.definitions import DATASETS
 from resnet_bench.networks.sizes import network_size
-from resnet_bench.suites.network import Network
+from resnet_bench.suites.network import NetworkSpec
 from tests.support.results import Options, frame_of
 
 
@@ -158,7 +158,7 @@ def test_only_from_110_layers_on_is_a_warm_up_the_papers(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("shortcut", "depth"), paper.SIZES)
 def test_the_sizes_by_hand_are_those_of_the_specification(shortcut: str, depth: int) -> None:
-    network = Network.model_validate({"depth": depth, "shortcut": shortcut})
+    network = NetworkSpec.model_validate({"depth": depth, "shortcut": shortcut})
     size = network_size(network, DATASETS["cifar10"])
     assert (size.parameters, size.multiply_adds) == paper.SIZES[shortcut, depth]
 

@@ -19,7 +19,7 @@ from tests.support.results import END, Options, frame_of, write_changed, write_s
 
 
 def cut(directory: RunDirectory) -> None:
-    directory.truncate_rows(2)
+    directory.keep_rows(2)
 
 
 def strip(directory: RunDirectory) -> None:
