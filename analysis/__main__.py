@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 
 from analysis import command, formatting
 from analysis.fidelity import table6
-from analysis.figures.catalogue import Plate
+from analysis.figures.catalogue import FigureSpec
 from analysis.frames import notices
 from analysis.report import page
-from analysis.results import Runs
+from analysis.results import SuiteResults
 from analysis.verdict import finding, verdict
 from resnet_bench.errors import UserError
 from resnet_bench.records.files import write_atomically
@@ -21,7 +21,7 @@ def main() -> int:
     parser = command.parser("analysis", __doc__)
     parser.add_argument("--every-seed", action="store_true", help="figure 6 with a line a seed")
     arguments = parser.parse_args()
-    runs = Runs.of(arguments.results, arguments.suite)
+    runs = SuiteResults.of(arguments.results, arguments.suite)
     folder = arguments.results / arguments.suite
     figures = runs.draw(arguments.every_seed)
     paths = [
@@ -29,7 +29,7 @@ def main() -> int:
         *write_tables(runs, folder / "tables"),
         page.write(runs, figures, folder),
     ]
-    print(formatting.as_text(table6.cells(table6.final_errors(runs.frame))))
+    print(formatting.as_text(table6.rows(table6.final_errors(runs.frame))))
     print("Training error: evaluation mode, precise batch norm; both at the last iteration.")
     for notice in notices.notices(runs.frame):
         print(formatting.wrapped(notice))
@@ -43,26 +43,26 @@ def main() -> int:
     return 0
 
 
-def save(figures: list[tuple[Plate, Figure]], folder: Path) -> list[Path]:
+def save(figures: list[tuple[FigureSpec, Figure]], folder: Path) -> list[Path]:
     """Write figures to `folder` as PNG; returns the files. UserError if it cannot."""
     paths = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for plate, figure in figures:
-            paths.append(folder / f"{plate.name}.png")
+        for figure_spec, figure in figures:
+            paths.append(folder / f"{figure_spec.name}.png")
             figure.savefig(paths[-1], dpi=150)
     except OSError as error:
         raise UserError(f"cannot write figures to {folder}: {error.strerror}") from error
     return paths
 
 
-def write_tables(runs: Runs, folder: Path) -> list[Path]:
+def write_tables(runs: SuiteResults, folder: Path) -> list[Path]:
     """Write table 6 as CSV (fractions), Markdown and HTML, and the verdict as JSON."""
     table = table6.final_errors(runs.frame)
     contents = {
         "table-6.csv": table.to_csv(index=False),
-        "table-6.md": formatting.as_markdown(table6.cells(table)),
-        "table-6.html": formatting.as_html(table6.cells(table)),
+        "table-6.md": formatting.as_markdown(table6.rows(table)),
+        "table-6.html": formatting.as_html(table6.rows(table)),
         "verdict.json": json.dumps(verdict.as_data(runs.frame), indent=2) + "\n",
     }
     try:

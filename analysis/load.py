@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.formatting import results_setting
 from analysis.frames import columns
 from analysis.frames.columns import NETWORK_COLUMNS, RECIPE_COLUMNS, RUN_COLUMNS
-from analysis.frames.integrity import misfit_of
+from analysis.frames.integrity import inconsistency
 from analysis.frames.layers import layers as layers  # the table of layers.csv, for notebooks
 from resnet_bench.errors import UserError
 from resnet_bench.paths import SUITES_FOLDER
@@ -89,12 +89,12 @@ def _runs_of(path: Path, suites: Path) -> list[tuple[dict[str, Any], list[EpochR
     result = []
     for run_json in found:
         directory = RunDirectory(run_json.parent)
-        fact, its_rows = columns.of_run(directory, suite), directory.rows()
-        fact["problem"] = fact["problem"] or misfit_of(directory, fact, its_rows)
+        fact, its_rows = columns.run_columns(directory, suite), directory.rows()
+        fact["problem"] = fact["problem"] or inconsistency(directory, fact, its_rows)
         result.append((fact, its_rows))
     if suite is not None:
         there = [fact for fact, _ in result]
-        result += [(fact, []) for fact in columns.of_missing(suite, path, there)]
+        result += [(fact, []) for fact in columns.missing_run_columns(suite, path, there)]
     names = [experiment.network_name for experiment in suite.experiments] if suite else []
     return sorted(result, key=lambda pair: _order(pair[0], names))
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from analysis import load
 from analysis.figures import budgets, catalogue, figure6
-from analysis.figures.catalogue import Plate
+from analysis.figures.catalogue import FigureSpec
 from analysis.frames.layers import Layers
 from analysis.frames.witnesses import Witnesses
 from resnet_bench.errors import UserError
@@ -21,7 +21,7 @@ from resnet_bench.suites.suite import Suite, load_suite, suite_names
 
 
 @dataclass(frozen=True)
-class Runs:
+class SuiteResults:
     """The frames that a suite's figures are drawn from, as from `load.runs`."""
 
     frame: pd.DataFrame  # the suite's
@@ -36,38 +36,43 @@ class Runs:
         return Witnesses.of(self.frame)
 
     @classmethod
-    def of(cls, results: Path, suite: str) -> "Runs":
+    def of(cls, results: Path, suite: str) -> "SuiteResults":
         """Raises UserError if there is no such suite, or no run of it."""
         own = results / load_suite(suite).name
         frame = load.runs(own)
         siblings = sibling_folders(results, suite)
         return cls(frame, pd.concat([frame, load.runs(*siblings)]) if siblings else frame)
 
-    def draw(self, every_seed: bool = False) -> list[tuple[Plate, Figure]]:
+    def draw(self, every_seed: bool = False) -> list[tuple[FigureSpec, Figure]]:
         """The figures that apply; `every_seed` is for figure 6."""
         extra = {figure6.draw: {"every_seed": every_seed}}
         return [
-            (plate, plate.draw(data, **extra.get(plate.draw, {}))) for plate, data in self.plates()
+            (figure_spec, figure_spec.draw(data, **extra.get(figure_spec.draw, {})))
+            for figure_spec, data in self.figure_specs()
         ]
 
     def draw_narrow(self) -> list[Figure]:
         """The same with their panels below each other, for a phone."""
-        return [plate.draw(data, columns=1) for plate, data in self.plates()]
+        return [figure_spec.draw(data, columns=1) for figure_spec, data in self.figure_specs()]
 
     def sentences(self) -> list[str]:
         """What the figures that apply say beside the finding."""
-        return [sentence for plate, data in self.plates() for sentence in plate.says(data)]
+        return [
+            sentence
+            for figure_spec, data in self.figure_specs()
+            for sentence in figure_spec.sentences(data)
+        ]
 
-    def data_of(self, plate: Plate) -> Any:
+    def data_of(self, figure_spec: FigureSpec) -> Any:
         """What a figure is drawn from."""
-        return getattr(self, plate.of)
+        return getattr(self, figure_spec.data)
 
-    def plates(self) -> Iterator[tuple[Plate, Any]]:
+    def figure_specs(self) -> Iterator[tuple[FigureSpec, Any]]:
         """The figures that apply, each with its data."""
-        for plate in catalogue.PLATES:
-            data = self.data_of(plate)
-            if plate.applies(data):
-                yield plate, data
+        for figure_spec in catalogue.FIGURES:
+            data = self.data_of(figure_spec)
+            if figure_spec.applies(data):
+                yield figure_spec, data
 
 
 def sibling_folders(results: Path, name: str, suites: Path = SUITES_FOLDER) -> list[Path]:

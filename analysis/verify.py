@@ -20,7 +20,7 @@ def as_text(frame: pd.DataFrame, found: list[checks.Check]) -> str:
         if sentences:
             lines += ["", title, *(f"  - {sentence}" for sentence in sentences)]
     if any(check.what == "final test errors" and check.state != "not compared" for check in found):
-        lines += ["", formatting.as_text(table6.reference_cells(table6.final_errors(frame)))]
+        lines += ["", formatting.as_text(table6.reference_rows(table6.final_errors(frame)))]
     off = [check.what for check in found if check.state == "off"]
     return "\n".join([*lines, "", f"Off: {', '.join(off)}." if off else "Nothing is off."])
 

@@ -9,7 +9,7 @@ import pytest
 from analysis.__main__ import write_tables
 from analysis.fidelity.checks import all_checks
 from analysis.frames import select
-from analysis.results import Runs
+from analysis.results import SuiteResults
 from resnet_bench.networks.initialization import digest
 from resnet_bench.records.epochs import TIME_COLUMNS, EpochRecord
 from resnet_bench.records.run_directory import RunDirectory
@@ -41,7 +41,7 @@ def test_every_committed_folder_is_a_suite_with_its_report() -> None:
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_committed_results_are_what_their_csvs_say(suite: str, tmp_path: Path) -> None:
-    runs = Runs.of(REFERENCE, suite)
+    runs = SuiteResults.of(REFERENCE, suite)
     finals = select.finals(runs.frame)
     assert set(finals["problem"]) == {""}
     assert set(finals["status"]) <= {"finished", "diverged"}
@@ -55,7 +55,7 @@ def test_committed_results_are_what_their_csvs_say(suite: str, tmp_path: Path) -
         expected_words, expected = taken_apart(committed)
         assert words == expected_words, f"make reference SUITE={suite}"
         assert numbers == pytest.approx(expected, rel=1e-9), f"make reference SUITE={suite}"
-    drawn = {plate.name for plate, _ in runs.plates()}
+    drawn = {figure_spec.name for figure_spec, _ in runs.figure_specs()}
     assert {path.stem for path in (folder / "figures").glob("*.png")} == drawn
 
 

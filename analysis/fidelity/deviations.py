@@ -14,7 +14,7 @@ from analysis.frames import select
 
 def from_paper(frame: pd.DataFrame) -> list[str]:
     """Everything that differs from section 4.2, a sentence each; `frame` as from `load.runs`."""
-    runs = select.subject(frame)
+    runs = select.main_networks(frame)
     precisions = [
         f"precision: {precision}; the paper's time knew float32 alone"
         for precision in _values(runs, "precision")
@@ -34,7 +34,7 @@ def compares(runs: pd.DataFrame) -> bool:
 
 def open_points(frame: pd.DataFrame) -> list[str]:
     """What the paper leaves open and how the recipe settles it, a sentence each."""
-    runs = select.subject(frame)
+    runs = select.main_networks(frame)
     found = []
     for column, question in paper.OPEN.items():
         settled = [value for value in _values(runs, column) if _is_reading(column, value)]

@@ -73,7 +73,7 @@ def _remark(of_network: pd.DataFrame) -> str:
     return ", ".join(words)
 
 
-def cells(table: pd.DataFrame) -> list[list[str]]:
+def rows(table: pd.DataFrame) -> list[list[str]]:
     """Header and rows for people: per cent, and the paper's columns only where there are any."""
     with_paper = bool((table["paper_source"] != "").any())
     header = ["network", "parameters", "n", "epoch", "train error %", "test error %"]
@@ -94,7 +94,7 @@ def cells(table: pd.DataFrame) -> list[list[str]]:
     return rows
 
 
-def reference_cells(table: pd.DataFrame) -> list[list[str]]:
+def reference_rows(table: pd.DataFrame) -> list[list[str]]:
     """Ours beside table 6 and figure 6, where it has the network: errors and bands."""
     header = ["network", "n", "test %", "paper %", "band %", "in band", "running train %"]
     rows = [[*header, "paper %", "source"]]

@@ -36,7 +36,7 @@ def at_budgets(frame: pd.DataFrame) -> pd.DataFrame:
 
     Where two suites ran a network with one seed and budget, the first one's run is kept.
     """
-    runs = select.own(frame)
+    runs = select.grid_networks(frame)
     columns = [column for column in select.recipe_columns(runs) if column not in OF_THE_BUDGET]
     runs = _like_the_first(runs, columns)
     fractions = [drop_fractions(*of) for of in zip(runs["recipe.drops"], runs[BUDGET], strict=True)]
@@ -69,7 +69,7 @@ def draw_budgets(frame: pd.DataFrame, columns: int | None = None) -> Figure:
             axes.set(xlabel="iterations in all", ylabel="error")
             mark_values(axes, sorted(ended[BUDGET].unique()))
         style.percent_axis(panels)
-        layout.frame_panels(figure, depth_lines(ended), notices.notices(_shown(frame)))
+        layout.finish(figure, depth_lines(ended), notices.notices(_shown(frame)))
     return figure
 
 

@@ -27,7 +27,7 @@ from analysis.witness import sentences
 
 
 @dataclass(frozen=True)
-class Plate:
+class FigureSpec:
     """A figure with the words that go with it."""
 
     name: str  # the file's, without suffix
@@ -35,12 +35,12 @@ class Plate:
     caption: str
     draw: Callable[..., Figure]  # (data, columns=None)
     applies: Callable[[Any], bool] = select.has_own
-    of: Literal["frame", "wider", "layers", "witnesses"] = "frame"  # the part of `Runs` drawn
-    says: Callable[[Any], list[str]] = lambda data: []  # what it shows, a sentence each
+    data: Literal["frame", "wider", "layers", "witnesses"] = "frame"  # the part of `Runs` drawn
+    sentences: Callable[[Any], list[str]] = lambda data: []  # what it shows, a sentence each
 
 
-PLATES = (
-    Plate(
+FIGURES = (
+    FigureSpec(
         "figure-6",
         "Error against iteration",
         "Figure 6 of the paper redrawn. Dashed: running training error; solid: test error. Lines"
@@ -49,14 +49,14 @@ PLATES = (
         " chance's error if before the first record). The last running error is over an epoch.",
         figure6.draw,
     ),
-    Plate(
+    FigureSpec(
         "degradation",
         "Final error against depth",
         "At the last iteration, never the best. Dots are seeds, markers their means with"
         " Student's 95% interval.",
         degradation.draw,
     ),
-    Plate(
+    FigureSpec(
         "training-errors",
         "Three training errors",
         "At the last iteration: the running error that the paper plots, over the last epoch; in"
@@ -65,9 +65,9 @@ PLATES = (
         " means.",
         training_errors.draw,
         training_errors.applies,
-        says=training_errors.sentences,
+        sentences=training_errors.sentences,
     ),
-    Plate(
+    FigureSpec(
         "curves",
         "Curves and losses",
         "Left: running training error (dashed) and test error (solid); right: running training"
@@ -76,7 +76,7 @@ PLATES = (
         curves.draw,
         curves.applies,
     ),
-    Plate(
+    FigureSpec(
         "shortcuts",
         "The options compared",
         "Projections (B, C) less identity (A) at equal depth, paired by seed; below 0 is better"
@@ -84,7 +84,7 @@ PLATES = (
         shortcuts.draw,
         shortcuts.applies,
     ),
-    Plate(
+    FigureSpec(
         "variants",
         "Variants beside their networks",
         "Final errors; a panel is what a variant differs in. Open markers are networks, filled ones"
@@ -92,26 +92,26 @@ PLATES = (
         " the upper edge is a variant with a run that diverged.",
         figures_variants.draw,
         verdict_variants.applies,
-        says=verdict_variants.sentences,
+        sentences=verdict_variants.sentences,
     ),
-    Plate(
+    FigureSpec(
         "convergence",
         "How long it takes",
         "Iterations until the running training error is first at or below 50, 20 and 10 per cent,"
         " counted in whole records; lines join medians over seeds.",
         convergence.draw,
     ),
-    Plate(
+    FigureSpec(
         "budgets",
         "Slow, or stuck?",
         "The same experiment at several numbers of iterations: final errors of the seeds that ran"
         " at each, a line through their means.",
         budgets.draw_budgets,
         budgets.has_budgets,
-        of="wider",
-        says=budgets.sentences,
+        data="wider",
+        sentences=budgets.sentences,
     ),
-    Plate(
+    FigureSpec(
         "learning-rates",
         "Mistuned, or degraded?",
         "The same experiment at several learning rates: final errors, a line through the means"
@@ -119,9 +119,9 @@ PLATES = (
         " where there are any; a cross on the upper edge is a run that diverged.",
         learning_rates.draw,
         best_rates.applies,
-        says=best_rates.sentences,
+        sentences=best_rates.sentences,
     ),
-    Plate(
+    FigureSpec(
         "witness",
         "A good solution exists; does SGD stay at it?",
         "The witness is the shallow network with identity blocks appended: a deep network of the"
@@ -134,10 +134,10 @@ PLATES = (
         " back; what ends there drifts away.",
         witness_figure.draw,
         witness_figure.applies,
-        of="witnesses",
-        says=sentences.sentences,
+        data="witnesses",
+        sentences=sentences.sentences,
     ),
-    Plate(
+    FigureSpec(
         "signals",
         "Do signals vanish?",
         "At initialisation, on one batch, by layer. Above: standard deviation of the activations"
@@ -145,10 +145,10 @@ PLATES = (
         " Lines are medians over seeds, bands reach from the lowest to the highest.",
         signals_figure.draw,
         signals_figure.applies,
-        of="layers",
-        says=vanishing.sentences,
+        data="layers",
+        sentences=vanishing.sentences,
     ),
-    Plate(
+    FigureSpec(
         "signals-in-training",
         "What becomes of the signals",
         "The deepest networks at several iterations: standard deviation of each convolution's"
@@ -157,9 +157,9 @@ PLATES = (
         " the highest.",
         signals_figure.draw_in_training,
         signals_figure.applies_in_training,
-        of="layers",
+        data="layers",
     ),
-    Plate(
+    FigureSpec(
         "shattered-gradients",
         "Shattered gradients",
         "Balduzzi et al. 2017: the correlation of the gradients at an image and at its neighbour,"
@@ -167,10 +167,10 @@ PLATES = (
         " where the two say nothing about each other.",
         shattered.draw,
         shattered.applies,
-        of="layers",
-        says=shattered.sentences,
+        data="layers",
+        sentences=shattered.sentences,
     ),
-    Plate(
+    FigureSpec(
         "figure-7",
         "Responses of the layers",
         "Figure 7 of the paper redrawn: standard deviation of the response of each 3x3 layer (after"
@@ -179,7 +179,7 @@ PLATES = (
         " lowest to the highest. As in the paper without plain networks of 110 layers.",
         figure7.draw,
         figure7.applies,
-        of="layers",
-        says=figure7.sentences,
+        data="layers",
+        sentences=figure7.sentences,
     ),
 )

@@ -20,7 +20,7 @@ def iterations_to(frame: pd.DataFrame, threshold: float) -> pd.DataFrame:
     already would be the fast ones. It is counted in whole records: epochs, or the parts that the
     recipe asks for.
     """
-    runs = select.own(frame)
+    runs = select.grid_networks(frame)
     first = select.curves(runs[runs["train_error"] <= threshold]).groupby("directory")["iteration"]
     each = select.finals(runs[runs["status"].isin(["finished", "diverged"])])
     value = each["directory"].map(first.min()).astype(float).fillna(math.inf)
@@ -33,7 +33,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     `frame` as from `load.runs`. A dot is a seed, in its depth's colour; the line joins medians.
     What never gets there within the budget stands above the axis' last tick, at "never".
     """
-    runs = select.own(frame)
+    runs = select.grid_networks(frame)
     axis = DepthAxis.of(runs)
     budget = int(runs["recipe.iterations"].max())
     unit, label = style.iteration_unit(budget)
@@ -51,5 +51,5 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
             axes.set_ylim(0, 1.2 * budget / unit)
             ticks = [tick for tick in axes.get_yticks() if tick <= budget / unit]
             axes.set_yticks([*ticks, never], [*(f"{tick:g}" for tick in ticks), "never"])
-        layout.frame_panels(figure, axis.legend(), notices.notices(frame))
+        layout.finish(figure, axis.legend(), notices.notices(frame))
     return figure

@@ -53,7 +53,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
             axes.set_xlim(0, iterations / unit)
         for axes in panels[::2]:
             style.percent_axis([axes])
-        layout.frame_panels(figure, _legend(networks), notices.notices(frame))
+        layout.finish(figure, _legend(networks), notices.notices(frame))
     return figure
 
 

@@ -29,7 +29,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     their mean, with Student's 95% interval from two seeds on; a cross on the upper edge is a run
     that diverged. Where the suite is the paper's, its points stand beside, as open markers.
     """
-    runs = select.own(frame)
+    runs = select.grid_networks(frame)
     axis = DepthAxis.of(runs)
     top = figure6.axis_top(runs)
     with style.theme():
@@ -47,8 +47,8 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
             _draw_diverged(axes, runs, axis)
             _draw_residual_alone(axes, select.finished(runs), error, axis)
         handles = _legend(runs, axis, with_paper=top is not None)
-        layout.frame_panels(
-            figure, handles, figure6.leavers(runs, top, *PANELS) + notices.notices(frame)
+        layout.finish(
+            figure, handles, figure6.above_axis_notes(runs, top, *PANELS) + notices.notices(frame)
         )
     return figure
 

@@ -28,7 +28,7 @@ def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = No
     runs are thin lines of their own, a cross at the iteration where one diverged, as high as its
     last running error (chance's if it has none). `columns` of panels: all if None.
     """
-    runs = select.over_last_epoch(select.own(frame))
+    runs = select.over_last_epoch(select.grid_networks(frame))
     records = select.curves(runs)
     kinds = select.shortcuts(runs)
     colours = style.depth_colours(select.depths(runs))
@@ -48,12 +48,12 @@ def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = No
             axes.set(title=style.NAMES[shortcut], xlabel=label, ylabel="error")
             axes.set_xlim(0, runs["recipe.iterations"].max() / unit)
         style.percent_axis(panels, top)
-        told = leavers(runs, top) + notices.notices(frame)
-        layout.frame_panels(figure, _legend(colours, bool(drops)), told)
+        told = above_axis_notes(runs, top) + notices.notices(frame)
+        layout.finish(figure, _legend(colours, bool(drops)), told)
     return figure
 
 
-def leavers(
+def above_axis_notes(
     runs: pd.DataFrame, top: float | None, train: str = "train_error", test: str = "test_error"
 ) -> list[str]:
     """The networks that end above the axis (`top`, per cent), by two errors: a sentence each."""

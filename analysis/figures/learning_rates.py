@@ -48,7 +48,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
         style.percent_axis(panels)
         for axes, (_, shortcut) in zip(panels, rows, strict=True):
             _draw_diverged(axes, runs[runs["shortcut"] == shortcut], colours)
-        layout.frame_panels(figure, _legend(runs, chosen), notices.notices(frame))
+        layout.finish(figure, _legend(runs, chosen), notices.notices(frame))
     return figure
 
 

@@ -20,7 +20,9 @@ def differences(frame: pd.DataFrame, error: str) -> pd.DataFrame:
     Columns depth, shortcut (B, C), seed, value (fraction): one row a pair of finished runs that
     saw the same batches.
     """
-    ended = select.finished(select.own(frame))[["depth", "shortcut", "seed", error]].dropna()
+    ended = select.finished(select.grid_networks(frame))[
+        ["depth", "shortcut", "seed", error]
+    ].dropna()
     reference = ended[ended["shortcut"] == "A"].drop(columns="shortcut")
     others = ended[ended["shortcut"].isin(["B", "C"])]
     pairs = others.merge(reference, on=["depth", "seed"], suffixes=("", "_of_a"))
@@ -34,7 +36,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     `frame` as from `load.runs`. A dot is a seed, in its depth's colour; the marker their mean,
     with Student's 95% interval from two seeds on.
     """
-    runs = select.own(frame)
+    runs = select.grid_networks(frame)
     axis = DepthAxis.of(runs[runs["shortcut"].isin(["B", "C"])])
     with style.theme():
         figure, panels = layout.panels(len(degradation.PANELS), columns, 4.8, 3.4)
@@ -46,5 +48,5 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
             axis.prepare(axes)
             axes.set(title=title, ylabel="difference to option A (points)")
             style.difference_axis(axes)
-        layout.frame_panels(figure, axis.legend(connected=False), notices.notices(frame))
+        layout.finish(figure, axis.legend(connected=False), notices.notices(frame))
     return figure

@@ -25,7 +25,7 @@ STEP = 0.22  # between the three at one depth, where depths are 1 apart
 
 def applies(frame: pd.DataFrame) -> bool:
     """Whether any run of the suite's own networks is finished."""
-    return not select.finished(select.own(frame)).empty
+    return not select.finished(select.grid_networks(frame)).empty
 
 
 def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
@@ -34,7 +34,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     `frame` as from `load.runs`. A panel a shortcut; small dots are seeds, large markers their
     means.
     """
-    ended = select.finished(select.over_last_epoch(select.own(frame)))
+    ended = select.finished(select.over_last_epoch(select.grid_networks(frame)))
     depths, kinds = select.depths(ended), select.shortcuts(ended)
     colours = style.depth_colours(depths)
     with style.theme():
@@ -58,13 +58,13 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
             Line2D([], [], color=style.INK, marker=marker, linestyle="none", label=NAMES[error])
             for error, marker in MARKERS.items()
         ]
-        layout.frame_panels(figure, handles, notices.notices(frame))
+        layout.finish(figure, handles, notices.notices(frame))
     return figure
 
 
 def sentences(frame: pd.DataFrame) -> list[str]:
     """The network whose running statistics lag most, by its mean errors."""
-    ended = select.finished(select.over_last_epoch(select.own(frame)))
+    ended = select.finished(select.over_last_epoch(select.grid_networks(frame)))
     means = 100 * ended.groupby("network", sort=False)[list(MARKERS)].mean().dropna()
     if means.empty:
         return []

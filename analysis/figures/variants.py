@@ -38,7 +38,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
         style.percent_axis(panels)
         for axes, (_, kind) in zip(panels, rows, strict=True):
             _draw_diverged(axes, axis, runs, found[found["differs"] == kind])
-        layout.frame_panels(figure, _legend(axis), notices.notices(frame))
+        layout.finish(figure, _legend(axis), notices.notices(frame))
     return figure
 
 

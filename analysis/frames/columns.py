@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from analysis.frames.integrity import problem_of
+from analysis.frames.integrity import mismatch
 from resnet_bench.datasets.definitions import DATASETS
 from resnet_bench.errors import UserError
 from resnet_bench.networks.sizes import network_size
@@ -50,7 +50,7 @@ NETWORK_COLUMNS = {f"network.{key}": f"the network's {key}" for key in NetworkSp
 RECIPE_COLUMNS = {f"recipe.{key}": f"the recipe's {key}" for key in Recipe.model_fields}
 
 
-def of_run(directory: RunDirectory, suite: Suite | None) -> dict[str, Any]:
+def run_columns(directory: RunDirectory, suite: Suite | None) -> dict[str, Any]:
     """The columns of a run that has a run.json. UserError if that is not a run's description."""
     description = directory.description()
     summary = directory.summary()
@@ -70,7 +70,7 @@ def of_run(directory: RunDirectory, suite: Suite | None) -> dict[str, Any]:
             "seed": identity["seed"],
             "status": directory.status(),
             "ended_at": summary.iteration if summary else None,
-            "problem": problem_of(description, suite, directory.path.parts[-3]) if suite else "",
+            "problem": mismatch(description, suite, directory.path.parts[-3]) if suite else "",
             "precision": identity["precision"],
             "threads": identity["threads"],
             "device": _of_attempts(attempts, "device"),
@@ -89,7 +89,9 @@ def of_run(directory: RunDirectory, suite: Suite | None) -> dict[str, Any]:
         raise UserError(f"{directory.run_json}: not a run's description: {error!r}") from error
 
 
-def of_missing(suite: Suite, path: Path, there: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def missing_run_columns(
+    suite: Suite, path: Path, there: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """The columns of the runs that the suite declares and that are not `there`, in `path`.
 
     The suite's experiments at each seed that any of them has been run at.

@@ -23,7 +23,7 @@ def declared_experiment(suite: Suite, network_name: str) -> Experiment | None:
     return found if found.network_name == network_name else None  # another name of the same
 
 
-def problem_of(description: dict[str, Any], suite: Suite, folder_name: str) -> str:
+def mismatch(description: dict[str, Any], suite: Suite, folder_name: str) -> str:
     """How a run differs from what its suite file declares, in words; "" if it does not."""
     identity = description["identity"]
     if identity["suite"] != folder_name:
@@ -47,7 +47,7 @@ def problem_of(description: dict[str, Any], suite: Suite, folder_name: str) -> s
     return "; ".join(parts)
 
 
-def misfit_of(directory: RunDirectory, fact: dict[str, Any], rows: list[EpochRecord]) -> str:
+def inconsistency(directory: RunDirectory, fact: dict[str, Any], rows: list[EpochRecord]) -> str:
     """How a run's files differ from their place or among each other, in words; "" if not.
 
     A copy of a run, or one whose records were cut or changed, counts as nobody's evidence.

@@ -23,7 +23,7 @@ def declared(frame: pd.DataFrame) -> pd.DataFrame:
     return kept
 
 
-def own(frame: pd.DataFrame) -> pd.DataFrame:
+def grid_networks(frame: pd.DataFrame) -> pd.DataFrame:
     """Those of `declared` that depth and shortcut name: plain-56, resnet-56-A.
 
     Variants (`resnet-56-A-preactivation`) are left out, so that no figure pools them with the
@@ -33,15 +33,15 @@ def own(frame: pd.DataFrame) -> pd.DataFrame:
     return kept[kept["variant"] == ""]
 
 
-def subject(frame: pd.DataFrame) -> pd.DataFrame:
+def main_networks(frame: pd.DataFrame) -> pd.DataFrame:
     """What a suite is about: its own networks, or its variants where it has no others."""
-    networks = own(frame)
+    networks = grid_networks(frame)
     return declared(frame) if networks.empty else networks
 
 
 def has_own(frame: pd.DataFrame) -> bool:
     """Whether there is any run, begun or missing, that depth and shortcut name."""
-    return not own(frame).empty
+    return not grid_networks(frame).empty
 
 
 def curves(frame: pd.DataFrame) -> pd.DataFrame:

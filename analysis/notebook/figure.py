@@ -50,7 +50,7 @@ def draw(scene: Scene) -> Figure:
             errors.set(ylabel="error", ylim=(0, 105 * (_highest(runs, ERRORS) or 0.01)))
         style.percent_axis(panels[1::2])
         above = _above_the_axis(list(rows.values()))
-        layout.frame_panels(figure, _legend(scene.runs, colours), above, scene.in_words())
+        layout.finish(figure, _legend(scene.runs, colours), above, scene.in_words())
     return figure
 
 

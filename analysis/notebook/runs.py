@@ -179,7 +179,7 @@ def _stamp(directory: RunDirectory) -> tuple[Stamp, float]:
 def _read_run(path: Path, _: Stamp) -> LiveRun:
     """The run in `path`; one that has ended is read once, however often it is looked at."""
     directory = RunDirectory(path)
-    known = columns.of_run(directory, None)
+    known = columns.run_columns(directory, None)
     return LiveRun(
         suite=known["suite"],
         network=known["network"],

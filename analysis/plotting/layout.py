@@ -28,7 +28,7 @@ def panels(
 ) -> tuple[Figure, list[Axes]]:
     """`count` panels of width x height inches each, in `columns` (rows of up to four if None).
 
-    The figure is to be closed with `frame_panels`, which makes room around them.
+    The figure is to be closed with `finish`, which makes room around them.
     """
     columns = min(columns or math.ceil(count / math.ceil(count / 4)), count)
     rows = math.ceil(count / columns)
@@ -40,7 +40,7 @@ def panels(
     return figure, axes[:count]
 
 
-def frame_panels(
+def finish(
     figure: Figure, handles: list[Line2D], sentences: list[str], heading: Sequence[str] = ()
 ) -> None:
     """A legend above the panels; below them what the figure leaves out, cuts or mixes.

@@ -2,13 +2,13 @@
 
 from analysis import command
 from analysis.report.page import write
-from analysis.results import Runs
+from analysis.results import SuiteResults
 
 
 def main() -> int:
     """`python -m analysis.report SUITE` writes results/SUITE/report.html."""
     arguments = command.parser("analysis.report", __doc__).parse_args()
-    runs = Runs.of(arguments.results, arguments.suite)
+    runs = SuiteResults.of(arguments.results, arguments.suite)
     print(write(runs, runs.draw(), arguments.results / arguments.suite))
     return 0
 

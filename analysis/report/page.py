@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 
 from analysis import formatting
 from analysis.fidelity import checks, deviations, table6
-from analysis.figures.catalogue import Plate
+from analysis.figures.catalogue import FigureSpec
 from analysis.frames import notices as frames_notices
 from analysis.frames import select
 from analysis.report import provenance, reproduce, svg
-from analysis.results import Runs
+from analysis.results import SuiteResults
 from analysis.verdict import best_rates, contrasts, finding, variants, verdict
 from analysis.verdict.contrasts import Contrast
 from resnet_bench.errors import UserError
@@ -24,7 +24,7 @@ STYLE = Path(__file__).with_name("report.css")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-def build(runs: Runs, figures: list[tuple[Plate, Figure]]) -> str:
+def build(runs: SuiteResults, figures: list[tuple[FigureSpec, Figure]]) -> str:
     """The report of a suite as one self-contained HTML page; equal runs give equal pages.
 
     `figures` as from `runs.draw`: drawn once for PNG and page.
@@ -37,7 +37,7 @@ def build(runs: Runs, figures: list[tuple[Plate, Figure]]) -> str:
         _section("Figures", "\n".join(_figures(runs, figures))),
         _section("Final errors", _final_errors(frame)),
         _section("Fidelity", _fidelity(frame)),
-        _section("Runs", _runs(frame)),
+        _section("SuiteResults", _runs(frame)),
         _section("To reproduce", _reproduce(suite, runs)),
     ]
     return "\n".join(
@@ -56,7 +56,7 @@ def build(runs: Runs, figures: list[tuple[Plate, Figure]]) -> str:
     )
 
 
-def write(runs: Runs, figures: list[tuple[Plate, Figure]], folder: Path) -> Path:
+def write(runs: SuiteResults, figures: list[tuple[FigureSpec, Figure]], folder: Path) -> Path:
     """Write report.html to a suite's folder; raises UserError if it cannot."""
     path = folder / "report.html"
     try:
@@ -84,14 +84,14 @@ def _verdict(frame: pd.DataFrame) -> str:
     return "\n".join(
         [
             f"<p>{html.escape(verdict.METHOD)}</p>",
-            _table(verdict.primary_cells(primary)),
-            _table(verdict.by_seed_cells(primary)),
+            _table(verdict.primary_rows(primary)),
+            _table(verdict.by_seed_rows(primary)),
             *(f"<p>{html.escape(sentence)}</p>" for sentence in verdict.limits(primary)),
             *_lost(primary),
             *_at_best_rates(frame),
             "<h3>Secondary contrasts</h3>",
             "<p>For looking, not for deciding: intervals not adjusted, no verdicts.</p>",
-            _table(verdict.secondary_cells(secondary)),
+            _table(verdict.secondary_rows(secondary)),
         ]
     )
 
@@ -111,22 +111,25 @@ def _at_best_rates(frame: pd.DataFrame) -> list[str]:
         "<p>Chosen by the lowest mean error on held-out training images at the last iteration,"
         " never on the test set; a rate at which a seed diverged or is not finished is not"
         " chosen.</p>",
-        _table(best_rates.cells(frame)),
-        _table(verdict.primary_cells(best_rates.primary(frame))),
+        _table(best_rates.rows(frame)),
+        _table(verdict.primary_rows(best_rates.primary(frame))),
     ]
 
 
-def _figures(runs: Runs, figures: list[tuple[Plate, Figure]]) -> list[str]:
+def _figures(runs: SuiteResults, figures: list[tuple[FigureSpec, Figure]]) -> list[str]:
     """Every figure twice, side by side for wide pages and stacked for phones; one is shown."""
     parts = []
-    for (plate, figure), stacked in zip(figures, runs.draw_narrow(), strict=True):
-        said = [f"<p>{html.escape(words)}</p>" for words in plate.says(runs.data_of(plate))]
-        wide = svg.inline(figure, f"{plate.name}-wide", plate.title)
-        narrow = svg.inline(stacked, f"{plate.name}-narrow", plate.title)
+    for (figure_spec, figure), stacked in zip(figures, runs.draw_narrow(), strict=True):
+        said = [
+            f"<p>{html.escape(words)}</p>"
+            for words in figure_spec.sentences(runs.data_of(figure_spec))
+        ]
+        wide = svg.inline(figure, f"{figure_spec.name}-wide", figure_spec.title)
+        narrow = svg.inline(stacked, f"{figure_spec.name}-narrow", figure_spec.title)
         parts += [
-            f"<figure id='{plate.name}'><h3>{html.escape(plate.title)}</h3>",
+            f"<figure id='{figure_spec.name}'><h3>{html.escape(figure_spec.title)}</h3>",
             f"<div class='wide'>{wide}</div><div class='narrow'>{narrow}</div>",
-            f"<figcaption>{html.escape(plate.caption)}</figcaption>{''.join(said)}</figure>",
+            f"<figcaption>{html.escape(figure_spec.caption)}</figcaption>{''.join(said)}</figure>",
         ]
     return parts
 
@@ -136,11 +139,11 @@ def _final_errors(frame: pd.DataFrame) -> str:
     parts = [
         "<p>Mean ± standard deviation over finished seeds, at the last epoch. Training error in"
         " evaluation mode with precise batch norm.</p>",
-        _table(table6.cells(table)),
+        _table(table6.rows(table)),
     ]
     if variants.applies(frame):
-        parts += ["<h3>Variants beside their networks</h3>", _table(variants.cells(frame))]
-    if beside := _table(table6.reference_cells(table)):
+        parts += ["<h3>Variants beside their networks</h3>", _table(variants.rows(frame))]
+    if beside := _table(table6.reference_rows(table)):
         parts += ["<h3>Beside the paper</h3>", beside]
     return "\n".join(parts)
 
@@ -164,7 +167,7 @@ def _fidelity(frame: pd.DataFrame) -> str:
 
 
 def _runs(frame: pd.DataFrame) -> str:
-    rows, shared = provenance.without_shared(provenance.cells(frame))
+    rows, shared = provenance.without_shared(provenance.rows(frame))
     return "\n".join(
         [
             "<p>Training time without evaluation; runs of one group share theirs."
@@ -175,7 +178,7 @@ def _runs(frame: pd.DataFrame) -> str:
     )
 
 
-def _reproduce(suite: Suite, runs: Runs) -> str:
+def _reproduce(suite: Suite, runs: SuiteResults) -> str:
     what = "<br>".join(html.escape(line) for line in suite.description.splitlines())
     lines = "\n".join(reproduce.commands(runs))
     return f"<p class='small'>{what}</p><pre>{html.escape(lines)}</pre>"

@@ -14,7 +14,7 @@ PRECISIONS = {"ieee": "IEEE float32", "tf32": "float32 with TF32", "bf16": "bflo
 SHARED = ("precision", "device", "processor", "commit", "torch", "attempts")  # often all alike
 
 
-def cells(frame: pd.DataFrame) -> list[list[str]]:
+def rows(frame: pd.DataFrame) -> list[list[str]]:
     """A row a run, refused and changed ones too; `frame` as from `load.runs`."""
     header = ["run", "status", "iteration", "training time", "precision", "device", "processor"]
     rows = [[*header, "commit", "torch", "started", "attempts"]]

@@ -7,7 +7,7 @@ from analysis import formatting, load
 from analysis.fidelity import table6
 from analysis.figures import catalogue
 from analysis.report import provenance
-from analysis.results import Runs
+from analysis.results import SuiteResults
 from analysis.verdict import finding
 from resnet_bench.errors import UserError
 from resnet_bench.paths import REFERENCE, ROOT
@@ -44,7 +44,7 @@ def _body(what: str, results: Path, suite: str, figure: str) -> str:
     if what == "says":
         return "\n\n".join(sentences_of(results, suite, figure))
     if what == "made" and figure == "witness":
-        return provenance.of_witnesses(Runs.of(results, suite).witnesses)
+        return provenance.of_witnesses(SuiteResults.of(results, suite).witnesses)
     frame = load.runs(results / suite)
     if what == "finding":
         return finding.sentence(frame)
@@ -52,14 +52,14 @@ def _body(what: str, results: Path, suite: str, figure: str) -> str:
         return finding.of_other_options(frame)
     if what == "made":
         return provenance.sentence(frame)
-    return formatting.as_markdown(table6.cells(table6.final_errors(frame)))
+    return formatting.as_markdown(table6.rows(table6.final_errors(frame)))
 
 
 def sentences_of(results: Path, suite: str, figure: str) -> list[str]:
-    runs = Runs.of(results, suite)
-    for plate in catalogue.PLATES:
-        if plate.name == figure and plate.applies(runs.data_of(plate)):
-            return plate.says(runs.data_of(plate))
+    runs = SuiteResults.of(results, suite)
+    for figure_spec in catalogue.FIGURES:
+        if figure_spec.name == figure and figure_spec.applies(runs.data_of(figure_spec)):
+            return figure_spec.sentences(runs.data_of(figure_spec))
     raise UserError(f"a page names the figure {figure!r} of {suite}, which is not there")
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from analysis import formatting
 from analysis.frames import select
 from analysis.frames.witnesses import Witnesses
-from analysis.results import Runs
+from analysis.results import SuiteResults
 from resnet_bench.paths import REFERENCE
 
 
-def commands(runs: Runs) -> list[str]:
+def commands(runs: SuiteResults) -> list[str]:
     """What to type, a line each; a comment where there is more than one commit to check out."""
     declared = select.declared(runs.frame)
     suite, seeds = declared["suite"].iloc[0], int(declared["seed"].max()) + 1
@@ -26,7 +26,7 @@ def commands(runs: Runs) -> list[str]:
     ]
 
 
-def _checkout(runs: Runs) -> list[str]:
+def _checkout(runs: SuiteResults) -> list[str]:
     """Of everything that is shown: runs of the suite, of its changed settings, witnesses."""
     begun = runs.frame[(runs.frame["problem"] == "") & (runs.frame["status"] != "missing")]
     everything = [*begun["commit"], *runs.witnesses.points["commit"]]

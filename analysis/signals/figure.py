@@ -49,7 +49,7 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
         ]
         label = f"{YANG:.3f} a layer (Yang et al.)"
         handles.append(Line2D([], [], color=style.MUTED, lw=1.2, ls=":", label=label))
-        layout.frame_panels(figure, handles, notices.notices(data.runs))
+        layout.finish(figure, handles, notices.notices(data.runs))
     return figure
 
 
@@ -63,7 +63,7 @@ def draw_in_training(data: Layers, columns: int | None = None) -> Figure:
             Line2D([], [], color=colour, lw=2.2, label=f"iteration {iteration:,}")
             for iteration, colour in shades.items()
         ]
-        layout.frame_panels(figure, handles, notices.notices(data.runs))
+        layout.finish(figure, handles, notices.notices(data.runs))
     return figure
 
 

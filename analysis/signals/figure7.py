@@ -62,7 +62,7 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
             Line2D([], [], color=colour, lw=1.8, ls=look, label=of_network["network"].iloc[0])
             for of_network, (colour, look) in zip(networks, looks, strict=True)
         ]
-        layout.frame_panels(figure, handles, notices.notices(data.runs))
+        layout.finish(figure, handles, notices.notices(data.runs))
     return figure
 
 

@@ -56,7 +56,7 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
             Line2D([], [], color=colour, label=f"{depth} layers")
             for depth, colour in axis.colours.items()
         ]
-        layout.frame_panels(figure, axis.legend() + lines, notices.notices(data.runs))
+        layout.finish(figure, axis.legend() + lines, notices.notices(data.runs))
     return figure
 
 

@@ -21,7 +21,7 @@ FACTOR = 100.0
 Fate = Literal["hold", "vanish", "explode", "vanish and explode"]
 
 
-def fate(low: float, high: float) -> Fate:
+def regime(low: float, high: float) -> Fate:
     """What becomes of a signal that should be about 1 and lies between `low` and `high`."""
     if low < 1 / FACTOR:
         return "vanish and explode" if high > FACTOR else "vanish"
@@ -38,7 +38,7 @@ def fates(data: Layers) -> pd.DataFrame:
     table = grouped.median().drop(columns="seed").assign(n=grouped.size()).reset_index()
     for way in ("forward", "backward"):
         ends = zip(table[f"{way}_low"], table[f"{way}_high"], strict=True)
-        table[f"{way}_fate"] = [fate(low, high) for low, high in ends]
+        table[f"{way}_fate"] = [regime(low, high) for low, high in ends]
     return table
 
 
@@ -108,7 +108,7 @@ def _at(row: pd.Series) -> str:
     theory = f"; Yang et al. expect {YANG:.3f}" if at_start and row["shortcut"] == "none" else ""
     growth = "" if pd.isna(row["growth"]) else f", a factor of {row['growth']:.3f} a layer{theory}"
     first = f"the first layer's is {_number(row['backward'])} times the last one's"
-    if row["backward_fate"] != fate(row["backward"], row["backward"]):  # others than the first do
+    if row["backward_fate"] != regime(row["backward"], row["backward"]):  # others than the first do
         low, high = _number(row["backward_low"]), _number(row["backward_high"])
         first = f"{low} to {high} times the last one's, {first}"
     return (

@@ -115,7 +115,7 @@ def _by_rate(frame: pd.DataFrame) -> str:
     )
 
 
-def cells(frame: pd.DataFrame) -> list[list[str]]:
+def rows(frame: pd.DataFrame) -> list[list[str]]:
     """The chosen rates, for people: errors in per cent, means over seeds."""
     header = ["network", "best rate", "of rates", "n", "held-out error %", "train error %"]
     rows = [[*header, "test error %"]]

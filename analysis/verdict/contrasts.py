@@ -60,7 +60,7 @@ def residual_kind(runs: pd.DataFrame) -> str:
 
 def primary(frame: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
     """The primary contrasts of a suite's own networks; `frame` as from `load.runs`."""
-    return primary_of(select.own(frame), alpha)
+    return primary_of(select.grid_networks(frame), alpha)
 
 
 def primary_of(runs: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
@@ -100,7 +100,7 @@ def secondary(frame: pd.DataFrame) -> list[Contrast]:
 
     Unadjusted 95% intervals and no verdicts: for looking, not for deciding.
     """
-    runs = select.own(frame)
+    runs = select.grid_networks(frame)
     pair = depth_pair(runs)
     if pair is None:
         return []

@@ -56,7 +56,7 @@ def _yet(lost: Sequence[str]) -> str:
 
 def of_other_options(frame: pd.DataFrame) -> str:
     """What depth costs residual networks that the primary contrasts leave out; "" without any."""
-    pair = contrasts.depth_pair(select.own(frame))
+    pair = contrasts.depth_pair(select.grid_networks(frame))
     found = [
         contrast
         for contrast in contrasts.secondary(frame)
@@ -78,7 +78,7 @@ def of_other_options(frame: pd.DataFrame) -> str:
 
 def budget(frame: pd.DataFrame) -> str:
     """ "64,000 iterations on cifar10" """
-    runs = select.subject(frame)
+    runs = select.main_networks(frame)
     parts = []
     for dataset, of_dataset in runs.groupby("dataset", sort=False):
         budgets = sorted(of_dataset["recipe.iterations"].unique())

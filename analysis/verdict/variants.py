@@ -125,7 +125,7 @@ def _of_depth(frame: pd.DataFrame, of_kind: pd.DataFrame) -> str:
     )
 
 
-def cells(frame: pd.DataFrame) -> list[list[str]]:
+def rows(frame: pd.DataFrame) -> list[list[str]]:
     """Every variant beside its network, for people: errors in per cent, differences in points."""
     rows = [["variant", "differs in", "n", "train error %", "its network's", "difference"]]
     rows[0] += ["test error %", "its network's", "difference"]

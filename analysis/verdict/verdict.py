@@ -73,7 +73,7 @@ def _contrast_data(contrast: Contrast) -> dict[str, Any]:
     return data
 
 
-def primary_cells(primary: list[Contrast]) -> list[list[str]]:
+def primary_rows(primary: list[Contrast]) -> list[list[str]]:
     """The table of the three primary contrasts, for people."""
     rows = [["contrast", "verdict", "n", "mean", "interval", "level", "p (t)", "p (sign flips)"]]
     for contrast in primary:
@@ -88,7 +88,7 @@ def primary_cells(primary: list[Contrast]) -> list[list[str]]:
     return rows
 
 
-def secondary_cells(secondary: list[Contrast]) -> list[list[str]]:
+def secondary_rows(secondary: list[Contrast]) -> list[list[str]]:
     """The table of the secondary contrasts, for people: no verdict."""
     rows = [["secondary contrast", "of", "n", "mean", "interval", "level"]]
     for contrast in secondary:
@@ -97,7 +97,7 @@ def secondary_cells(secondary: list[Contrast]) -> list[list[str]]:
     return rows
 
 
-def by_seed_cells(primary: list[Contrast]) -> list[list[str]]:
+def by_seed_rows(primary: list[Contrast]) -> list[list[str]]:
     """The primary differences of every seed, for people."""
     seeds = sorted({seed for contrast in primary for seed in contrast.seeds})
     rows = [["difference in points", *(f"seed {seed}" for seed in seeds)]]
@@ -155,8 +155,8 @@ def as_text(frame: pd.DataFrame) -> str:
     if primary:
         parts += [
             formatting.wrapped(METHOD),
-            formatting.as_text(primary_cells(primary)),
-            formatting.as_text(by_seed_cells(primary)),
+            formatting.as_text(primary_rows(primary)),
+            formatting.as_text(by_seed_rows(primary)),
             *map(formatting.wrapped, limits(primary)),
         ]
     else:
@@ -166,13 +166,13 @@ def as_text(frame: pd.DataFrame) -> str:
     if secondary:
         parts.append(
             "Secondary: for looking, not for deciding; intervals not adjusted, no verdicts.\n"
-            + formatting.as_text(secondary_cells(secondary))
+            + formatting.as_text(secondary_rows(secondary))
         )
     if best_rates.can_choose(frame):
         parts += [
             "At each network's best learning rate",
-            formatting.as_text(best_rates.cells(frame)),
-            formatting.as_text(primary_cells(best_rates.primary(frame, ALPHA))),
+            formatting.as_text(best_rates.rows(frame)),
+            formatting.as_text(primary_rows(best_rates.primary(frame, ALPHA))),
             *map(formatting.wrapped, best_rates.sentences(frame)),
         ]
     parts += map(formatting.wrapped, notices.notices(frame))

@@ -44,7 +44,7 @@ def draw(data: Witnesses, columns: int | None = None) -> Figure:
             axes.set_title(f"{name} ({seeds})")
             axes.set(xlabel="iteration", ylabel="training error")
             _error_axis(axes)
-        layout.frame_panels(
+        layout.finish(
             figure, _legend(data, pairs, colours, depths), notices.notices(_shown(data, pairs))
         )
     return figure
@@ -80,7 +80,7 @@ def _draw_source(axes: Axes, points: pd.DataFrame, colour: str) -> None:
 
 def _draw_trained(axes: Axes, data: Witnesses, points: pd.DataFrame, colour: str) -> None:
     """SGD's network: its running error, and at the end the precise one as a dot a seed."""
-    runs = select.curves(select.own(data.runs))
+    runs = select.curves(select.grid_networks(data.runs))
     runs = runs[runs["status"] == "finished"]
     runs = runs[(runs["network"] == points["deep"].iloc[0]) & runs["seed"].isin(points["seed"])]
     if runs.empty:

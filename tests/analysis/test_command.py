@@ -24,7 +24,7 @@ def test_figures_tables_report_and_finding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
-        catalogue, "PLATES", catalogue.PLATES[:2]
+        catalogue, "FIGURES", catalogue.FIGURES[:2]
     )  # the report's test draws them all
     folder = write_suite(tmp_path, "digits", Options(seeds=(0, 1, 2)))
     assert run(monkeypatch, "digits", "--results", str(tmp_path), "--every-seed") == 0
@@ -49,7 +49,7 @@ def test_figures_tables_report_and_finding(
 def test_one_seed_says_how_to_come_to_a_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(catalogue, "PLATES", ())
+    monkeypatch.setattr(catalogue, "FIGURES", ())
     write_suite(tmp_path, "digits", Options(seeds=(0,)))
     assert run(monkeypatch, "digits", "--results", str(tmp_path)) == 0
     *_, sentence, hint = capsys.readouterr().out.splitlines()
@@ -61,7 +61,7 @@ def test_a_suite_of_named_experiments_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing of `tutorials` claims a contrast of depths; its figure has a test of its own."""
-    monkeypatch.setattr(catalogue, "PLATES", ())
+    monkeypatch.setattr(catalogue, "FIGURES", ())
     odd = Options(diverged={"d2l-resnet18-momentum/0": 0.2})
     folder = write_suite(tmp_path, "tutorials", odd)
     assert run(monkeypatch, "tutorials", "--results", str(tmp_path)) == 0

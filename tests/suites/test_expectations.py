@@ -10,7 +10,7 @@ import pytest
 
 from analysis.frames import layers, select
 from analysis.frames.layers import Layers
-from analysis.results import Runs
+from analysis.results import SuiteResults
 from analysis.signals import shattered
 from resnet_bench.suites.suite import load_suite
 
@@ -19,7 +19,7 @@ REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 
 @functools.cache
 def finals(suite: str) -> pd.DataFrame:
-    return select.finals(Runs.of(REFERENCE, suite).frame)
+    return select.finals(SuiteResults.of(REFERENCE, suite).frame)
 
 
 def errors(suite: str, network: str, rate: float | None = None) -> pd.Series:
@@ -119,7 +119,7 @@ def of_digits_variants() -> list[str]:
 
 
 def of_digits_layers() -> list[str]:
-    data = Layers.of(Runs.of(REFERENCE, "digits-layers").frame)
+    data = Layers.of(SuiteResults.of(REFERENCE, "digits-layers").frame)
     summaries = layers.summaries(data.table)
     start = summaries[summaries["iteration"] == 0]
     growth = start.groupby("network")["growth"].mean()

@@ -50,7 +50,7 @@ def test_bands_and_remarks(cifar10: pd.DataFrame) -> None:
 
 def test_the_same_cells_everywhere(cifar10: pd.DataFrame) -> None:
     table = table6.final_errors(cifar10)
-    rows = table6.cells(table)
+    rows = table6.rows(table)
     assert rows[1][:4] == ["plain-20", "269,722", "3", "164"]
     assert rows[1][5:] == ["9.80 ± 0.30", "9.70", "9.0-10.0", "yes", ""]
     text = formatting.as_text(rows).splitlines()
@@ -70,14 +70,14 @@ def test_html_is_escaped() -> None:
 
 def test_no_paper_columns_where_there_is_nothing_to_compare(tmp_path: Path) -> None:
     table = table6.final_errors(frame_of(tmp_path, "digits"))
-    assert table6.cells(table)[0] == [
+    assert table6.rows(table)[0] == [
         "network", "parameters", "n", "epoch", "train error %", "test error %",
     ]  # fmt: skip
-    assert len(table6.reference_cells(table)) == 1  # the header alone
+    assert len(table6.reference_rows(table)) == 1  # the header alone
 
 
 def test_beside_the_paper(cifar10: pd.DataFrame) -> None:
-    rows = table6.reference_cells(table6.final_errors(cifar10))
+    rows = table6.reference_rows(table6.final_errors(cifar10))
     by_network = {row[0]: row for row in rows[1:]}
     assert list(by_network) == [f"plain-{depth}" for depth in (20, 32, 44, 56)] + [
         f"resnet-{depth}-A" for depth in (20, 32, 44, 56)
@@ -93,8 +93,8 @@ def test_a_network_that_nobody_repeated_stands_beside_the_paper_without_a_band(
     frame = frame_of(tmp_path, "cifar10-1202")
     frame.loc[frame["iteration"] == 64_000, "test_error"] = 0.08
     table = table6.final_errors(frame)
-    assert table6.cells(table)[1][-4:] == ["8.00", "7.93", "", ""]
-    assert table6.reference_cells(table)[1][:6] == ["resnet-1202-A", "1", "8.00", "7.93", "", ""]
+    assert table6.rows(table)[1][-4:] == ["8.00", "7.93", "", ""]
+    assert table6.reference_rows(table)[1][:6] == ["resnet-1202-A", "1", "8.00", "7.93", "", ""]
     found = {check.what: check for check in checks.all_checks(frame)}["final test errors"]
     assert found.state == "not compared"
     assert found.found.startswith("resnet-1202-A 8.00%, the paper's 7.93% (table 6); no repeats")
@@ -122,7 +122,7 @@ def test_what_departs_from_the_paper_is_not_held_against_it(
     table = table6.final_errors(cifar10.assign(**{column: value}))
     assert set(table["in_band"]) == {""}
     assert set(table["paper_source"]) == {""}
-    assert len(table6.cells(table)[0]) == 7  # with the remark
+    assert len(table6.rows(table)[0]) == 7  # with the remark
 
 
 @pytest.mark.parametrize(

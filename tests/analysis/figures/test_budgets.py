@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from analysis.figures import budgets as figures_budgets
 from analysis.frames import select
 from analysis.plotting import style
-from analysis.results import Runs, sibling_folders
+from analysis.results import SuiteResults, sibling_folders
 from resnet_bench.paths import SUITES_FOLDER
 from resnet_bench.suites.suite import load_suite
 from tests.support.legends import labels_of
@@ -21,7 +21,7 @@ from tests.support.results import Options, write_suite
 def test_budgets_compare_suites_that_differ_in_nothing_else(tmp_path: Path) -> None:
     for suite in ("digits", "digits-3x", "smoke", "cifar10-short"):
         write_suite(tmp_path, suite)
-    runs = Runs.of(tmp_path, "digits")
+    runs = SuiteResults.of(tmp_path, "digits")
     kept = figures_budgets.at_budgets(runs.wider)
     budgets = [load_suite(suite).recipe.iterations for suite in ("digits", "digits-3x")]
     assert set(kept["recipe.iterations"]) == set(budgets)  # smoke's networks are others
@@ -38,7 +38,9 @@ def test_budgets_compare_suites_that_differ_in_nothing_else(tmp_path: Path) -> N
     other = runs.wider.copy()
     other.loc[other["suite"] == "digits-3x", "recipe.momentum"] = 0.5
     assert not figures_budgets.has_budgets(other)
-    assert not figures_budgets.has_budgets(Runs.of(tmp_path, "smoke").wider)  # others' networks
+    assert not figures_budgets.has_budgets(
+        SuiteResults.of(tmp_path, "smoke").wider
+    )  # others' networks
 
 
 def points(line: Line2D) -> list[list[float]]:
@@ -53,7 +55,7 @@ def points_of(errors: pd.DataFrame) -> list[list[float]]:
 def test_a_dot_a_run_and_a_line_through_their_means(tmp_path: Path) -> None:
     for suite in ("digits", "digits-3x"):
         write_suite(tmp_path, suite, Options(seeds=(0, 1)))
-    wider = Runs.of(tmp_path, "digits").wider
+    wider = SuiteResults.of(tmp_path, "digits").wider
     figure = figures_budgets.draw_budgets(wider)
     kinds = ("plain", "residual, option A", "residual, option B")
     assert [axes.get_title() for axes in figure.axes] == [
@@ -81,7 +83,7 @@ def test_what_of_the_budgets_is_not_drawn_is_noted(tmp_path: Path) -> None:
     odd = Options(seeds=(0, 1), recipes={"plain-56/1": {"learning_rate": 0.5}})
     write_suite(tmp_path, "digits", Options(seeds=(0, 1)))
     write_suite(tmp_path, "digits-3x", odd)
-    wider = Runs.of(tmp_path, "digits").wider
+    wider = SuiteResults.of(tmp_path, "digits").wider
     notes = " ".join(text.get_text() for text in figures_budgets.draw_budgets(wider).texts)
     assert "plain-56 seed 1" in " ".join(notes.split())
     drawn = figures_budgets.compared(wider).groupby("network")["seed"].unique()
@@ -93,7 +95,9 @@ def test_one_run_of_two_suites_counts_once(tmp_path: Path) -> None:
     """`digits-layers` trains some of the networks of `digits`, with the same recipe."""
     for suite in ("digits", "digits-layers", "digits-3x"):
         write_suite(tmp_path, suite)
-    ended = select.finished(figures_budgets.at_budgets(Runs.of(tmp_path, "digits-layers").wider))
+    ended = select.finished(
+        figures_budgets.at_budgets(SuiteResults.of(tmp_path, "digits-layers").wider)
+    )
     assert set(ended["network"]) == {"plain-20", "plain-56", "resnet-20-A", "resnet-56-A"}
     assert sorted(ended["suite"]) == ["digits-3x"] * 4 + ["digits-layers"] * 4
 
@@ -102,7 +106,7 @@ def test_budgets_are_compared_over_the_seeds_that_both_have(tmp_path: Path) -> N
     write_suite(tmp_path, "digits", Options(seeds=(0, 1, 2, 3)))
     lost = Options(seeds=(1, 2, 3), diverged={"plain-56/3": 0.5})
     write_suite(tmp_path, "digits-3x", lost)
-    runs = Runs.of(tmp_path, "digits")
+    runs = SuiteResults.of(tmp_path, "digits")
     ended = select.finished(figures_budgets.at_budgets(runs.wider))
     means = {
         (network, suite): 100 * ended.loc[kept, "precise_train_error"].mean()
@@ -126,7 +130,7 @@ def test_budgets_are_compared_over_the_seeds_that_both_have(tmp_path: Path) -> N
 def test_without_a_seed_at_both_budgets_nothing_is_said(tmp_path: Path) -> None:
     for suite, seed in {"digits": 0, "digits-3x": 1}.items():
         write_suite(tmp_path, suite, Options(seeds=(seed,)))
-    assert figures_budgets.sentences(Runs.of(tmp_path, "digits").wider) == []
+    assert figures_budgets.sentences(SuiteResults.of(tmp_path, "digits").wider) == []
 
 
 def test_a_mistake_in_another_suites_file_hides_nothing_of_this_one(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_variant_is_named_and_kept_apart(variants: pd.DataFrame) -> None:
         "resnet-8-A-zero-scale": "resnet-8-A-zero-scale",
     }
     assert (variants["problem"] == "").all()
-    assert not select.own(variants)["variant"].any()
+    assert not select.grid_networks(variants)["variant"].any()
     first = variants[variants["variant"] == "resnet-8-A-preactivation"].iloc[0]
     assert (first["depth"], first["shortcut"], first["network.activation"]) == (8, "A", "pre")
 
@@ -130,7 +130,7 @@ def test_variants_and_networks_are_paired_by_seed(variants: pd.DataFrame) -> Non
         "With last_scale: zero the training error changes, in points and mean over 2 seeds:"
         " resnet-8-A +10.00 (to 25.00%).",
     ]
-    assert verdict_variants.cells(frame)[2][:6] == [
+    assert verdict_variants.rows(frame)[2][:6] == [
         "resnet-8-A-zero-scale", "last_scale: zero", "2", "25.00", "15.00", "+10.00",
     ]  # fmt: skip
     of_norm, of_scale = figures_variants.draw(frame).axes[:2]
@@ -155,7 +155,7 @@ def test_networks_of_different_recipes_need_not_share_batches(variants: pd.DataF
 
 def test_a_suite_of_named_experiments_alone(alone: pd.DataFrame) -> None:
     assert not select.has_own(alone)
-    assert select.own(alone).empty
+    assert select.grid_networks(alone).empty
     assert contrasts.primary(alone) == []
     assert contrasts.secondary(alone) == []
     ends = alone[alone["status"] == "finished"].groupby("network")["test_error"].last()
@@ -199,7 +199,9 @@ def test_their_curves_have_two_panels_a_recipe(alone: pd.DataFrame, suites: Path
 
 def test_only_what_fits_is_drawn(alone: pd.DataFrame, variants: pd.DataFrame) -> None:
     drawn = {
-        plate.name for plate in catalogue.PLATES if plate.of == "frame" and plate.applies(alone)
+        figure_spec.name
+        for figure_spec in catalogue.FIGURES
+        if figure_spec.data == "frame" and figure_spec.applies(alone)
     }
     assert drawn == {"curves"}
     assert not curves.applies(variants)

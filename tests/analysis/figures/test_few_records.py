@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from analysis.figures import budgets, curves, degradation, figure6
-from analysis.results import Runs
+from analysis.results import SuiteResults
 from resnet_bench.suites.suite import load_suite
 from tests.support.legends import labels_of
 from tests.support.results import Options, frame_of, write_suite
@@ -57,7 +57,7 @@ def test_panels_of_one_length_say_what_tells_them_apart(tmp_path: Path) -> None:
 def test_budgets_with_drops_elsewhere_are_another_experiment(tmp_path: Path) -> None:
     write_suite(tmp_path, "digits")
     write_suite(tmp_path, "digits-3x")
-    wider = Runs.of(tmp_path, "digits").wider
+    wider = SuiteResults.of(tmp_path, "digits").wider
     assert budgets.has_budgets(wider)
     longer = wider["suite"] == "digits-3x"
     drops = zip(longer, wider["recipe.drops"], strict=True)

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from analysis.figures import catalogue, convergence, degradation, figure6, training_errors
 from analysis.plotting import style
-from analysis.results import Runs
+from analysis.results import SuiteResults
 from resnet_bench.errors import UserError
 from tests.support.results import (
     DIGITS_RECIPE,
@@ -161,7 +161,7 @@ def test_another_recipes_figures_have_neither_the_papers_axis_nor_its_points(
         assert not [line for line in axes.get_lines() if line.get_markerfacecolor() == "none"]
 
 
-@pytest.mark.parametrize("name", [plate.name for plate in catalogue.PLATES])
+@pytest.mark.parametrize("name", [figure_spec.name for figure_spec in catalogue.FIGURES])
 def test_a_sweep_that_has_just_begun_can_be_drawn(tmp_path: Path, name: str) -> None:
     """One run with a record or two, another without any, the rest missing."""
     networks = ("plain-20", "plain-32", "plain-44", "plain-56")
@@ -170,10 +170,10 @@ def test_a_sweep_that_has_just_begun_can_be_drawn(tmp_path: Path, name: str) -> 
     missing = frozenset(f"{network}/0" for network in names) - set(begun)
     frame = frame_of(tmp_path, "digits", Options(partial=begun, missing=missing))
     done = frame[frame["network"] == "plain-56"]["iteration"].max()
-    plate = next(plate for plate in catalogue.PLATES if plate.name == name)
-    data = Runs(frame, frame).data_of(plate)
-    if plate.applies(data):
-        figure = plate.draw(data)
+    figure_spec = next(figure_spec for figure_spec in catalogue.FIGURES if figure_spec.name == name)
+    data = SuiteResults(frame, frame).data_of(figure_spec)
+    if figure_spec.applies(data):
+        figure = figure_spec.draw(data)
         figure.savefig(tmp_path / "figure.png")
         assert f"Partial: plain-56 seed 0 ({done} of {END} iterations)" in words(figure)
 

@@ -12,7 +12,7 @@ from analysis import load
 from analysis.fidelity import checks, table6
 from analysis.frames import notices, select
 from analysis.report import page as report_page
-from analysis.results import Runs
+from analysis.results import SuiteResults
 from analysis.verdict import contrasts
 from resnet_bench.records.run_directory import RunDirectory
 from tests.support.results import END, Options, frame_of, write_changed, write_suite
@@ -103,7 +103,7 @@ def test_runs_that_went_on_at_another_commit_are_named(tmp_path: Path) -> None:
 
 
 def page_of(results: Path) -> str:
-    runs = Runs.of(results, "smoke")
+    runs = SuiteResults.of(results, "smoke")
     return report_page.build(runs, runs.draw())
 
 

@@ -93,7 +93,7 @@ def test_a_run_that_is_not_what_its_suite_file_declares_is_refused(tmp_path: Pat
     assert problems["plain-32"] == "ran in bf16, the suite file says ieee"
     assert problems["plain-44"] == "belongs to the suite smoke"
     assert problems["plain-56"] == ""
-    assert not set(select.own(frame)["network"]) & {"plain-20", "plain-32", "plain-44"}
+    assert not set(select.grid_networks(frame)["network"]) & {"plain-20", "plain-32", "plain-44"}
     assert sum(notice.startswith("Refused") for notice in notices.notices(frame)) == 3
 
 
@@ -131,7 +131,9 @@ def test_a_changed_setting_is_another_experiment(tmp_path: Path) -> None:
     assert changed["network"].unique().tolist() == ["plain-20+learning_rate=0.1"]
     assert changed["changed"].unique().tolist() == ["learning_rate=0.1"]
     assert (changed["problem"] == "").all()
-    assert (select.own(frame)["recipe.learning_rate"] == DIGITS_RECIPE.learning_rate).all()
+    assert (
+        select.grid_networks(frame)["recipe.learning_rate"] == DIGITS_RECIPE.learning_rate
+    ).all()
 
 
 def test_another_name_of_an_experiment_is_refused(tmp_path: Path) -> None:

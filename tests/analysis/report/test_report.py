@@ -13,7 +13,7 @@ from analysis.figures import catalogue
 from analysis.report import __main__ as report
 from analysis.report import page as report_page
 from analysis.report import provenance, reproduce
-from analysis.results import Runs
+from analysis.results import SuiteResults
 from analysis.verdict import finding
 from resnet_bench.suites.suite import load_suite
 from tests.support.browser import BROWSER, Visit, visit
@@ -22,7 +22,11 @@ from tests.support.results import Options, write_changed, write_suite
 from tests.support.witnesses import write_witness
 
 # All but those for other kinds of suites.
-IN_THE_REPORT = [plate for plate in catalogue.PLATES if plate.name not in ("curves", "variants")]
+IN_THE_REPORT = [
+    figure_spec
+    for figure_spec in catalogue.FIGURES
+    if figure_spec.name not in ("curves", "variants")
+]
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +48,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(results: Path) -> Runs:
-    return Runs.of(results, "digits")
+def runs(results: Path) -> SuiteResults:
+    return SuiteResults.of(results, "digits")
 
 
 @pytest.fixture(scope="module")
-def page(results: Path, runs: Runs) -> Path:
+def page(results: Path, runs: SuiteResults) -> Path:
     return report_page.write(runs, runs.draw(), results / "digits")
 
 
@@ -69,13 +73,13 @@ class Addresses(HTMLParser):
                 self.ids.append(value or "")
 
 
-def test_it_says_everything(results: Path, page: Path, runs: Runs) -> None:
+def test_it_says_everything(results: Path, page: Path, runs: SuiteResults) -> None:
     text = page.read_text(encoding="utf-8")
     assert finding.sentence(runs.frame).replace("'", "&#x27;") in text
-    for title in ("Verdict", "Figures", "Final errors", "Fidelity", "Runs", "To reproduce"):
+    for title in ("Verdict", "Figures", "Final errors", "Fidelity", "SuiteResults", "To reproduce"):
         assert f"<h2>{title}</h2>" in text
-    for plate in IN_THE_REPORT:
-        assert f"<figure id='{plate.name}'>" in text
+    for figure_spec in IN_THE_REPORT:
+        assert f"<figure id='{figure_spec.name}'>" in text
     for sentence in runs.sentences():
         assert html.escape(sentence) in text
     assert "Diverged: plain-44 seed 1" in text
@@ -89,11 +93,11 @@ def test_it_says_everything(results: Path, page: Path, runs: Runs) -> None:
 def test_to_reproduce_is_all_that_is_shown(tmp_path: Path) -> None:
     suite = write_suite(tmp_path, "digits-lr", Options(seeds=(0, 1)))
     sweep = f"make sweep SUITE=digits-lr SEEDS=2 RESULTS={tmp_path}"
-    first, second, *_ = reproduce.commands(Runs.of(tmp_path, "digits-lr"))
+    first, second, *_ = reproduce.commands(SuiteResults.of(tmp_path, "digits-lr"))
     assert (first, second) == ("git checkout 0123456789", sweep)
     write_witness(suite, "plain-20-as-56", 0, 0.02, 0.6, {0.1: (0.5,)})
     write_witness(suite, "plain-20-as-110", 1, 0.02)
-    assert reproduce.commands(Runs.of(tmp_path, "digits-lr"))[:4] == [
+    assert reproduce.commands(SuiteResults.of(tmp_path, "digits-lr"))[:4] == [
         "# made at the commits 0123456789, feedfacefe",
         sweep,
         f"make witness EXP=digits-lr/plain-20 DEPTH=56 SEED=0 CONTINUE=1 RESULTS={tmp_path}",
@@ -104,7 +108,7 @@ def test_to_reproduce_is_all_that_is_shown(tmp_path: Path) -> None:
 def test_a_changed_setting_of_another_commit_is_not_checked_out(tmp_path: Path) -> None:
     name = "plain-56+learning_rate=0.1"
     write_suite(tmp_path, "digits-lr", Options(commits={f"{name}/0": "f" * 40}))
-    first = reproduce.commands(Runs.of(tmp_path, "digits-lr"))[0]
+    first = reproduce.commands(SuiteResults.of(tmp_path, "digits-lr"))[0]
     assert sorted(first.removeprefix("# made at the commits ").split(", ")) == [
         "0123456789",
         "f" * 10,
@@ -132,26 +136,26 @@ def test_figures_take_the_colours_of_the_page(page: Path) -> None:
 
 
 def test_equal_runs_give_equal_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "PLATES", catalogue.PLATES[:1])
+    monkeypatch.setattr(catalogue, "FIGURES", catalogue.FIGURES[:1])
     write_suite(tmp_path, "smoke")
-    once, again = (Runs.of(tmp_path, "smoke") for _ in range(2))
+    once, again = (SuiteResults.of(tmp_path, "smoke") for _ in range(2))
     assert report_page.build(once, once.draw()) == report_page.build(again, again.draw())
 
 
 def test_it_names_the_runs_that_the_contrasts_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "PLATES", [])
+    monkeypatch.setattr(catalogue, "FIGURES", [])
     monkeypatch.setattr(formatting, "RESULTS", tmp_path / "results")
     odd = Options(seeds=(0, 1, 2), diverged={"plain-14/1": 0.4}, missing=frozenset({"plain-8/2"}))
     write_suite(tmp_path / "results", "smoke", odd)
-    text = report_page.build(Runs.of(tmp_path / "results", "smoke"), [])
+    text = report_page.build(SuiteResults.of(tmp_path / "results", "smoke"), [])
     lost = "plain-14 seed 1 diverged, plain-8 seed 2 missing"
     assert f"<p>Not in the primary contrasts: {lost}.</p>" in text
     assert "RESULTS=" not in text  # make's own folder
     monkeypatch.setattr(reproduce, "REFERENCE", tmp_path / "taken-in")
     write_suite(tmp_path / "taken-in", "smoke")
-    text = report_page.build(Runs.of(tmp_path / "taken-in", "smoke"), [])
+    text = report_page.build(SuiteResults.of(tmp_path / "taken-in", "smoke"), [])
     assert "RESULTS=" not in text  # made in make's own folder, too
     assert "Not in the primary contrasts" not in text
 
@@ -159,7 +163,7 @@ def test_it_names_the_runs_that_the_contrasts_lost(
 def test_a_page_of_refused_runs_says_how_to_make_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "PLATES", [])
+    monkeypatch.setattr(catalogue, "FIGURES", [])
     names = [experiment.network_name for experiment in load_suite("smoke").experiments]
     odd = Options(
         seeds=(1,),
@@ -167,12 +171,12 @@ def test_a_page_of_refused_runs_says_how_to_make_others(
         missing=frozenset(f"{name}/1" for name in names if name != "plain-8"),
     )
     write_suite(tmp_path, "smoke", odd)
-    text = report_page.build(Runs.of(tmp_path, "smoke"), [])
+    text = report_page.build(SuiteResults.of(tmp_path, "smoke"), [])
     assert "make sweep SUITE=smoke SEEDS=2" in text
 
 
-def test_provenance_of_every_run(runs: Runs) -> None:
-    rows = provenance.cells(runs.frame)
+def test_provenance_of_every_run(runs: SuiteResults) -> None:
+    rows = provenance.rows(runs.frame)
     header = rows[0]
     by_run = {row[0]: dict(zip(header, row, strict=True)) for row in rows[1:]}
     assert len(by_run) == 37  # 12 networks at 3 seeds, and one with a changed setting
@@ -186,7 +190,7 @@ def test_provenance_of_every_run(runs: Runs) -> None:
     assert "device cpu" in shared
 
 
-def test_how_the_finished_runs_were_made_in_a_sentence(runs: Runs) -> None:
+def test_how_the_finished_runs_were_made_in_a_sentence(runs: SuiteResults) -> None:
     own = runs.frame[runs.frame["changed"] == ""]
     seed, some_hours = own[own["seed"] == 0].copy(), own[own["seed"] == 0].copy()
     seed["seconds_total"] = seed["seconds_share"] = 90.0
@@ -218,7 +222,7 @@ def test_durations(seconds: float, words: str) -> None:
 def test_the_command(
     results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(catalogue, "PLATES", catalogue.PLATES[:1])
+    monkeypatch.setattr(catalogue, "FIGURES", catalogue.FIGURES[:1])
     monkeypatch.setattr(sys, "argv", ["analysis.report", "digits-3x", "--results", str(results)])
     with pytest.raises(SystemExit) as exit_:
         command.run(report.main)
@@ -233,7 +237,7 @@ def test_an_unwritable_folder_is_the_users_mistake(
 ) -> None:
     folder = write_suite(tmp_path, "smoke")
     (folder / "report.html.tmp").mkdir()  # a folder where a file is to go
-    monkeypatch.setattr(catalogue, "PLATES", catalogue.PLATES[:1])
+    monkeypatch.setattr(catalogue, "FIGURES", catalogue.FIGURES[:1])
     monkeypatch.setattr(sys, "argv", ["analysis.report", "smoke", "--results", str(tmp_path)])
     with pytest.raises(SystemExit) as exit_:
         command.run(report.main)
@@ -250,7 +254,7 @@ def check(found: Visit) -> None:
     assert found.console == []
     assert found.requests == []
     assert found.measured["page"]["width"] <= found.measured["page"]["window"]
-    assert set(found.measured["figures"]) == {plate.name for plate in IN_THE_REPORT}
+    assert set(found.measured["figures"]) == {figure_spec.name for figure_spec in IN_THE_REPORT}
     for boxes in found.measured["figures"].values():
         assert len(boxes) == 1  # of the wide and the narrow one
         assert boxes[0]["height"] > 150

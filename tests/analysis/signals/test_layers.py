@@ -24,7 +24,7 @@ from tests.support.legends import labels_of
 from tests.support.results import Options, write_changed, write_suite
 
 SEEDS = (0, 1, 2)
-OF_LAYERS = [plate for plate in catalogue.PLATES if plate.of == "layers"]
+OF_LAYERS = [figure_spec for figure_spec in catalogue.FIGURES if figure_spec.data == "layers"]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_without_layers_nothing_is_drawn_or_said(tmp_path: Path) -> None:
     LayersFile(changed).append(layers_at(0, 8, 1.0))  # of a changed setting: not the suite's own
     data = Layers.of(load.runs(folder))
     assert data.table.empty
-    assert not any(plate.applies(data) for plate in OF_LAYERS)
+    assert not any(figure_spec.applies(data) for figure_spec in OF_LAYERS)
 
 
 def test_a_damaged_file_is_the_users_mistake(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_the_factor_of_yang_et_al() -> None:
     ],
 )
 def test_fates(low: float, high: float, expected: str) -> None:
-    assert vanishing.fate(low, high) == expected
+    assert vanishing.regime(low, high) == expected
 
 
 def test_the_papers_claim_is_held_against_every_plain_network(data: Layers) -> None:

@@ -6,7 +6,7 @@ from analysis import load
 from analysis.figures import budgets, convergence
 from analysis.frames import layers
 from analysis.frames.layers import Layers
-from analysis.results import Runs
+from analysis.results import SuiteResults
 from analysis.signals import vanishing
 from analysis.verdict import best_rates, finding
 from resnet_bench.suites.suite import load_suite
@@ -95,7 +95,7 @@ def test_budgets_are_drawn_and_noted_for_the_seeds_that_ran_at_each(tmp_path: Pa
     write_suite(tmp_path, "digits", Options(seeds=(0, 1, 2), missing=frozenset({"plain-56/0"})))
     write_suite(tmp_path, "digits-3x", Options(seeds=(0, 1), missing=frozenset({"plain-56/0"})))
     write_suite(tmp_path, "digits-layers", Options(commits={"plain-20/0": "f" * 40}))
-    wider = Runs.of(tmp_path, "digits").wider
+    wider = SuiteResults.of(tmp_path, "digits").wider
     drawn = budgets.compared(wider)
     assert set(drawn["seed"]) == {0, 1}
     assert set(drawn.loc[drawn["network"] == "plain-56", "seed"]) == {1}
