@@ -2,11 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resnet_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from resnet_bench.sweeps.machine import Machine
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a suite in experiments/")]
 ExperimentName = Annotated[
@@ -50,6 +53,25 @@ Settings = Annotated[
     typer.Option("--set", help="recipe.key=value: another experiment, with another name"),
 ]
 RESULTS = Path("results")
+
+
+def make_machine(
+    results: Path,
+    device: str | None,
+    data_dir: Path | None,
+    wandb: str | None,
+    graphs: bool | None = None,
+    lanes: int | None = None,
+) -> "Machine":
+    """The options as a `Machine`; raises UserError for a W&B mode that does not exist."""
+    from resnet_bench.sweeps.machine import Machine
+    from resnet_bench.tracking.environment import choose_mode, load_dotenv_file
+
+    load_dotenv_file()
+    if wandb not in (None, "online", "offline", "disabled"):
+        raise UserError(f"--wandb {wandb!r}: use online, offline or disabled")
+    mode = choose_mode(wandb)  # type: ignore[arg-type]
+    return Machine(results, device, data_dir, mode, graphs=graphs, lanes=lanes)
 
 
 def parse_duration(text: str) -> float:

@@ -2,8 +2,6 @@
 
 import os
 import sys
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,16 +18,14 @@ from resnet_bench.commands.options import (
     Settings,
     TimeLimit,
     Wandb,
+    make_machine,
     parse_duration,
 )
-from resnet_bench.errors import UserError
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment, load_suite
 
 if TYPE_CHECKING:
     from resnet_bench.sweeps.machine import Machine
-
-from resnet_bench.tracking.environment import load_dotenv_file
 
 
 def run(
@@ -46,7 +42,7 @@ def run(
 ) -> None:
     """Train one experiment, by name."""
     found = find_experiment(experiment, tuple(settings or ()))
-    machine = replace(_machine(results, device, data_dir, wandb), graphs=graphs, lanes=lanes)
+    machine = make_machine(results, device, data_dir, wandb, graphs, lanes)
     _train([Run(found, seed)], machine, 1, time_limit)
 
 
@@ -70,7 +66,7 @@ def sweep(
     """
     loaded = load_suite(suite or choose_suite(device))
     runs = [Run(experiment, seed) for seed in range(seeds) for experiment in loaded.experiments]
-    machine = replace(_machine(results, device, data_dir, wandb), graphs=graphs, lanes=lanes)
+    machine = make_machine(results, device, data_dir, wandb, graphs, lanes)
     _train(runs, machine, workers, time_limit)
 
 
@@ -94,18 +90,6 @@ def choose_suite(device: str | None) -> str:
         err=True,
     )
     return "digits"
-
-
-def _machine(
-    results: Path, device: str | None, data_dir: Path | None, wandb: str | None
-) -> "Machine":
-    from resnet_bench.sweeps.machine import Machine
-    from resnet_bench.tracking.environment import choose_mode
-
-    load_dotenv_file()
-    if wandb not in (None, "online", "offline", "disabled"):
-        raise UserError(f"--wandb {wandb!r}: use online, offline or disabled")
-    return Machine(results, device, data_dir, choose_mode(wandb))  # type: ignore[arg-type]
 
 
 def _train(

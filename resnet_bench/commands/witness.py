@@ -19,6 +19,8 @@ from resnet_bench.commands.options import (
     Results,
     Seed,
     Settings,
+    Wandb,
+    make_machine,
 )
 from resnet_bench.errors import UserError
 from resnet_bench.records.files import write_json
@@ -28,6 +30,7 @@ from resnet_bench.suites.suite import find_experiment
 
 if TYPE_CHECKING:
     from resnet_bench.sweeps.machine import Machine
+    from resnet_bench.sweeps.progress import Progress
 
 
 LEARNING_RATES = (0.001, 0.01, 0.1)  # and the recipe's own
@@ -55,27 +58,27 @@ def witness(
     depth: Depths,
     seed: Seed = 0,
     settings: Settings = None,
-    go_on: Continue = False,
+    train_on: Continue = False,
     learning_rate: LearningRates = None,
     device: Device = None,
     data_dir: DataFolder = None,
     results: Results = RESULTS,
+    wandb: Wandb = None,
 ) -> None:
     """Build a deeper network that computes what a trained one does.
 
     Appends identity blocks to each stage of a finished run's network and compares the two.
     """
-    from resnet_bench.sweeps.machine import Machine
-
-    if learning_rate and not go_on:
+    if learning_rate and not train_on:
         raise UserError("--learning-rate is that of training on; give --continue too")
     run = Run(find_experiment(experiment, tuple(settings or ())), seed)
     rates: Sequence[float] = ()
-    if go_on:
+    if train_on:
         usual = sorted({*LEARNING_RATES, run.experiment.recipe.learning_rate})
         rates = list(dict.fromkeys(learning_rate or usual))
+    machine = make_machine(results, device, data_dir, wandb)
     for number in depth:
-        make_witness(run, number, Machine(results, device, data_dir), rates)
+        make_witness(run, number, machine, rates)
 
 
 def make_witness(run: Run, depth: int, machine: "Machine", rates: Sequence[float]) -> None:
@@ -87,13 +90,13 @@ def make_witness(run: Run, depth: int, machine: "Machine", rates: Sequence[float
 
     from resnet_bench.sweeps.group import set_up_process, training_data
     from resnet_bench.training.precision import find_device, set_precision
-    from resnet_bench.witness.comparison import compare, heard, images_passed
+    from resnet_bench.witness.comparison import compare, counted, images_passed
     from resnet_bench.witness.construction import build_witness, deeper_experiment, trained_state
-    from resnet_bench.witness.continuation import constant_rate, rates_ended, train_on
+    from resnet_bench.witness.continuation import constant_rate, continuations, rates_ended
 
     deep = deeper_experiment(run.experiment, depth)
     for rate in rates:
-        constant_rate(deep, rate)  # a rate that is none is an error before any work
+        constant_rate(deep, rate)  # a rate that cannot be is an error before any work
     device = find_device(machine.device)
     set_up_process(run.experiment, device)
     source = trained_state(run, machine, device)
@@ -104,19 +107,32 @@ def make_witness(run: Run, depth: int, machine: "Machine", rates: Sequence[float
     total = images_passed(source, data)
     with (
         tqdm(total=total, unit="image", unit_scale=True, leave=False, disable=None) as bar,
-        heard([source, built], bar.update),
+        counted([source, built], bar.update),
     ):
         record = compare(source, built, data)
     record["errors"]["trained"] = _errors_of_finished(Run(deep, run.seed), machine)
     _write(record, rates_ended(folder), folder)
     _print_comparison(record)
     if rates:
-        set_up_process(deep, device)
-        with tqdm(total=deep.recipe.iterations, unit="it", leave=False, disable=None) as bar:
-            for _, row in train_on(built, source, rates, folder, data):
-                bar.update(row.iteration - bar.n)
+        _continue(continuations(built, source, rates, folder), machine)
         _write(record, rates_ended(folder), folder)
         _print_continuations(record, rates, folder)
+
+
+def _continue(runs: Sequence[Run], machine: "Machine") -> None:
+    """Train the continuations side by side, with a progress bar."""
+    from tqdm import tqdm
+
+    from resnet_bench.sweeps.group import run_group
+
+    iterations = runs[0].experiment.recipe.iterations
+    with tqdm(total=iterations, unit="it", leave=False, disable=None) as bar:
+
+        def show(progress: "Sequence[Progress]") -> bool:
+            bar.update(max(one.iteration for one in progress) - bar.n)
+            return True
+
+        run_group(runs, machine, show)
 
 
 def witness_folder(run: Run, depth: int, results: Path) -> Path:

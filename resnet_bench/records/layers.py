@@ -62,7 +62,7 @@ class LayersFile:
         records = [LayerRecord(**row) for row in read_rows(self.path, _TYPES)]
         return [record for whole in by_iteration(records) for record in whole]
 
-    def truncate(self, iteration: int) -> list[LayerRecord]:
+    def keep_rows(self, iteration: int) -> list[LayerRecord]:
         """Cut off what is past `iteration`, where the checkpoint stands; returns what is kept."""
         kept = [record for record in self.rows() if record.iteration <= iteration]
         if kept:

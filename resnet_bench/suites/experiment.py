@@ -57,6 +57,7 @@ class Run:
 
     experiment: Experiment
     seed: int
+    start: Path | None = None  # a state dict to start from, not at the seed's initial weights
 
     @property
     def name(self) -> str:

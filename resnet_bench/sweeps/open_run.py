@@ -1,10 +1,11 @@
-"""A run in training and its place on disk: opened, checked, resumed, written.
+"""A run in training together with its directory: opened, checked, resumed, written.
 
-Rows first, then the checkpoint, then the W&B mirror; the summary last.
+Rows are written first, then the checkpoint, then W&B's copy; the summary last.
 """
 
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from resnet_bench.records.run_directory import RunDirectory, Summary, locked
 from resnet_bench.suites.experiment import Run
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Progress, measured_images
-from resnet_bench.tracking import tracker as tracking_tracker
+from resnet_bench.tracking.tracker import Tracker, new_run_id, start_tracking
 from resnet_bench.training import checkpoints
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import TrainingData
@@ -29,34 +30,50 @@ from resnet_bench.training.state import TrainingState, new_state
 
 @dataclass
 class OpenRun:
-    """A state and its place on disk; everything that is written about it is written here."""
+    """A training state and its directory; everything about the run is written here."""
 
     state: TrainingState
     directory: RunDirectory
-    description: dict[str, Any]
-    tracker: tracking_tracker.Tracker
-    measured: set[int]  # the iterations that are in layers.csv
-    # Rows that are not yet under a checkpoint: of an epoch, or of an iteration's layers.
+    description: dict[str, Any]  # the contents of run.json
+    machine: Machine
+    layers_measured: set[int]  # the iterations that are in layers.csv
+    tracker: Tracker = field(default_factory=Tracker)
+    # Rows that no checkpoint follows yet: a record, or the layers of an iteration.
     unmirrored: list[EpochRecord | list[LayerRecord]] = field(default_factory=list)
     summary: Summary | None = None
+
+    def begin_attempt(self, group_size: int, execution: dict[str, object]) -> None:
+        """Write run.json with a new attempt, which is executed so, and start the W&B copy."""
+        state, run = self.state, self.state.run
+        attempt = new_attempt(state.device, group_size, state.iteration, state.seconds)
+        self.description["attempts"].append(attempt | execution)
+        self.directory.write_description(self.description)
+        self.tracker = start_tracking(
+            run,
+            self.description["identity"],
+            run_id=self.description["wandb_id"],
+            folder=self.machine.results / run.experiment.suite,
+            mode=self.machine.wandb_mode,
+            resumed=self.directory.checkpoint.exists(),
+        )
 
     def write(self, record: EpochRecord) -> None:
         self.directory.append(record)
         self.unmirrored.append(record)
 
     def measure_layers(self, data: TrainingData) -> None:
-        """Write the state's layers if its recipe wants them at this iteration."""
+        """Measure and write the network's layers if the recipe asks for it at this iteration."""
         state = self.state
-        if state.iteration not in state.recipe.layers_at or state.iteration in self.measured:
+        if state.iteration not in set(state.recipe.layers_at) - self.layers_measured:
             return
-        self.measured.add(state.iteration)
+        self.layers_measured.add(state.iteration)
         if state.diverged_at is None and not state.totals.first_bad.item():
             rows = measure_layers(state, data)
             LayersFile(self.directory.layers_csv).append(rows)
             self.unmirrored.append(rows)
 
     def save(self) -> None:
-        """Checkpoint; then W&B may hear of the records that no resume will make again."""
+        """Write a checkpoint; then send W&B the records that no resume will make again."""
         checkpoints.save(self.state, self.directory.checkpoint)
         attempt = self.description["attempts"][-1]
         attempt["last_iteration"] = self.state.iteration
@@ -70,13 +87,10 @@ class OpenRun:
         self.unmirrored.clear()
 
     def end(self) -> None:
-        """Write the summary if the state has ended: its presence means done."""
+        """Write the summary of a run that is finished or has diverged: it means done."""
         state = self.state
-        if state.active:
-            return
-        diverged = state.diverged_at is not None
         self.summary = Summary(
-            status="diverged" if diverged else "finished",
+            status="finished" if state.diverged_at is None else "diverged",
             iteration=state.diverged_at or state.iteration,
             final=asdict(state.last_record) if state.last_record else {},
             seconds=state.seconds,
@@ -95,55 +109,60 @@ class OpenRun:
         )
 
 
-def open_run(
-    run: Run, device: torch.device, machine: Machine, locks: ExitStack, group_size: int
-) -> OpenRun:
-    """The run's state, in the state of its checkpoint if there is one, and its directory."""
+def open_run(run: Run, device: torch.device, machine: Machine, stack: ExitStack) -> OpenRun:
+    """The run in the state of its checkpoint, or at its start; locked until `stack` is closed.
+
+    Writes nothing but the directory and cuts rows that the checkpoint does not have. Raises
+    UserError if the directory belongs to another run, is locked, or has lost rows.
+    """
     directory = RunDirectory(run.directory(machine.results))
     directory.create()
-    locks.enter_context(locked(directory))
+    stack.enter_context(locked(directory))
     state = new_state(run, device)
     identity = _identity(state)
     directory.check_identity(identity)
-    new = {"identity": identity, "attempts": [], "wandb_id": tracking_tracker.new_run_id(run)}
+    new = {"identity": identity, "attempts": [], "wandb_id": new_run_id(run)}
     description = new | (directory.description() or {})
     resumed = directory.checkpoint.exists()
     if resumed:
         checkpoints.load(state, directory.checkpoint)
     elif directory.rows():  # its checkpoint was deleted: W&B has rows that are made again
-        description["wandb_id"] = tracking_tracker.new_run_id(run)
-    attempt = new_attempt(device, group_size, state.iteration, state.seconds)
-    description["attempts"].append(attempt)
-    directory.write_description(description)
+        description["wandb_id"] = new_run_id(run)
+    _keep_records(state, directory)
+    layers_measured = _keep_layers(state, directory, resumed)
+    opened = OpenRun(state, directory, description, machine, layers_measured)
+    stack.callback(opened.close)
+    return opened
+
+
+def _keep_records(state: TrainingState, directory: RunDirectory) -> None:
+    """Cut the rows of epochs.csv that are newer than the checkpoint, and read the last one."""
     rows = directory.keep_rows(state.records)
     if len(rows) != state.records:
-        raise UserError(
-            f"{directory.epochs_csv}: rows from before its checkpoint are missing; delete"
-            f" {directory.checkpoint.name} to train the run again"
-        )
+        raise _lost_rows(directory, directory.epochs_csv)
     state.last_record = rows[-1] if rows else None
-    state.measured = measured_images(run, state.records)
-    layers = LayersFile(directory.layers_csv).truncate(state.iteration if resumed else -1)
-    measured = {row.iteration for row in layers}
+    state.measured = measured_images(state.run, state.records)
+
+
+def _keep_layers(state: TrainingState, directory: RunDirectory, resumed: bool) -> set[int]:
+    """The iterations in layers.csv, after those newer than the checkpoint are cut."""
+    rows = LayersFile(directory.layers_csv).keep_rows(state.iteration if resumed else -1)
+    measured = {row.iteration for row in rows}
     missing = {i for i in state.recipe.layers_at if i < state.iteration} - measured
     if missing and state.diverged_at is None:
-        raise UserError(
-            f"{directory.layers_csv}: rows from before its checkpoint are missing; delete"
-            f" {directory.checkpoint.name} to train the run again"
-        )
-    tracker = tracking_tracker.start_tracking(
-        run,
-        identity,
-        run_id=description["wandb_id"],
-        folder=machine.results / run.experiment.suite,
-        mode=machine.wandb_mode,
-        resumed=resumed,
+        raise _lost_rows(directory, directory.layers_csv)
+    return measured
+
+
+def _lost_rows(directory: RunDirectory, file: Path) -> UserError:
+    return UserError(
+        f"{file}: rows from before its checkpoint are missing; delete {directory.checkpoint.name}"
+        " to train the run again"
     )
-    return OpenRun(state, directory, description, tracker, measured)
 
 
 def _identity(state: TrainingState) -> dict[str, Any]:
-    """All that decides the result's bits on one kind of device."""
+    """Everything that decides the result's bits on one kind of device: run.json's `identity`."""
     run = state.run
     experiment, recipe = run.experiment, run.experiment.recipe
     return {

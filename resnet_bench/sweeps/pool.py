@@ -23,12 +23,10 @@ from resnet_bench.sweeps.progress import Outcome, Progress, title, work, work_do
 from resnet_bench.sweeps.worker import (
     SIGNALS,
     environment_of_workers,
-    seconds_per_work,
     start_worker,
     train_group,
 )
 
-HOUR = 3600.0
 ECHO_SECONDS = 1.0  # `timeout` signals its child, then the child's whole group
 LAUNCHER = os.getppid()  # at the start: once it is killed, its children have another parent
 
@@ -79,24 +77,21 @@ class Pool:
             ) as pool,
             self._bar() as bar,
         ):
-            # One network's eager steps say nothing about a group's graphs.
-            measured = self.groups[-1:] if self.devices[0] == "cpu" else []
             with _signals_held_back():
-                estimates = [pool.submit(seconds_per_work, group[0]) for group in measured]
                 jobs = [pool.submit(train_group, group) for group in self.groups]
             try:
-                self._follow(estimates, jobs, bar)
+                self._follow(jobs, bar)
             except BaseException:
                 self._end_workers()  # a mistake here must not leave them training unseen
                 raise
         if self.outcome.has_ended(run for group in self.groups for run in group):
             self.outcome.out_of_time = False  # it was enough
 
-    def _follow(self, estimates: list[Future[Any]], jobs: list[Future[Any]], bar: Any) -> None:
-        """Hear the workers, the clock and signals until every future is done."""
-        waiting = {*estimates, *jobs}
+    def _follow(self, jobs: list[Future[Any]], bar: Any) -> None:
+        """Watch workers, clock and signals until every job is done."""
+        waiting = set(jobs)
         while waiting:
-            self._hear(bar)
+            self._show_next(bar)
             if self.deadline and time.monotonic() > self.deadline and not self.stop.is_set():
                 self.outcome.out_of_time = True
                 self.stop.set()
@@ -106,36 +101,32 @@ class Pool:
                 self._interrupt(signal.SIGTERM)
             for future in [future for future in waiting if future.done()]:
                 waiting.remove(future)
-                if future in estimates:
-                    with self._listeners(bar):
-                        self._say_estimate(future, bar)
-                else:
-                    self._collect(future, self.groups[jobs.index(future)])
-        while self._hear(bar, wait=0.05):
+                self._collect(future, self.groups[jobs.index(future)])
+        while self._show_next(bar, wait=0.05):
             pass
 
     def _end_workers(self) -> None:
-        """Have them stop and leave: nobody will hear them, or ask them for more."""
+        """Make the workers stop and end."""
         for event in (self.stop, self.interrupt_evaluation, self.abort):
             event.set()
 
-    def _hear(self, bar: Any, wait: float = 0.2) -> bool:
+    def _show_next(self, bar: Any, wait: float = 0.2) -> bool:
         """Show one report of a worker, if there is one within `wait` seconds."""
         try:
             report: Progress | str = self.reports.get(timeout=wait)
         except queue.Empty:
             return False
-        with self._listeners(bar):
+        with self._stopping_without_reader(bar):
             if isinstance(report, Progress):
                 self._show(report, bar)
-            elif not self.warned:  # of W&B; the other workers have nothing new to say
+            elif not self.warned:  # about W&B; the other workers say the same
                 self.warned = True
                 bar.write(report)
         return True
 
     @contextmanager
-    def _listeners(self, bar: Any) -> Iterator[None]:
-        """What is written within may have lost its reader (`| head`): then the sweep stops."""
+    def _stopping_without_reader(self, bar: Any) -> Iterator[None]:
+        """Stop the sweep if output within the context fails, as its reader left (`| head`)."""
         try:
             yield
         except OSError:
@@ -162,7 +153,7 @@ class Pool:
         except UserError as error:
             self.outcome.mistakes.append(str(error))
         except BrokenProcessPool:
-            self._end_workers()  # the others would train on unheard
+            self._end_workers()  # the others would train on without a parent
             if self.outcome.interrupted_by is not None:
                 return
             message = "a worker process was killed (out of memory?); run again to go on"
@@ -172,25 +163,13 @@ class Pool:
             trace = "".join(traceback.format_exception(error))
             self.outcome.crashes.append(f"{names}: {trace}")
 
-    def _say_estimate(self, estimate: Future[float], bar: Any) -> None:
-        if estimate.exception() is not None:
-            return  # whatever is wrong is said by the runs themselves
-        total = sum(work(run) for group in self.groups for run in group)
-        seconds = estimate.result() * total / len(self.devices)
-        if seconds > HOUR:
-            device = self.devices[0].partition(":")[0]
-            bar.write(
-                f"This sweep will take about {seconds / HOUR:.1f} hours ({device}, processes: "
-                f"{len(self.devices)}).\nCtrl-C stops it cleanly; the same command goes on."
-            )
-
     def _bar(self) -> Any:
         total = sum(work(run) for group in self.groups for run in group)
         form = "{percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
         return tqdm(total=total, bar_format=form, disable=None, smoothing=0.05, file=sys.stderr)
 
     def _interrupt(self, number: int) -> None:
-        """Stop as a signal of this number asks for it, if not stopping yet."""
+        """Stop as on a signal of this number, unless the sweep is stopping already."""
         if self.outcome.interrupted_by is not None:
             return
         self.outcome.interrupted_by = number
@@ -200,13 +179,13 @@ class Pool:
             print("\nStopping ...", file=sys.stderr, flush=True)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        """Take note; the second one, unless it is the first one's echo, ends all at once.
+        """Note the signal; a second one, unless it is the first one's echo, ends all at once.
 
-        No more: what takes a lock here may have been interrupted while it held it.
+        Nothing else happens here: the code that was interrupted may hold a lock.
         """
         now = time.monotonic()
         if self.signal and now - self.signal[1] > ECHO_SECONDS:
-            os._exit(128 + number)  # the workers see that they are alone, and stop
+            os._exit(128 + number)  # the workers notice that the parent is gone, and stop
         self.signal = self.signal or (number, now)
 
     @contextmanager

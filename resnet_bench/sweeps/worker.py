@@ -39,8 +39,8 @@ class Worker:
 
     machine: Machine
     stop: Any  # an event of the parent's: at the next safe point
-    interrupt_evaluation: Any  # another: what is being measured, too
-    abort: Any  # a third: a worker was killed, and nothing more will be asked of the others
+    interrupt_evaluation: Any  # another: within an evaluation, too
+    abort: Any  # a third: a worker was killed, and the others get no more work
     reports: Any  # a queue to the parent
     parent: int  # its process id
     reported: float = 0.0
@@ -48,8 +48,8 @@ class Worker:
     alone: bool = False  # the parent was killed
     broken: str = ""  # why this process cannot train any more
 
-    def listen(self, progresses: Sequence[Progress]) -> bool:
-        """Pass the progress on, now and then and at the end; False when it is time to stop."""
+    def on_progress(self, progresses: Sequence[Progress]) -> bool:
+        """Send the progress to the parent, now and then and at the end; False to stop training."""
         now = time.monotonic()
         ended = any(p.status in ("stopped", "finished", "diverged") for p in progresses)
         if now - self.reported > REPORT_SECONDS or ended:
@@ -61,15 +61,15 @@ class Worker:
         return not (stop.is_set() or self.alone)
 
     def watch(self) -> None:
-        """Leave when the parent is gone or has given up, which the pool's queues never notice."""
-        while self.wanted or self.busy:  # a group in training stops at its next safe point
+        """End this process when the parent is gone or aborts; the pool's queues never notice."""
+        while self.should_run or self.busy:  # a group in training stops at its next safe point
             time.sleep(0.5)
             self.alone = os.getppid() != self.parent
         os._exit(1)
 
     @property
-    def wanted(self) -> bool:
-        """Whether anybody waits for what this process does."""
+    def should_run(self) -> bool:
+        """Whether the parent still waits for this process."""
         return not (self.alone or self.abort.is_set())
 
 
@@ -95,7 +95,7 @@ def start_worker(
     machine = replace(machine, device=free_devices.get())
     _worker = Worker(machine, stop, interrupt_evaluation, abort, reports, parent)
     threading.Thread(target=_worker.watch, daemon=True).start()
-    set_warning_sink(reports.put)  # the terminal is the parent's
+    set_warning_sink(reports.put)  # the parent owns the terminal
 
 
 def train_group(group: list[Run]) -> list[Progress]:
@@ -106,32 +106,19 @@ def train_group(group: list[Run]) -> list[Progress]:
     """
     from resnet_bench.sweeps.group import run_group
 
-    if _worker.stop.is_set() or not _worker.wanted:
+    if _worker.stop.is_set() or not _worker.should_run:
         return []
     if _worker.broken:
         raise UserError(_worker.broken)
     _worker.busy = True
     try:
-        return run_group(group, _worker.machine, _worker.listen)
+        return run_group(group, _worker.machine, _worker.on_progress)
     except CaptureError as error:
         _worker.broken = str(error)
         traceback.print_exception(error)  # where it failed; the message below is one line
         raise
     finally:
         _worker.busy = False
-
-
-def seconds_per_work(run: Run) -> float:
-    """Seconds of this process for one of `work`'s units, from a few steps; 0 if it is stopped."""
-
-    def wanted() -> bool:
-        return _worker.wanted and not _worker.stop.is_set()
-
-    if not wanted():
-        return 0.0
-    from resnet_bench.sweeps.group import measure
-
-    return measure(run, _worker.machine, wanted)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Losses and errors of a network as it stands, and the re-estimated batch norm statistics."""
+"""Losses and errors of a network, and the re-estimated (precise) batch norm statistics."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,36 +22,33 @@ class Score:
     error: float
 
 
-def unheard(_: int) -> None:
-    """The default listener."""
-
-
 @torch.no_grad()
 def evaluate(
     network: nn.Module,
     data: TrainingData,
-    part: Split,
+    split: Split,
     precision: Precision,
-    hear: Callable[[int], None] = unheard,
+    on_batch: Callable[[int], None] | None = None,
 ) -> Score:
-    """The score of `network` in evaluation mode on the un-augmented images of `part`.
+    """The score of `network` in evaluation mode on the un-augmented images of `split`.
 
-    `hear` is told after every batch how many images it had.
+    `on_batch` is called after every batch with its number of images.
     """
     training = network.training
     network.eval()
     loss = torch.zeros((), dtype=torch.float64, device=data.device)
     wrong = torch.zeros((), dtype=torch.int64, device=data.device)
     try:
-        for images, labels in data.measured_batches(part):
+        for images, labels in data.measured_batches(split):
             with autocast(precision, data.device):
                 logits = network(images)
             loss += F.cross_entropy(logits.float(), labels, reduction="sum")
             wrong += (logits.argmax(dim=1) != labels).sum()
-            hear(len(labels))
+            if on_batch:
+                on_batch(len(labels))
     finally:
         network.train(training)
-    return Score(loss.item() / len(part), wrong.item() / len(part))
+    return Score(loss.item() / len(split), wrong.item() / len(split))
 
 
 @contextmanager
@@ -60,13 +57,13 @@ def precise_batch_norm(
     data: TrainingData,
     recipe: Recipe,
     precision: Precision,
-    hear: Callable[[int], None] = unheard,
+    on_batch: Callable[[int], None] | None = None,
 ) -> Iterator[None]:
     """Within the context, batch norm's statistics are the mean over un-augmented training batches.
 
     Running statistics lag behind the weights, and deep plain networks can look degraded for that
-    reason alone. They, and everything else, are restored afterwards, in place. `hear` is told
-    after every batch how many images it had.
+    reason alone. They, and everything else, are restored afterwards, in place. `on_batch` is called
+    after every batch with its number of images.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     saved = [(norm.momentum, [b.clone() for b in norm.buffers()]) for norm in norms]
@@ -74,7 +71,7 @@ def precise_batch_norm(
     try:
         for norm in norms:
             norm.reset_running_stats()
-        _estimate_statistics(network, data, recipe, precision, hear)
+        _estimate_statistics(network, data, recipe, precision, on_batch)
         yield
     finally:
         network.train(training)
@@ -90,7 +87,7 @@ def _estimate_statistics(
     data: TrainingData,
     recipe: Recipe,
     precision: Precision,
-    hear: Callable[[int], None],
+    on_batch: Callable[[int], None] | None,
 ) -> None:
     count = recipe.whole_precise_batches(len(data.train))
     batches = islice(data.plain_batches(data.train, recipe.batch_size), count)
@@ -103,4 +100,5 @@ def _estimate_statistics(
             norm.momentum = 1.0 / number
         with autocast(precision, data.device):
             network(images)
-        hear(len(images))
+        if on_batch:
+            on_batch(len(images))

@@ -1,7 +1,7 @@
-"""The training loop: all states of a group, on the same batches, in lockstep.
+"""The training loop: all runs of a group, on the same batches, in lockstep.
 
-A single run is a group of one. How a step is executed is handed in, so that the readable loop
-and a fast one cannot drift apart. Nothing here writes to disk.
+A single run is a group of one. The function that executes a step is a parameter, so that the
+readable loop and a fast one cannot drift apart. Nothing here writes to disk.
 """
 
 import copy
@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -22,13 +23,11 @@ from resnet_bench.training.schedule import learning_rate_at
 from resnet_bench.training.state import TrainingState
 from resnet_bench.training.step import Step, eager_step, forward
 
+OnBatch = Callable[[TrainingState], bool]
+
 
 class EvaluationInterruptedError(Exception):
-    """A record was broken off; its state stands before it, and can be saved."""
-
-
-def always(*_: object) -> bool:
-    return True
+    """The evaluation for a record was stopped; its state can be saved, and the record is due."""
 
 
 def train(
@@ -37,29 +36,28 @@ def train(
     data: TrainingData,
     *,
     step: Step = eager_step,
-    safe_point: Callable[[], bool] = always,
-    measuring: Callable[[TrainingState], bool] = always,
+    should_continue: Callable[[], bool] | None = None,
+    on_batch: OnBatch | None = None,
 ) -> Iterator[tuple[TrainingState, EpochRecord]]:
-    """Train until every state is finished or has diverged, yielding each record as it is due.
+    """Train until every run is finished or has diverged; yield each record when it is due.
 
-    A state that is ahead of the others, after a resume, waits for them. `safe_point` is called
-    before every iteration, when everything about a state can be saved; False ends the training.
-    `measuring` is called after every batch that is measured for a record; on False raises
-    BrokenOffError, and the record is the first thing to do for whoever goes on.
+    A run that is ahead of the others, after a resume, waits for them. `should_continue` is called
+    before every iteration, when each state can be saved; training ends when it returns False.
+    `on_batch` is called with a state after every batch of its evaluation; when it returns False,
+    this raises EvaluationInterruptedError, and the next training begins with that record.
     """
     while True:
         for state in [state for state in states if state.record_due]:
-            if record := make_record(state, data, measuring):
+            if record := make_record(state, data, on_batch):
                 yield state, record
         active = [state for state in states if state.active]
-        if not active or not safe_point():
+        if not active or (should_continue and not should_continue()):
             return
         iteration = min(state.iteration for state in active)
         due = [state for state in active if state.iteration == iteration]
         started = time.perf_counter()
         step(due, data.batch(stream.draw(iteration)))
-        record_due = any(iteration + 1 == state.next_record for state in due)
-        if record_due and data.device.type == "cuda":
+        if data.device.type == "cuda" and any(s.next_record == iteration + 1 for s in due):
             torch.cuda.synchronize(data.device)  # the time of the work, not of its launch
         elapsed = time.perf_counter() - started
         for state in due:
@@ -68,71 +66,96 @@ def train(
             state.seconds += elapsed
 
 
-def is_broken(state: TrainingState, data: TrainingData) -> bool:
-    """Whether a training loss of `state` as it stands is not finite; leaves no trace on it."""
+def training_loss_is_finite(state: TrainingState, data: TrainingData) -> bool:
+    """Whether the loss of the first training images is finite; `state` is left unchanged."""
     images, labels = next(data.plain_batches(data.train, state.recipe.batch_size))
-    graph_state = replace(state, network=copy.deepcopy(state.network))
+    trial = replace(state, network=copy.deepcopy(state.network))
     with torch.no_grad():
-        loss = F.cross_entropy(forward(graph_state, images).float(), labels)
-    return not math.isfinite(loss.item())
+        loss = F.cross_entropy(forward(trial, images).float(), labels)
+    return math.isfinite(loss.item())
 
 
 def make_record(
-    state: TrainingState,
-    data: TrainingData,
-    measuring: Callable[[TrainingState], bool] = always,
+    state: TrainingState, data: TrainingData, on_batch: OnBatch | None = None
 ) -> EpochRecord | None:
-    """The record due now; None if the loss was not finite since the last, which ends the state.
+    """Evaluate `state` and return the record that is due; None if the run has diverged.
 
-    Nor may it be after the last update. Raises BrokenOffError once `measuring`, called after every
-    batch measured, says False.
+    A run has diverged at the first iteration whose loss is not finite, or at the last one if its
+    update leaves such weights. Raises EvaluationInterruptedError once `on_batch` returns False.
     """
     if first_bad := int(state.totals.first_bad.item()):
         state.diverged_at = first_bad
         return None
-    recipe = state.recipe
-    precision = executed_precision(recipe.precision, state.device)
-    number = state.records + 1
-    epoch = -(-number // recipe.records_per_epoch)
-    images = int(state.totals.images.item())
-
-    def hear(measured: int) -> None:
-        state.measured += measured
-        if not measuring(state):
-            raise EvaluationInterruptedError
-
-    def score(part: Split) -> Score:
-        return evaluate(state.network, data, part, precision, hear)
-
+    score = _scorer(state, data, on_batch)
     test = score(data.test)
     # In evaluation mode a deep plain network may overflow that trains on: statistics lag.
-    if not math.isfinite(test.loss) and is_broken(state, data):
+    if not math.isfinite(test.loss) and not training_loss_is_finite(state, data):
         state.diverged_at = state.iteration
         return None
     held_out = score(data.validation) if len(data.validation) else None
-    clean = precise = precise_test = None
-    if state.schedule.clean_due(number):
-        clean = score(data.train).error
-        with precise_batch_norm(state.network, data, recipe, precision, hear):
-            precise = score(data.train).error
-            precise_test = score(data.test).error
     record = EpochRecord(
-        epoch=epoch,
-        iteration=state.iteration,
-        learning_rate=learning_rate_at(state.iteration - 1, recipe),
-        train_loss=state.totals.loss.item() / images,
-        train_error=state.totals.wrong.item() / images,
-        clean_train_error=clean,
-        precise_train_error=precise,
+        **_running_columns(state),
+        **_clean_columns(state, data, score, on_batch),
         test_loss=test.loss,
         test_error=test.error,
-        precise_test_error=precise_test,
         validation_loss=held_out.loss if held_out else None,
         validation_error=held_out.error if held_out else None,
-        seconds=state.interval_seconds,
-        images_per_second=images / state.interval_seconds,
     )
-    state.totals.clear()
-    state.records, state.interval_seconds = number, 0.0
-    state.last_record = record
+    state.add(record)
     return record
+
+
+def _scorer(
+    state: TrainingState, data: TrainingData, on_batch: OnBatch | None
+) -> Callable[[Split], Score]:
+    precision = executed_precision(state.recipe.precision, state.device)
+    count = _counter(state, on_batch)
+    return lambda split: evaluate(state.network, data, split, precision, count)
+
+
+def _counter(state: TrainingState, on_batch: OnBatch | None) -> Callable[[int], None]:
+    """Adds evaluated images to `state`; raises EvaluationInterruptedError as `on_batch` says."""
+
+    def count(images: int) -> None:
+        state.measured += images
+        if on_batch and not on_batch(state):
+            raise EvaluationInterruptedError
+
+    return count
+
+
+def _running_columns(state: TrainingState) -> dict[str, Any]:
+    """The columns about the training since the last record."""
+    recipe, totals = state.recipe, state.totals
+    images = int(totals.images.item())
+    return {
+        "epoch": -(-(state.records + 1) // recipe.records_per_epoch),
+        "iteration": state.iteration,
+        "learning_rate": learning_rate_at(state.iteration - 1, recipe),
+        "train_loss": totals.loss.item() / images,
+        "train_error": totals.wrong.item() / images,
+        "seconds": state.interval_seconds,
+        "images_per_second": images / state.interval_seconds,
+    }
+
+
+def _clean_columns(
+    state: TrainingState,
+    data: TrainingData,
+    score: Callable[[Split], Score],
+    on_batch: OnBatch | None,
+) -> dict[str, Any]:
+    """Clean and precise errors where they are due, else None."""
+    clean = precise = precise_test = None
+    if state.schedule.clean_due(state.records + 1):
+        clean = score(data.train).error
+        precision = executed_precision(state.recipe.precision, state.device)
+        count = _counter(state, on_batch)
+        with precise_batch_norm(state.network, data, state.recipe, precision, count):
+            precise = score(data.train).error
+            precise_test = score(data.test).error
+    return {
+        "clean_train_error": clean,
+        "precise_train_error": precise,
+        "precise_test_error": precise_test,
+    }

@@ -1,4 +1,4 @@
-"""A run in training: its network, optimizer, totals and place; nothing here writes to disk."""
+"""The state of a run in training: network, optimizer, totals; nothing here writes to disk."""
 
 from dataclasses import dataclass, field
 
@@ -44,7 +44,7 @@ class Totals:
 
 @dataclass
 class TrainingState:
-    """One run inside a group: its network, optimizer and place in the training."""
+    """A run in training: its network, its optimizer, and how far it is."""
 
     run: Run
     network: nn.Module
@@ -83,20 +83,28 @@ class TrainingState:
 
     @property
     def active(self) -> bool:
-        """Whether there is something to train or to record."""
+        """Whether something is left to train or to record."""
         return self.diverged_at is None and self.recorded_at < self.recipe.iterations
+
+    def add(self, record: EpochRecord) -> None:
+        """Note that `record` was made, and start the sums of the next one."""
+        self.totals.clear()
+        self.records, self.interval_seconds = self.records + 1, 0.0
+        self.last_record = record
 
     @property
     def record_due(self) -> bool:
-        """Whether the next thing to do is a record: after its iteration, or broken off in it."""
+        """Whether the record of this iteration is not made yet, or was interrupted."""
         return self.active and self.recorded_at < self.iteration == self.next_record
 
 
 def new_state(run: Run, device: torch.device) -> TrainingState:
-    """A state at iteration 0, with the initial weights of its seed."""
+    """The state at iteration 0, with the weights of `run.start` or else the seed's initial ones."""
     experiment = run.experiment
     network = build_network(experiment.spec, experiment.images)
     initialize(network, run.seed, experiment.recipe)
+    if run.start is not None:
+        network.load_state_dict(torch.load(run.start, weights_only=True))
     # channels_last is what both oneDNN and cuDNN convolve fastest.
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = new_optimizer(network, experiment.recipe)

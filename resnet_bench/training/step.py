@@ -15,7 +15,7 @@ Step = Callable[[Sequence[TrainingState], Batch], None]
 
 
 def eager_step(states: Sequence[TrainingState], batch: Batch) -> None:
-    """Train each state on `batch`, one operation after another."""
+    """Train each state on `batch`, one operation after another, in place."""
     images, labels = batch
     for state in states:
         for group in state.optimizer.param_groups:
@@ -30,7 +30,7 @@ def eager_step(states: Sequence[TrainingState], batch: Batch) -> None:
 
 
 def forward(state: TrainingState, images: Tensor) -> Tensor:
-    """Logits of `state` in train mode, in its recipe's precision and batch norm group size."""
+    """Logits (B, classes) in train mode, in the recipe's precision and batch norm group size."""
     recipe = state.recipe
     with autocast(executed_precision(recipe.precision, state.device), state.device):
         if recipe.batch_norm_images == "batch":

@@ -104,11 +104,11 @@ def images_passed(source: TrainingState, data: TrainingData) -> int:
 
 
 @contextmanager
-def heard(states: Iterable[TrainingState], hear: Callable[[int], object]) -> Iterator[None]:
-    """Within the context `hear` is told how many images pass through a network, or a copy of it."""
+def counted(states: Iterable[TrainingState], on_batch: Callable[[int], object]) -> Iterator[None]:
+    """Within the context `on_batch` is called with every number of images that pass a network."""
 
     def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        hear(len(inputs[0]))
+        on_batch(len(inputs[0]))
 
     hooks = [state.network.register_forward_pre_hook(note) for state in states]
     try:

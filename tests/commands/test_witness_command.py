@@ -23,8 +23,15 @@ from resnet_bench.suites.suite import find_experiment
 from resnet_bench.sweeps import group
 from resnet_bench.sweeps.group import run_group
 from resnet_bench.sweeps.machine import Machine
-from resnet_bench.witness.comparison import compare, heard, images_passed
-from resnet_bench.witness.construction import build_witness, deeper_experiment, trained_state
+from resnet_bench.witness.comparison import compare, counted, images_passed
+from resnet_bench.witness.construction import (
+    build_witness,
+    calibrate,
+    deeper_experiment,
+    trained_state,
+)
+from resnet_bench.witness.continuation import continuations
+from tests.support.runs_on_disk import stop_at
 
 BRIEF = "drops=[]+iterations=4+train_images=128"
 SHALLOW, DEEP = f"plain-8+{BRIEF}", f"plain-14+{BRIEF}"
@@ -66,7 +73,7 @@ def test_progress_is_told_of_every_image(machine: Machine) -> None:
     witness = build_witness(source, deeper_experiment(RUN.experiment, 14))
     data = group.training_data(RUN.experiment, None, device)
     told: list[int] = []
-    with heard([source, witness], told.append):
+    with counted([source, witness], told.append):
         compare(source, witness, data)
     assert sum(told) == images_passed(source, data)
     told.clear()
@@ -151,7 +158,7 @@ def test_training_on_starts_at_the_witness_and_is_recorded(
     assert "stays" in output
 
 
-def test_what_has_ended_is_skipped_and_what_was_broken_off_starts_again(machine: Machine) -> None:
+def test_what_has_ended_is_skipped_and_what_was_stopped_goes_on(machine: Machine) -> None:
     make_witness(RUN, 14, machine, [0.01, 0.02])
     kept, broken = (folder(machine) / f"learning_rate={rate}" for rate in (0.01, 0.02))
     first, expected = (kept / "epochs.csv").read_bytes(), rows(broken)
@@ -161,6 +168,39 @@ def test_what_has_ended_is_skipped_and_what_was_broken_off_starts_again(machine:
     assert rows(broken) == expected
     assert RunDirectory(broken).status() == "finished"
     assert record_of(machine)["continued"] == ["learning_rate=0.01", "learning_rate=0.02"]
+
+
+def test_a_stopped_continuation_is_resumed_to_the_same_bits(machine: Machine) -> None:
+    make_witness(RUN, 14, machine, [0.01])
+    whole, expected = (
+        folder(machine) / "learning_rate=0.01",
+        rows(folder(machine) / "learning_rate=0.01"),
+    )
+    shutil.rmtree(whole)
+    device = torch.device("cpu")
+    source = trained_state(RUN, machine, device)
+    witness = build_witness(source, deeper_experiment(RUN.experiment, 14))
+    calibrate(witness, source, group.training_data(RUN.experiment, None, device))
+    (run,) = continuations(witness, source, [0.01], folder(machine))
+    run_group([run], machine, stop_at(2))
+    assert RunDirectory(whole).status() == "partial"
+    make_witness(RUN, 14, machine, [0.01])
+    assert rows(whole) == expected
+    description = RunDirectory(whole).description()
+    assert description is not None
+    assert [attempt["first_iteration"] for attempt in description["attempts"]] == [0, 2]
+
+
+def test_a_continuation_measures_precise_errors_in_every_epoch(machine: Machine) -> None:
+    """Whatever its suite asks for: they are what the continuation is about."""
+    rarely = Run(find_experiment(f"smoke/{SHALLOW}+clean_every=9"), 0)
+    run_group([rarely], machine)
+    first, last = RunDirectory(rarely.directory(machine.results)).rows()
+    assert (first.precise_train_error is None, last.precise_train_error is None) == (True, False)
+    make_witness(rarely, 14, machine, [0.01])
+    path = machine.results / f"smoke/witness/{rarely.experiment.network_name}-as-14/seed-0"
+    measured = RunDirectory(path / "learning_rate=0.01").rows()
+    assert [row.precise_train_error is None for row in measured] == [False, False]
 
 
 def test_another_sources_continuation_is_not_taken_for_this_ones(machine: Machine) -> None:

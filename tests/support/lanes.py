@@ -53,11 +53,11 @@ def run_all(
     experiment = states[0].run.experiment
     stream = BatchStream(experiment.recipe, experiment.train_images, 0)
 
-    def safe_point() -> bool:
+    def should_continue() -> bool:
         return iterations is None or max(m.iteration for m in states) < iterations
 
     step = make_step(states) if make_step else eager_step
-    rows = train(states, stream, data_of(experiment), step=step, safe_point=safe_point)
+    rows = train(states, stream, data_of(experiment), step=step, should_continue=should_continue)
     return [record.train_loss for _, record in rows]
 
 

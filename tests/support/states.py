@@ -33,10 +33,12 @@ def run_all(
     stream = BatchStream(experiment.recipe, experiment.train_images, states[0].run.seed)
     rows: dict[str, list[dict[str, Any]]] = {m.run.experiment.name: [] for m in states}
 
-    def safe_point() -> bool:
+    def should_continue() -> bool:
         return iterations is None or max(m.iteration for m in states) < iterations
 
-    for state, record in train(states, stream, data_of(experiment), safe_point=safe_point):
+    for state, record in train(
+        states, stream, data_of(experiment), should_continue=should_continue
+    ):
         rows[state.run.experiment.name].append(without_times(record))
     return rows
 

@@ -16,7 +16,7 @@ from resnet_bench.errors import UserError
 from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.records.run_directory import RunDirectory, Summary
 from resnet_bench.suites.experiment import Run
-from resnet_bench.sweeps import group
+from resnet_bench.sweeps import group, open_run
 from resnet_bench.sweeps.group import run_group
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Progress
@@ -69,11 +69,11 @@ def test_waiting_for_a_gpu_before_a_checkpoint_is_on_the_clock(
     """What a GPU still has to do when its checkpoint is due is training."""
     (state, *_) = states = [new_state(run, torch.device("cpu")) for run in runs[:2]]
     monkeypatch.setattr(torch.cuda, "synchronize", lambda _: time.sleep(0.01))
-    group._wait(states)
+    group.wait_for_device(states)
     assert state.seconds == 0  # a CPU has nothing left to do
     for each in states:
         monkeypatch.setattr(each, "device", torch.device("cuda", 0))
-    group._wait(states)
+    group.wait_for_device(states)
     assert state.seconds == state.interval_seconds >= 0.01
     assert {each.seconds for each in states} == {state.seconds}
 
@@ -192,7 +192,7 @@ def test_the_mirror_hears_each_epoch_once_after_row_and_checkpoint(
         mirrors.append(Mirror(RunDirectory(run.directory(machine.results))))
         return mirrors[-1]
 
-    monkeypatch.setattr(tracker, "start_tracking", start)
+    monkeypatch.setattr(open_run, "start_tracking", start)
     machine = replace(machine, checkpoint_seconds=0.0)
     run_group(runs[:1], machine, stop_at(30))
     run_group(runs[:1], machine)
@@ -233,7 +233,19 @@ def wandb_id(directory: RunDirectory) -> str:
     return str(description["wandb_id"])
 
 
-def test_a_group_with_a_damaged_member_closes_the_others(
+def test_a_group_with_a_damaged_run_begins_none(runs: list[Run], machine: Machine) -> None:
+    run_group(runs[1:2], machine, stop_at(30))
+    directory = RunDirectory(runs[1].directory(machine.results))
+    directory.checkpoint.write_bytes(b"")
+    with pytest.raises(UserError, match=r"checkpoint.pt: damaged"):
+        run_group(runs[:2], machine)
+    assert RunDirectory(runs[0].directory(machine.results)).status() == "missing"
+    directory.run_json.write_text("{}")
+    with pytest.raises(UserError, match=r"run.json: damaged: not a run's description; move"):
+        run_group(runs[1:2], machine)
+
+
+def test_a_group_that_cannot_begin_closes_the_mirrors_that_have_begun(
     runs: list[Run], machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[str] = []
@@ -247,18 +259,14 @@ def test_a_group_with_a_damaged_member_closes_the_others(
             closed.append(self.name)
 
     def start(run: Run, *_: object, **__: object) -> Noted:
+        if run == runs[1]:
+            raise UserError("cannot")
         return Noted(run.name)
 
-    run_group(runs[1:2], machine, stop_at(30))
-    directory = RunDirectory(runs[1].directory(machine.results))
-    directory.checkpoint.write_bytes(b"")
-    monkeypatch.setattr(tracker, "start_tracking", start)
-    with pytest.raises(UserError, match=r"checkpoint.pt: damaged"):
+    monkeypatch.setattr(open_run, "start_tracking", start)
+    with pytest.raises(UserError, match="cannot"):
         run_group(runs[:2], machine)
     assert closed == [runs[0].name]
-    directory.run_json.write_text("{}")
-    with pytest.raises(UserError, match=r"run.json: damaged: not a run's description; move"):
-        run_group(runs[1:2], machine)
 
 
 def test_a_run_without_its_description_is_not_finished(runs: list[Run], machine: Machine) -> None:
@@ -268,12 +276,3 @@ def test_a_run_without_its_description_is_not_finished(runs: list[Run], machine:
     directory.run_json.unlink()
     with pytest.raises(UserError, match=r"run\.json is missing; move the folder away"):
         run_group(runs[:1], machine)
-
-
-def test_an_estimate_that_nobody_waits_for_any_more_ends_between_two_steps(
-    runs: list[Run], machine: Machine
-) -> None:
-    answers = iter([True, True, False])
-    assert group.measure(runs[0], machine, lambda: next(answers)) == 0
-    assert list(answers) == []
-    assert group.measure(runs[0], machine, lambda: True) > 0

@@ -97,27 +97,18 @@ def test_the_runner_takes_graphs_on_a_gpu(
     """With states that say they are on a GPU, and streams that are not."""
     monkeypatch.setattr(torch.cuda, "Stream", lambda _: None)
     gpu = torch.device("cuda")
-    written: list[dict[str, Any]] = []
-    records: Any = [
+    states: Any = [
         SimpleNamespace(
-            state=SimpleNamespace(
-                device=gpu,
-                network=state.network,
-                optimizer=state.optimizer,
-                recipe=state.recipe,
-            ),
-            description={"attempts": [{"device": "cuda"}]},
-            directory=SimpleNamespace(write_description=written.append),
+            device=gpu, network=state.network, optimizer=state.optimizer, recipe=state.recipe
         )
         for state in states_of(NAMES[0], NAMES[0])
     ]
     monkeypatch.setattr(CapturedStep, "of", lambda state: CapturedStep(state, None, state))  # type: ignore[arg-type]
-    step = sweeps_group._choose_step(records, replace(machine, **options))
+    step, execution = sweeps_group._choose_step(states, replace(machine, **options))
     assert isinstance(step, LaneStep)
     assert (step.graphs, len(step.lanes)) == (graphs, lanes)
-    (attempt,) = written[0]["attempts"]
-    assert (attempt["device"], attempt["graphs"], attempt["lanes"]) == ("cuda", graphs, lanes)
-    assert not attempt["deterministic"]  # what the process really is
+    # Not deterministic: what this process really is.
+    assert execution == {"deterministic": False, "graphs": graphs, "lanes": lanes}
 
 
 def test_the_command_line_passes_graphs_and_lanes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,7 +143,7 @@ def test_a_reader_who_left_stops_the_sweep_and_gets_nothing_more() -> None:
     pool, pipe = Pool([], MACHINE, ["cpu"], None, Outcome()), Pipe()
     bar = tqdm(total=10, disable=False, file=pipe)
     pipe.closed_there = True
-    with pool._listeners(bar):
+    with pool._stopping_without_reader(bar):
         bar.write("a line", file=pipe)
     bar.close()
     assert bar.disable
@@ -204,21 +204,21 @@ def test_a_worker_hears_of_time_at_safe_points_and_of_signals_always() -> None:
         [Progress(run, 23, "training")],
         [Progress(run, 23, "measuring", 360)],
     )
-    assert worker.listen(training)
-    assert worker.listen(measuring)
+    assert worker.on_progress(training)
+    assert worker.on_progress(measuring)
     stop.set()  # out of time
-    assert not worker.listen(training)
-    assert worker.listen(measuring)
+    assert not worker.on_progress(training)
+    assert worker.on_progress(measuring)
     interrupt_evaluation.set()  # Ctrl-C or SIGTERM
-    assert not worker.listen(measuring)
+    assert not worker.on_progress(measuring)
     interrupt_evaluation.clear()
-    assert worker.wanted
+    assert worker.should_run
     abort.set()  # another worker was killed
-    assert not worker.wanted
+    assert not worker.should_run
     abort.clear()
     worker.alone = True  # the parent was killed
-    assert not worker.listen(measuring)
-    assert not worker.wanted
+    assert not worker.on_progress(measuring)
+    assert not worker.should_run
 
 
 def test_the_lines_of_a_sweep_stand_in_columns(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,6 @@ from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.records.run_directory import RunDirectory, Summary
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment
-from resnet_bench.sweeps import group
 from resnet_bench.sweeps.group import run_group
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Progress
@@ -174,7 +173,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(
     if when != "before a checkpoint":
         monkeypatch.setattr(RunDirectory, "append", killed_after)
     with pytest.raises(Killed):
-        run_group(runs[:1], eager, killed_at if when == "before a checkpoint" else group.go_on)
+        run_group(runs[:1], eager, killed_at if when == "before a checkpoint" else None)
     monkeypatch.undo()
     directory = RunDirectory(runs[0].directory(machine.results))
     assert directory.checkpoint.exists() == (when != "before a checkpoint")

@@ -1,6 +1,5 @@
 """Layers measured in runs on disk: without a trace on them, and after any interruption the same."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -17,9 +16,9 @@ from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.sweeps import group, open_run
 from resnet_bench.sweeps.group import run_group
 from resnet_bench.sweeps.machine import Machine
-from resnet_bench.sweeps.progress import Progress
 from resnet_bench.tracking import tracker
 from resnet_bench.training import loop, signals
+from tests.support.runs_on_disk import stop_at
 
 LAYERS_AT = (0, 3, 8, 12)  # 8 ends the first epoch of 128 images in batches of 16
 QUICK = {"iterations": 12, "drops": (10,), "batch_size": 16, "train_images": 128}
@@ -71,10 +70,6 @@ def assert_same(run: Run, machine: Machine, other: Machine, *, layers: bool = Tr
         assert torch.equal(momentum, slot["momentum_buffer"])
     if layers:
         assert first.layers_csv.read_bytes() == second.layers_csv.read_bytes()
-
-
-def stop_at(iteration: int) -> Callable[[Sequence[Progress]], bool]:
-    return lambda progresses: all(p.iteration < iteration for p in progresses)
 
 
 def test_measuring_changes_nothing_but_adds_a_file(
@@ -147,11 +142,11 @@ def test_steps_in_lanes_are_measured_alike(
     for run in exact:
         run_group([run], reference)
 
-    def in_lanes(records: Any, _: Machine) -> LaneStep:
-        def captured(slot: Any, batch: Any, stream: Any) -> Any:
-            return SimpleNamespace(replay=lambda: slot.eager(batch))
+    def in_lanes(states: Any, _: Machine) -> tuple[LaneStep, dict[str, object]]:
+        def captured(step: Any, batch: Any, stream: Any) -> Any:
+            return SimpleNamespace(replay=lambda: step.eager(batch))
 
-        return LaneStep([record.state for record in records], lanes=2, capture=captured)
+        return LaneStep(states, lanes=2, capture=captured), {}
 
     monkeypatch.setattr(group, "_choose_step", in_lanes)
     run_group(exact, machine)
@@ -208,7 +203,7 @@ def test_a_run_that_diverges_is_measured_as_long_as_its_loss_is_finite(
 def test_missing_rows(runs: list[Run], machine: Machine) -> None:
     run_group(runs[:1], machine, stop_at(5))
     file = LayersFile(directory_of(runs[0], machine).layers_csv)
-    file.truncate(0)
+    file.keep_rows(0)
     with pytest.raises(UserError, match=r"layers.csv: rows from before its checkpoint are missing"):
         run_group(runs[:1], machine)
 
@@ -241,7 +236,7 @@ def test_the_mirror_hears_of_each_measurement_once_after_its_checkpoint(
         mirrors.append(Mirror(directory_of(run, machine)))
         return mirrors[-1]
 
-    monkeypatch.setattr(tracker, "start_tracking", start)
+    monkeypatch.setattr(open_run, "start_tracking", start)
     machine = replace(machine, checkpoint_seconds=0.0)
     run_group(runs[:1], machine, stop_at(3))
     run_group(runs[:1], machine)
