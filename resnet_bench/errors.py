@@ -1,4 +1,4 @@
-"""The exception that stands for a mistake of the user's, not of the program's."""
+"""Exceptions for mistakes of the user, not of the program."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ class UserError(Exception):
 
 
 class CaptureError(UserError):
-    """A step that could not be captured as a CUDA graph: this process cannot compute any more."""
+    """A step could not be captured as a CUDA graph; this process cannot use the GPU any more."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

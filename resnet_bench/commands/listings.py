@@ -98,7 +98,7 @@ def _status_of(suite: str, results: Path) -> None:
 
 
 def _how_far(suite: str, path: Path) -> str:
-    """How far a run is; or why the sweep refuses to go on with it, and the analysis to draw it."""
+    """How far a run is; or why the sweep refuses to resume it, and the analysis to draw it."""
     directory = RunDirectory(path)
     try:
         run = _run(suite, path)

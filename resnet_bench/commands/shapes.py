@@ -1,4 +1,4 @@
-"""`resnet_bench shapes`: what an image becomes on its way through a network, part by part.
+"""`resnet_bench shapes`: the shapes of an image on its way through a network, stage by stage.
 
 Counted on PyTorch's meta device: nothing is computed and no data set is needed. torch is imported
 only when the command runs.

@@ -112,7 +112,7 @@ def _train(
 
 
 def silence_output() -> None:
-    """Whoever read the output has left: what is still to come goes nowhere."""
+    """Discard all further output: its reader has left."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(nowhere, stream.fileno())

@@ -1,4 +1,4 @@
-"""A state's step as a CUDA graph: captured once, without a trace on the state, then replayed.
+"""A training step as a CUDA graph: captured once, without changing the state, then replayed.
 
 What is captured is `eager_step` itself (forward, loss, backward, update, totals), so that the
 readable step and the fast one cannot drift apart.
@@ -21,17 +21,17 @@ Stream = Any  # torch.cuda.Stream, or None on a CPU
 
 
 class Replayable(Protocol):
-    """What a capture gives: a step on the shared batch, again and again."""
+    """The result of a capture: `replay` trains one step on the shared batch."""
 
     def replay(self) -> None: ...
 
 
 class TensorLearningRate:
-    """A state's optimizer whose learning rate is a tensor, filled from outside.
+    """An optimizer whose learning rate is a tensor, so that a captured step can read a new one.
 
     A Python number would be frozen into a captured graph. `eager_step` sets the rate of each of
-    `param_groups`; it finds none here. Outside a step the groups hold the number, so that a
-    checkpoint is the same whoever executed the steps.
+    `param_groups`, and this class shows it none. Outside a step the groups hold the number, so
+    that a checkpoint does not depend on how the steps were executed.
     """
 
     param_groups = ()
@@ -63,11 +63,11 @@ class TensorLearningRate:
 
 @dataclass
 class CapturedStep:
-    """A state's place in a lane, and its captured step once there is one."""
+    """The step of one run in its lane: captured once it has run, eager before."""
 
     state: TrainingState
     rate: TensorLearningRate
-    graph_state: TrainingState  # the state with its rate outside: what `eager_step` is given
+    graph_state: TrainingState  # the state with `rate` as optimizer: what `eager_step` gets
     captured: Replayable | None = None
     captured_state: object = None  # the optimizer's state that the capture works on
     # Destroying a graph frees workspaces that others of its stream still use (pytorch #193402).
@@ -88,12 +88,12 @@ class CapturedStep:
 
 
 def capture_graph(step: CapturedStep, batch: Batch, stream: Stream) -> torch.cuda.CUDAGraph:
-    """The step of `step` on the tensors of `batch`, as a graph with a memory pool of its own.
+    """Capture `step` on the tensors of `batch` as a graph with its own memory pool.
 
     Captured on the lane's stream: a graph holds the address of its stream's cuBLAS workspace,
     which only graphs that never run at the same time may share.
 
-    Raises CaptureError, which names the way out, if the step cannot be captured, and
+    Raises CaptureError, which says what to do, if the step cannot be captured, and
     torch.OutOfMemoryError.
     """
     current = torch.cuda.current_stream(stream.device)
@@ -106,7 +106,7 @@ def capture_graph(step: CapturedStep, batch: Batch, stream: Stream) -> torch.cud
     graph = torch.cuda.CUDAGraph()
     parts = forward_passes(step.state)
     try:
-        # thread_local: what other threads do meanwhile, such as a loader's, is none of ours.
+        # thread_local: CUDA calls of other threads, such as a loader's, do not end the capture.
         with (
             torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
             fused_batch_counters(step.state.network, parts),
@@ -123,7 +123,7 @@ def capture_graph(step: CapturedStep, batch: Batch, stream: Stream) -> torch.cud
 
 
 def first_reason(error: BaseException) -> str:
-    """In a line, what went wrong first: ending the capture fails once more, and says only that."""
+    """The first error, in a line: ending the capture raises another, which hides it."""
     while error.__context__ is not None:
         error = error.__context__
     if isinstance(error, torch.OutOfMemoryError):
@@ -132,7 +132,7 @@ def first_reason(error: BaseException) -> str:
 
 
 def forward_passes(state: TrainingState) -> int:
-    """How often a whole batch passes through the network: once, or once a batch norm group."""
+    """Forward passes a batch: one, or one for each batch norm group."""
     recipe = state.recipe
     if recipe.batch_norm_images == "batch":
         return 1
@@ -140,10 +140,10 @@ def forward_passes(state: TrainingState) -> int:
 
 
 def make_state(optimizer: torch.optim.Optimizer) -> None:
-    """The optimizer's buffers, zero, where there are none yet.
+    """Create the optimizer's buffers, as zeros, where there are none yet.
 
-    Without them the first step is another code path, which a capture would repeat for ever; from
-    zeros the ordinary one computes the same (SGD has no dampening).
+    Without them the first step takes another code path, and a capture would repeat that one. From
+    zeros the ordinary path computes the same (SGD has no dampening).
     """
     if isinstance(optimizer, torch.optim.Adam):
         names = ["step", "exp_avg", "exp_avg_sq"]
@@ -160,7 +160,7 @@ def make_state(optimizer: torch.optim.Optimizer) -> None:
 
 @contextmanager
 def restored_afterwards(state: TrainingState) -> Iterator[None]:
-    """Within the context the state may train; afterwards its tensors are as before, in place."""
+    """Within the context `state` may train; afterwards its tensors are restored, in place."""
     tensors: list[Tensor] = [*state.network.parameters(), *state.network.buffers()]
     for buffers in state.optimizer.state.values():
         tensors += [value for value in buffers.values() if isinstance(value, Tensor)]
@@ -174,10 +174,10 @@ def restored_afterwards(state: TrainingState) -> Iterator[None]:
 
 @contextmanager
 def fused_batch_counters(network: nn.Module, passes: int) -> Iterator[None]:
-    """Within the context, batch norm's batch counters rise in one operation, by `passes`.
+    """Within the context, all of batch norm's batch counters rise by `passes` in one operation.
 
-    One by one they are a tenth of a small network's kernels. They matter to nothing but the
-    state dict, since the momentum of the statistics is fixed.
+    One by one they are a tenth of a small network's kernels. Only the state dict needs them, since
+    the momentum of the statistics is fixed.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     counters = [cast(Tensor, norm.num_batches_tracked) for norm in norms]

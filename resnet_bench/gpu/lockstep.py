@@ -1,9 +1,9 @@
-"""States' steps side by side on one GPU, each as a CUDA graph.
+"""The steps of many runs side by side on one GPU, each as a CUDA graph.
 
 A small network at batch 128 is hundreds of kernels of a few microseconds each, so that a GPU
-waits for Python. Here each state's captured step is replayed with one call. States are packed
-in lanes, a stream each; the lanes of a step run at the same time and meet at the shared batch
-before and after it.
+waits for Python. Here each run's captured step is replayed with one call. Runs are packed in
+lanes, one stream for each lane; the lanes of a step run at the same time, between one copy of the
+shared batch and the next.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,10 +21,10 @@ Capture = Callable[[CapturedStep, Batch, Stream], Replayable]
 
 
 class LaneStep:
-    """A `Step`: the standing states' captured steps, lanes side by side, without waiting.
+    """A `Step`: the captured steps of the states that are due, lanes side by side.
 
     Batches of another size than the recipe's (the "short" policy) and `graphs=False` run eagerly
-    in the same lanes. States share the batch size; each keeps its lane for the group's life.
+    in the same lanes. All states have one batch size; each keeps its lane.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class LaneStep:
     def _run(
         self, lanes: Sequence[Sequence[CapturedStep]], work: Callable[[CapturedStep], None]
     ) -> None:
-        """Do `work` for each step: in order within a lane, the lanes at the same time."""
+        """Call `work` with each step: in order within a lane, the lanes at the same time."""
         if self.device.type == "cpu":
             for step in (step for lane in lanes for step in lane):
                 work(step)
@@ -100,7 +100,7 @@ class LaneStep:
             current.wait_event(event)
 
     def close(self) -> None:
-        """Wait for the GPU, then drop all graphs at once; a later step captures anew."""
+        """Wait for the GPU, then drop all graphs together; a later step captures again."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         for step in (step for lane in self.lanes for step in lane):
@@ -109,7 +109,7 @@ class LaneStep:
 
 
 def pack(lengths: Sequence[int], lanes: int) -> list[list[int]]:
-    """Positions in `lengths` as at most `lanes` lanes: each, longest first, to the shortest lane.
+    """Positions in `lengths`, packed into at most `lanes` lanes: longest first, to the shortest lane.
 
     No lane is empty, the longest chains are launched first, ties go by position.
     """
@@ -120,7 +120,7 @@ def pack(lengths: Sequence[int], lanes: int) -> list[list[int]]:
 
 
 def fewest_lanes(lengths: Sequence[int]) -> int:
-    """The fewest lanes of which none is longer than the longest state, which nothing can beat.
+    """The fewest lanes that take no longer than the longest network alone.
 
     More would only take the cache from each other: nine for the paper's twelve networks.
     """
@@ -133,5 +133,5 @@ def fewest_lanes(lengths: Sequence[int]) -> int:
 
 
 def chain_length(network: nn.Module) -> int:
-    """Convolutions of `network`: what its time goes with, whether kernels or launches bound it."""
+    """The number of convolutions, to which time is proportional: kernel-bound or launch-bound."""
     return sum(isinstance(module, nn.Conv2d) for module in network.modules())

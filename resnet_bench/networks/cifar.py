@@ -54,7 +54,7 @@ class Block(nn.Module):
 
     @property
     def last_norm(self) -> nn.BatchNorm2d:
-        """The one that stands before the addition."""
+        """The batch norm before the addition."""
         return cast(nn.BatchNorm2d, self.bn2)
 
     def residual(self, x: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ class Machine:
 
 
 def may_have_gpu() -> bool:
-    """False where there is surely no CUDA GPU: a look that costs no import of torch."""
+    """False where there is certainly no CUDA GPU; found out without importing torch."""
     return has_nvidia_driver() or Path("/dev/dxg").exists()  # Windows' GPUs in WSL, of any make
 
 
@@ -59,7 +59,7 @@ def find_devices(wanted: str | None) -> list[str]:
 
 
 def why_no_gpu() -> str:
-    """In a sentence, why PyTorch cannot use a GPU whose driver is here; "" where there is none."""
+    """A sentence why PyTorch cannot use a GPU whose driver is installed; "" without a driver."""
     if not has_nvidia_driver() or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return ""
     import torch

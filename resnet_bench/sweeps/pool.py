@@ -34,7 +34,7 @@ LAUNCHER = os.getppid()  # at the start: once it is killed, its children have an
 def make_is_gone() -> bool:
     """Whether make started this process, and its shell was killed.
 
-    A SIGTERM to make ends its shell and nothing below it: the sweep would go on unseen.
+    A SIGTERM to make ends its shell and nothing below it: the sweep would run on, unseen.
     """
     return "MAKELEVEL" in os.environ and os.getppid() != LAUNCHER
 
@@ -156,7 +156,7 @@ class Pool:
             self._end_workers()  # the others would train on without a parent
             if self.outcome.interrupted_by is not None:
                 return
-            message = "a worker process was killed (out of memory?); run again to go on"
+            message = "a worker process was killed (out of memory?); run again to resume"
             if message not in self.outcome.crashes:
                 self.outcome.crashes.append(message)
         except Exception as error:  # one crash does not end a night's sweep

@@ -1,4 +1,4 @@
-"""What a sweep and its workers tell each other; no torch, so that the parent starts at once."""
+"""Progress reports and the outcome of a sweep; no torch, so that the parent starts quickly."""
 
 import signal
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from resnet_bench.training.schedule import RecordSchedule
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: sent at safe points, while errors are measured, and when it ends."""
+    """How far a run is: sent between iterations, during evaluations, and at the end."""
 
     run: Run
     iteration: int
@@ -84,10 +84,10 @@ def measured_images(run: Run, records: int) -> int:
 
 @dataclass
 class Outcome:
-    """What became of a sweep."""
+    """The result of a sweep."""
 
     ended: list[Progress] = field(default_factory=list)
-    mistakes: list[str] = field(default_factory=list)  # what the user can put right
+    mistakes: list[str] = field(default_factory=list)  # what the user can correct
     crashes: list[str] = field(default_factory=list)
     interrupted_by: int | None = None  # a signal's number
     out_of_time: bool = False
@@ -110,7 +110,7 @@ class Outcome:
         return ended.issuperset(runs)
 
     def in_words(self, runs: int) -> str:
-        """One line on what became of the `runs` that were asked for."""
+        """One line: how many of the `runs` are finished, diverged or stopped."""
         counts = {
             status: sum(end.status == status for end in self.ended)
             for status in ("finished", "diverged")
@@ -119,5 +119,5 @@ class Outcome:
         if counts["diverged"]:
             parts.append(f"{counts['diverged']} diverged")
         if self.interrupted_by is not None or self.out_of_time:
-            parts.append("stopped; the same command goes on from here")
+            parts.append("stopped; the same command resumes")
         return ", ".join(parts)

@@ -62,7 +62,7 @@ class Worker:
 
     def watch(self) -> None:
         """End this process when the parent is gone or aborts; the pool's queues never notice."""
-        while self.should_run or self.busy:  # a group in training stops at its next safe point
+        while self.should_run or self.busy:  # a group in training stops before its next iteration
             time.sleep(0.5)
             self.alone = os.getppid() != self.parent
         os._exit(1)
@@ -91,7 +91,7 @@ def start_worker(
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # held back since the process began
-    reports.cancel_join_thread()  # to leave must not mean to wait for a parent that hears nothing
+    reports.cancel_join_thread()  # ending must not wait for a parent that does not read
     machine = replace(machine, device=free_devices.get())
     _worker = Worker(machine, stop, interrupt_evaluation, abort, reports, parent)
     threading.Thread(target=_worker.watch, daemon=True).start()

@@ -1,4 +1,4 @@
-"""A state's whole state on disk, so that training goes on from any iteration bit for bit."""
+"""Checkpoints: a training state on disk, from which training resumes bit for bit."""
 
 import io
 import pickle
@@ -12,7 +12,7 @@ from resnet_bench.errors import UserError
 from resnet_bench.records.files import write_atomically
 from resnet_bench.training.state import Totals, TrainingState
 
-# What reading a file raises that is no checkpoint, or none of this version.
+# What is raised when a file is damaged, no checkpoint, or one of another version.
 DAMAGE = (
     RuntimeError,
     AttributeError,
@@ -27,7 +27,7 @@ PLAIN_FIELDS = ("iteration", "records", "interval_seconds", "seconds")
 
 
 def save(state: TrainingState, path: Path) -> None:
-    """Write the state of `state` to `path`, in one step: a kill leaves the old one or the new."""
+    """Write `state` to `path`, atomically: a kill leaves the old checkpoint or the new one."""
     contents: dict[str, Any] = {name: getattr(state, name) for name in PLAIN_FIELDS}
     contents["network"] = state.network.state_dict()
     contents["optimizer"] = state.optimizer.state_dict()
@@ -38,7 +38,7 @@ def save(state: TrainingState, path: Path) -> None:
 
 
 def load(state: TrainingState, path: Path) -> None:
-    """Put `state` into the state saved at `path`, in place.
+    """Load the checkpoint at `path` into `state`, in place.
 
     Raises UserError if the file is damaged or belongs to another network.
     """
@@ -55,7 +55,7 @@ def load(state: TrainingState, path: Path) -> None:
 
 
 def read(path: Path, device: torch.device | str) -> dict[str, Any]:
-    """What `save` wrote; raises one of `DAMAGE` for anything else.
+    """The contents of a checkpoint; raises one of `DAMAGE` for any other file.
 
     Raises UserError if the file cannot be read, which is no reason to delete it.
     """
@@ -72,7 +72,7 @@ def read(path: Path, device: torch.device | str) -> dict[str, Any]:
 
 
 def export_weights(checkpoint: Path, output: Path) -> int:
-    """Write the network's state dict of `checkpoint` to `output`; after how many iterations it is.
+    """Write the network's state dict in `checkpoint` to `output`; return its iteration.
 
     Raises UserError if it cannot.
     """
@@ -90,7 +90,7 @@ def export_weights(checkpoint: Path, output: Path) -> int:
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Adam's `capturable` is a fact of the device, and stays that of `optimizer`."""
+    """Load `state`; Adam's `capturable` depends on the device and stays that of `optimizer`."""
     for group, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
         if "capturable" in group:
             saved["capturable"] = group["capturable"]

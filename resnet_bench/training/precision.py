@@ -35,7 +35,7 @@ def executed_precision(wanted: Precision, device: torch.device) -> Precision:
 def set_precision(precision: Precision, device: torch.device) -> None:
     """Set the process to compute float32 convolutions and products as `precision` says.
 
-    PyTorch's convolutions use TF32 on NVIDIA GPUs unless told otherwise; its products do not.
+    PyTorch's convolutions use TF32 on NVIDIA GPUs by default; its matrix products do not.
     """
     if device.type == "cuda":
         float32 = "tf32" if precision == "tf32" else "ieee"
@@ -46,7 +46,7 @@ def set_precision(precision: Precision, device: torch.device) -> None:
 def set_determinism(deterministic: bool, device: torch.device) -> None:
     """Set the process to give the same bits every time on a GPU, or to whatever is fastest.
 
-    A CPU gives the same bits for a fixed number of threads anyway, and is left alone.
+    A CPU gives the same bits for a fixed number of threads anyway, so nothing is set there.
     """
     if device.type == "cuda":
         # With workspaces of varying size cuBLAS adds up in varying order, and torch refuses.

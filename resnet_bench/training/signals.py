@@ -46,7 +46,7 @@ NEIGHBOUR_DISTANCE = 0.01
 
 
 def measure_layers(state: TrainingState, data: TrainingData) -> list[LayerRecord]:
-    """The rows of layers.csv for `state` as it stands: the input, then each weighted layer."""
+    """The rows of layers.csv at the present iteration: the input, then each weighted layer."""
     layers = weighted_layers(state.network)
     weights = [layer.module.weight for layer in layers]
     images, labels = next(data.plain_batches(data.train, state.recipe.batch_size))

@@ -31,8 +31,8 @@ from resnet_bench.training.state import TrainingState, new_state
 def deeper_experiment(experiment: Experiment, depth: int) -> Experiment:
     """`experiment` with a network of `depth` layers, under the name that it has in its suite.
 
-    Raises UserError for a depth that there is not, and for networks that it cannot be done for:
-    only basic blocks with batch norm before the last ReLU can be made an identity here.
+    Raises UserError for an impossible depth, and for networks without a witness: only basic blocks
+    with batch norm before the last ReLU can be made an identity here.
     """
     spec = experiment.spec
     if (
@@ -58,7 +58,7 @@ def deeper_experiment(experiment: Experiment, depth: int) -> Experiment:
 
 
 def trained_state(run: Run, machine: Machine, device: torch.device) -> TrainingState:
-    """The state that `run` ended as; raises UserError if it has not finished."""
+    """The state at the end of `run`; raises UserError if it has not finished."""
     directory = RunDirectory(run.directory(machine.results))
     progress = finished(run, machine)
     if progress is None or progress.status != "finished" or not directory.checkpoint.exists():
@@ -76,8 +76,8 @@ def trained_state(run: Run, machine: Machine, device: torch.device) -> TrainingS
 def build_witness(source: TrainingState, deep: Experiment) -> TrainingState:
     """A state of `deep`, at iteration 0, whose outputs in evaluation mode are those of `source`.
 
-    On a CPU bit for bit. What is neither copied nor made an identity, the inner layers of added
-    residual blocks, holds the initial weights of the seed.
+    On a CPU they are equal bit for bit. The inner layers of added residual blocks are neither
+    copied nor made an identity: they hold the initial weights of the seed.
     """
     witness = new_state(Run(deep, source.run.seed), source.device)
     insert_identities(cast(CifarNet, source.network), cast(CifarNet, witness.network))
@@ -114,7 +114,7 @@ def added_blocks(source: CifarNet, deep: CifarNet) -> Iterator[tuple[int, Block]
 def layers_on_the_way(block: Block) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """The layers that x passes on its way through an added block.
 
-    Both where there is no shortcut, the projection where it is one, and otherwise none.
+    Without a shortcut both convolutions; with a projection the projection; else none.
     """
     layers: list[nn.Module] = []
     if not block.has_shortcut:

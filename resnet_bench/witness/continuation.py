@@ -23,7 +23,7 @@ from resnet_bench.training.state import TrainingState
 
 @dataclass(frozen=True)
 class Continuation(Run):
-    """A run that starts at a witness, in a folder of its own beside witness.json."""
+    """A run that starts at a witness, in a folder beside witness.json."""
 
     source: str = ""  # the experiment that the witness was made from
     source_weights: str = ""  # their digest

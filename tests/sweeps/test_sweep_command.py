@@ -77,7 +77,7 @@ def test_a_sweep_interrupted_again_and_again_goes_on_to_the_same_bits(
         returned, output, errors = interrupted_sweep(tmp_path, number)
         assert returned == code, errors
         if number != signal.SIGKILL:
-            assert "the same command goes on from here" in output
+            assert "the same command resumes" in output
             assert "Traceback" not in errors
         assert "missing" in status_of(tmp_path)
     with sweep_of(tmp_path) as process:
@@ -107,7 +107,7 @@ def test_a_killed_worker_ends_the_sweep_and_the_same_command_goes_on(
         os.kill(workers_of(process.pid)[0], signal.SIGKILL)
         output, errors = process.communicate()  # returns when the other workers have left
     assert process.returncode == 1, errors
-    assert "a worker process was killed (out of memory?); run again to go on" in errors
+    assert "a worker process was killed (out of memory?); run again to resume" in errors
     assert "Traceback" not in errors
     with sweep_of(tmp_path) as process:
         output, errors = process.communicate()
@@ -153,7 +153,7 @@ def test_a_sweep_ends_with_the_make_that_started_it(tmp_path: Path, reference: P
         shell.kill()
         output, errors = shell.communicate()  # when the sweep has left, too
     assert "Stopping ..." in errors
-    assert "stopped; the same command goes on from here" in output
+    assert "stopped; the same command resumes" in output
     assert "missing" in status_of(tmp_path)
     with sweep_of(tmp_path) as process:
         process.communicate()
@@ -173,7 +173,7 @@ def test_a_time_limit_stops_in_time_with_a_code_of_its_own(tmp_path: Path) -> No
     with command_line("run", "digits/plain-20", "--time-limit", "6s", *options) as process:
         output, errors = process.communicate()
     assert process.returncode == 75, errors
-    assert "0 of 1 runs finished, stopped; the same command goes on from here" in output
+    assert "0 of 1 runs finished, stopped; the same command resumes" in output
 
 
 def test_cores_are_counted_where_there_is_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
