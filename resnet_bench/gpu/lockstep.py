@@ -109,7 +109,7 @@ class LaneStep:
 
 
 def pack(lengths: Sequence[int], lanes: int) -> list[list[int]]:
-    """Positions in `lengths`, packed into at most `lanes` lanes: longest first, to the shortest lane.
+    """Positions in `lengths` packed into at most `lanes` lanes: longest first, to the shortest lane.
 
     No lane is empty, the longest chains are launched first, ties go by position.
     """
