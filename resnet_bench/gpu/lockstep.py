@@ -109,8 +109,9 @@ class LaneStep:
 
 
 def pack(lengths: Sequence[int], lanes: int) -> list[list[int]]:
-    """Positions in `lengths` packed into at most `lanes` lanes: longest first, to the shortest lane.
+    """Positions in `lengths`, packed into at most `lanes` lanes.
 
+    The longest network first, each into the shortest lane so far.
     No lane is empty, the longest chains are launched first, ties go by position.
     """
     packed: list[list[int]] = [[] for _ in range(min(lanes, len(lengths)))]
