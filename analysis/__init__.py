@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 def live(path: str | Path, seconds: float = 2.0, until_ended: bool = True) -> "Figure | None":
     """Redraw the curves of a run in a notebook, in place, while another process trains it.
 
-    Training loss (running) and test loss, and the errors, by iteration; above them how far the run
-    is, its speed and the training time that is left. `path` is a run's directory, an experiment's
-    with its seeds, or a suite's. It is looked at every `seconds`; a run that has not begun is
-    waited for. Ends when all runs there have ended, or when the cell is interrupted. With
-    `until_ended=False` it draws once, anywhere, and returns the figure.
+    Running training errors and test errors, and the losses, by iteration; above them the iteration
+    of the run, its speed and the training time that is left. `path` is the folder of a run, of an
+    experiment or of a suite. It is read every `seconds`, also before a run has begun. Ends when all
+    runs there have ended, or when the cell is interrupted. With `until_ended=False` it draws once,
+    anywhere, and returns the figure.
 
     Raises UserError outside a notebook, or, drawing once, if there is no record yet.
     """
-    from analysis.notebook import follow  # here, so that importing the package takes no time
+    from analysis.notebook import follow  # here, so that `import analysis` is fast
 
     if not until_ended:
         return follow.once(path)

@@ -62,7 +62,7 @@ def write_tables(runs: SuiteResults, folder: Path) -> list[Path]:
     contents = {
         "table-6.csv": table.to_csv(index=False),
         "table-6.md": formatting.as_markdown(table6.rows(table)),
-        "table-6.html": formatting.as_html(table6.rows(table)),
+        "table-6.html": page.table(table6.rows(table)),
         "verdict.json": json.dumps(verdict.as_data(runs.frame), indent=2) + "\n",
     }
     try:

@@ -1,6 +1,5 @@
-"""Numbers, lists and tables as text, Markdown and HTML."""
+"""Numbers, lists and tables as text and Markdown."""
 
-import html
 import shlex
 import textwrap
 from collections.abc import Iterable
@@ -30,13 +29,6 @@ def listed(words: Iterable[str]) -> str:
 def results_setting(folder: Path) -> str:
     """What make must be told where results are not in its own folder: " RESULTS=elsewhere"."""
     return "" if folder.resolve() == RESULTS.resolve() else f" RESULTS={shlex.quote(str(folder))}"
-
-
-def _time(seconds: float) -> str:
-    """ "36 s", "26 minutes", "3.1 hours" """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
 
 
 def duration(seconds: float) -> str:
@@ -73,14 +65,3 @@ def as_markdown(rows: list[list[str]]) -> str:
     header, *body = rows
     rule = ["---"] + ["---:"] * (len(header) - 1)
     return "\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *body]) + "\n"
-
-
-def as_html(rows: list[list[str]]) -> str:
-    header, *body = ([html.escape(cell) for cell in row] for row in rows)
-    lines = ["<table>", f"<thead><tr>{_row('th', header)}</tr></thead>", "<tbody>"]
-    lines += [f"<tr>{_row('td', row)}</tr>" for row in body]
-    return "\n".join([*lines, "</tbody>", "</table>"]) + "\n"
-
-
-def _row(tag: str, row: list[str]) -> str:
-    return "".join(f"<{tag}>{cell}</{tag}>" for cell in row)

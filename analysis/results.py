@@ -51,10 +51,6 @@ class SuiteResults:
             for figure_spec, data in self.figure_specs()
         ]
 
-    def draw_narrow(self) -> list[Figure]:
-        """The same with their panels below each other, for a phone."""
-        return [figure_spec.draw(data, columns=1) for figure_spec, data in self.figure_specs()]
-
     def sentences(self) -> list[str]:
         """What the figures that apply say beside the finding."""
         return [

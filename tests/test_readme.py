@@ -20,7 +20,7 @@ TEXT = (ROOT / "README.md").read_text()
 def test_its_numbers_are_recomputed_from_the_committed_results(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert len(readme.BLOCK.findall(text)) >= 2
-    assert readme.filled(text) == text, "run: python -m analysis.readme"
+    assert readme.filled(text) == text, "run: python -m analysis.report.readme"
 
 
 def test_a_block_is_really_replaced() -> None:

@@ -51,7 +51,7 @@ def drop_fractions(drops: Sequence[int], iterations: int) -> tuple[Fraction, ...
     return tuple(Fraction(int(drop), int(iterations)) for drop in drops)
 
 
-def draw_budgets(frame: pd.DataFrame, columns: int | None = None) -> Figure:
+def draw_budgets(frame: pd.DataFrame) -> Figure:
     """Errors at the last iteration against the number of iterations: slow, or stuck?
 
     `frame` as from `load.runs` of several suites; see `at_budgets` for those compared. A line a
@@ -62,7 +62,7 @@ def draw_budgets(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     colours = style.depth_colours(select.depths(ended))
     with style.theme():
         rows = [(error, shortcut) for error in ERRORS for shortcut in kinds]
-        figure, panels = layout.panels(len(rows), columns or len(kinds), 3.6, 3.0)
+        figure, panels = layout.panels(len(rows), 3.6, 3.0, len(kinds))
         for axes, (error, shortcut) in zip(panels, rows, strict=True):
             draw_panel(axes, ended[ended["shortcut"] == shortcut], BUDGET, error, colours)
             axes.set_title(f"{style.NAMES[shortcut]}: {ERRORS[error]}")

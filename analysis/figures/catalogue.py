@@ -33,9 +33,9 @@ class FigureSpec:
     name: str  # the file's, without suffix
     title: str
     caption: str
-    draw: Callable[..., Figure]  # (data, columns=None)
+    draw: Callable[..., Figure]  # of `data`
     applies: Callable[[Any], bool] = select.has_own
-    data: Literal["frame", "wider", "layers", "witnesses"] = "frame"  # the part of `Runs` drawn
+    data: Literal["frame", "wider", "layers", "witnesses"] = "frame"  # the field of `SuiteResults`
     sentences: Callable[[Any], list[str]] = lambda data: []  # what it shows, a sentence each
 
 
@@ -70,9 +70,9 @@ FIGURES = (
     FigureSpec(
         "curves",
         "Curves and losses",
-        "Left: running training error (dashed) and test error (solid); right: running training"
-        " loss. Lines are means over finished seeds; thin lines are runs that are partial or"
-        " diverged (a cross marks where).",
+        "Left: running training error (dashed) and test error (solid); right: the losses. Lines are"
+        " means over finished seeds; thin lines are runs that are partial or diverged (a cross"
+        " marks where).",
         curves.draw,
         curves.applies,
     ),

@@ -27,7 +27,7 @@ def iterations_to(frame: pd.DataFrame, threshold: float) -> pd.DataFrame:
     return each.assign(value=value)[["depth", "shortcut", "seed", "value"]]
 
 
-def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """Iterations to 50%, 20% and 10% running training error against depth, a panel each.
 
     `frame` as from `load.runs`. A dot is a seed, in its depth's colour; the line joins medians.
@@ -39,7 +39,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     unit, label = style.iteration_unit(budget)
     never = 1.12 * budget / unit
     with style.theme():
-        figure, panels = layout.panels(len(THRESHOLDS), columns, 4.0, 3.6)
+        figure, panels = layout.panels(len(THRESHOLDS), 4.0, 3.6)
         for axes, threshold in zip(panels, THRESHOLDS, strict=True):
             points = iterations_to(frame, threshold)
             points["value"] /= unit

@@ -1,18 +1,23 @@
-"""Experiments with names of their own: their curves, and where they end. No depths are compared.
+"""Errors and losses by iteration, of any runs: named experiments, and runs in training."""
 
-A suite may hold some beside its networks (`resnet-56-A-preactivation`), or nothing else
-(`tutorials`); `variants` compares those that are a network's variant with it.
-"""
+import itertools
+import math
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
 
 from analysis.figures import figure6
 from analysis.frames import notices, select
 from analysis.plotting import layout, style
+from resnet_bench.datasets.definitions import DATASETS
 
+ERRORS = figure6.LINES
+LOSSES = {error.replace("_error", "_loss"): look for error, look in ERRORS.items()}
 # Okabe and Ito's colours again, here one an experiment.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a7ad6", "#8c6d1f")
 
@@ -22,45 +27,66 @@ def applies(frame: pd.DataFrame) -> bool:
     return not select.has_own(frame) and not select.curves(select.declared(frame)).empty
 
 
-def groups(runs: pd.DataFrame) -> list[pd.DataFrame]:
-    """The experiments that were trained alike, each group's rows: one data set and recipe."""
-    keys = select.recipe_columns(runs)
-    return [of_recipe for _, of_recipe in runs.groupby(keys, sort=False, dropna=False)]
+def draw(frame: pd.DataFrame) -> Figure:
+    """The curves of the runs that a suite file declares; `frame` as from `load.runs`."""
+    return draw_runs(select.declared(frame), notices.notices(frame))
 
 
-def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
-    """Errors, and beside them the training loss, by iteration: two panels a data set and recipe.
+def draw_runs(runs: pd.DataFrame, notes: list[str], heading: Sequence[str] = ()) -> Figure:
+    """Errors, and beside them losses, by iteration: a row of two panels a group.
 
-    `frame` as from `load.runs`. A colour is an experiment. Lines are means over finished seeds;
-    thin ones runs that are partial or diverged, a cross where one diverged.
+    `runs` are rows as from `load.runs`; a group has one data set, recipe and kind of shortcut. A
+    colour is a depth, or an experiment with a name of its own. Lines are means over finished
+    seeds; thin ones runs that are partial or diverged, a cross where one diverged. `notes` are
+    written below the panels, `heading` above.
     """
-    runs = select.declared(frame)
-    alike = groups(runs)
-    networks = list(dict.fromkeys(runs["network"]))
+    runs = runs.assign(kind=runs["shortcut"].where(~_is_named(runs), ""), label=_labels(runs))
+    keys = [*select.recipe_columns(runs), "kind"]
+    alike = [group for _, group in runs.groupby(keys, sort=False, dropna=False)]
+    alike.sort(key=lambda group: group["kind"].iloc[0] == "")  # named experiments below
+    colours = _colours(runs)
     with style.theme():
-        rows = [(group, losses) for group in alike for losses in (False, True)]
-        figure, panels = layout.panels(len(rows), columns or min(len(rows), 4), 3.4, 3.2)
-        titles = _titles(alike)
-        for number, (axes, (group, losses)) in enumerate(zip(panels, rows, strict=True)):
-            iterations = int(group["recipe.iterations"].iloc[0])
-            unit, label = style.iteration_unit(iterations)
-            for network, of_network in group.groupby("network", sort=False):
-                records = select.curves(of_network)
-                places = {"x": records["iteration"] / unit, "end": records["ended_at"] / unit}
-                _draw_lines(axes, records.assign(**places), _colour(str(network), networks), losses)
-            title = titles[number // 2]
-            axes.set(title=title, xlabel=label, ylabel="training loss" if losses else "error")
-            axes.set_xlim(0, iterations / unit)
-        for axes in panels[::2]:
-            style.percent_axis([axes])
-        layout.finish(figure, _legend(networks), notices.notices(frame))
+        figure, panels = layout.panels(2 * len(alike), 4.4, 3.3, columns=2)
+        rows = zip(alike, _titles(alike), panels[::2], panels[1::2], strict=True)
+        for group, title, errors, losses in rows:
+            for axes, lines, scale in ((errors, ERRORS, 100), (losses, LOSSES, 1)):
+                _draw_group(axes, group, lines, scale, colours)
+                axes.set_title(title)
+            errors.set_ylabel("error")
+            style.percent_axis([errors])
+            losses.set(ylabel="loss", ylim=(0, _loss_top(group)))
+        layout.finish(figure, _legend(runs, colours), _above_the_axis(alike) + notes, heading)
     return figure
+
+
+def _is_named(runs: pd.DataFrame) -> pd.Series:
+    """Whether depth and shortcut do not name a run's network: a variant, or a changed setting."""
+    return (runs["variant"] != "") | (runs["changed"] != "")
+
+
+def _labels(runs: pd.DataFrame) -> pd.Series:
+    return runs["network"].where(_is_named(runs), runs["depth"].astype(str) + " layers")
+
+
+def _colours(runs: pd.DataFrame) -> dict[str, str]:
+    """The colour of each label, in the legend's order: depths first."""
+    named = _is_named(runs)
+    depths = style.depth_colours(select.depths(runs[~named]))
+    free = [colour for colour in COLOURS if colour not in depths.values()] or COLOURS
+    names = dict.fromkeys(runs.loc[named, "network"])
+    return {f"{depth} layers": colour for depth, colour in depths.items()} | dict(
+        zip(names, itertools.cycle(free), strict=False)
+    )
 
 
 def _titles(alike: list[pd.DataFrame]) -> list[str]:
     """Data set and iterations of each group; where they agree, what else of its recipe differs."""
     firsts = [group.iloc[0] for group in alike]
-    titles = [f"{run['dataset']}, {run['recipe.iterations']:,} iterations" for run in firsts]
+    titles = [
+        f"{style.NAMES[run['kind']] + ': ' if run['kind'] else ''}{run['dataset']},"
+        f" {run['recipe.iterations']:,} iterations"
+        for run in firsts
+    ]
     columns = select.recipe_columns(alike[0])
     told = []
     for title, run in zip(titles, firsts, strict=True):
@@ -71,39 +97,90 @@ def _titles(alike: list[pd.DataFrame]) -> list[str]:
     return told
 
 
-def _colour(network: str, networks: list[str]) -> str:
-    return COLOURS[networks.index(network) % len(COLOURS)]
+def _draw_group(
+    axes: Axes,
+    group: pd.DataFrame,
+    lines: Mapping[str, LineStyleType],
+    scale: int,
+    colours: Mapping[str, str],
+) -> None:
+    """The lines of one panel: a column of `lines` each, times `scale`."""
+    recipe = group.iloc[0]
+    unit, label = style.iteration_unit(int(recipe["recipe.iterations"]))
+    for drop in recipe["recipe.drops"]:
+        axes.axvline(drop / unit, color=style.MUTED, lw=0.9, linestyle=":", zorder=1)
+    records = select.curves(group).set_index("iteration")
+    finished = records["status"] == "finished"
+    for name, means in records[finished].groupby("label", sort=False):
+        table = means[list(lines)].groupby("iteration").mean()
+        _draw_lines(axes, scale * table, unit, lines, colours[str(name)], 1.5)
+    for _, run in records[~finished].groupby("directory", sort=False):
+        _draw_lines(axes, scale * run[list(lines)], unit, lines, colours[run["label"].iloc[0]], 0.9)
+    for end in select.finals(group[group["status"] == "diverged"]).to_dict("records"):
+        axes.plot(
+            end["ended_at"] / unit, 0.95, "X", color=colours[end["label"]], markersize=8,
+            markeredgecolor=style.PAPER, zorder=5, transform=axes.get_xaxis_transform(),
+        )  # fmt: skip
+    axes.set(xlabel=label, xlim=(0, recipe["recipe.iterations"] / unit))
 
 
-def _draw_lines(axes: Axes, records: pd.DataFrame, colour: str, losses: bool) -> None:
-    """The mean of the finished seeds, and each other run, of one experiment."""
-    looks = {"train_loss": "-"} if losses else figure6.LINES
-    scale = 1 if losses else 100
-    finished = records[records["status"] == "finished"]
-    for column, look in looks.items():
-        means = scale * finished.groupby("x")[column].mean()
-        axes.plot(means.index, means, color=colour, linewidth=1.5, linestyle=look)
-        if len(means) == 1:  # one record makes no line
-            marker = figure6.DOTS.get(column, "o")
-            axes.plot(means.index, means, marker, color=colour, markersize=5, clip_on=False)
-    for _, of_run in records[records["status"] != "finished"].groupby("directory"):
-        for column, look in looks.items():
-            axes.plot(of_run["x"], scale * of_run[column], color=colour, lw=0.8, linestyle=look)
-        last = of_run.iloc[-1]
-        if last["status"] == "diverged":
-            column = next(iter(looks))
-            axes.plot(
-                last["end"], scale * last[column], "X", color=colour, markersize=8,
-                markeredgecolor=style.PAPER, zorder=5,
-            )  # fmt: skip
+def _draw_lines(
+    axes: Axes,
+    table: pd.DataFrame,
+    unit: int,
+    lines: Mapping[str, LineStyleType],
+    colour: str,
+    width: float,
+) -> None:
+    """A line for each column of `table`, whose index is the iteration."""
+    for column, look in lines.items():
+        places = table.index / unit
+        axes.plot(places, table[column], color=colour, linewidth=width, linestyle=look)
+        if len(table) == 1:  # one record makes no line
+            marker = "_" if column.startswith("train") else "o"
+            axes.plot(places, table[column], marker, color=colour, markersize=5, clip_on=False)
 
 
-def _legend(networks: list[str]) -> list[Line2D]:
+def _loss_top(group: pd.DataFrame) -> float:
+    """The upper end of the axis of losses: at most twice the loss of guessing.
+
+    Early test losses can be millions, while batch norm's statistics lag behind the weights.
+    """
+    guessing = math.log(DATASETS[group["dataset"].iloc[0]].classes)
+    return min(1.05 * _highest(group, list(LOSSES)) or guessing, 2 * guessing)
+
+
+def _highest(group: pd.DataFrame, columns: list[str]) -> float:
+    """The largest finite value in `columns`; 0 if there is none."""
+    values = group[columns].to_numpy(dtype=np.float64)
+    return float(values.max(initial=0, where=np.isfinite(values)))
+
+
+def _above_the_axis(alike: list[pd.DataFrame]) -> list[str]:
+    """A sentence on the losses above the axes, for each kind of them."""
+    sentences = []
+    for column, words in {"train_loss": "Training", "test_loss": "Test"}.items():
+        highest = max(
+            (loss for group in alike if (loss := _highest(group, [column])) > _loss_top(group)),
+            default=None,
+        )
+        if highest is not None:
+            sentences.append(f"{words} losses of up to {highest:,.3g} are above the axis.")
+    return sentences
+
+
+def _legend(runs: pd.DataFrame, colours: Mapping[str, str]) -> list[Line2D]:
     handles = [
-        Line2D([], [], color=_colour(network, networks), linewidth=2.2, label=network)
-        for network in networks
+        Line2D([], [], color=colour, linewidth=2.2, label=label)
+        for label, colour in colours.items()
     ]
-    for error, label in figure6.ERRORS.items():
-        look = figure6.LINES[error]
-        handles.append(Line2D([], [], color=style.INK, lw=1.3, linestyle=look, label=label))
+    for error, words in {"train_error": "training (running)", "test_error": "test"}.items():
+        handles.append(
+            Line2D([], [], color=style.INK, lw=1.3, linestyle=ERRORS[error], label=words)
+        )
+    if runs["recipe.drops"].map(len).any():
+        words = "learning rate drops"
+        handles.append(Line2D([], [], color=style.MUTED, linewidth=0.9, linestyle=":", label=words))
+    if (runs["status"] == "diverged").any():
+        handles.append(Line2D([], [], color=style.INK, marker="X", ls="none", label="diverged"))
     return handles

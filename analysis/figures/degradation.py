@@ -22,7 +22,7 @@ INSET = (0.13, 0.57, 0.37, 0.32)  # left, bottom, width, height, as fractions of
 FLATTENED = 1 / 8  # of a panel's height: what stays below it cannot be read there
 
 
-def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """Errors at the last iteration against depth, a line for each kind of shortcut.
 
     `frame` as from `load.runs`. A dot is a seed, in its depth's colour; a marker on the line is
@@ -33,7 +33,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     axis = DepthAxis.of(runs)
     top = figure6.axis_top(runs)
     with style.theme():
-        figure, panels = layout.panels(len(PANELS), columns, 4.8, 3.8)
+        figure, panels = layout.panels(len(PANELS), 4.8, 3.8)
         for axes, (error, title) in zip(panels, PANELS.items(), strict=True):
             points = select.finished(runs).assign(value=lambda ended: 100 * ended[error])  # noqa: B023
             axis.draw_seeds(axes, points)

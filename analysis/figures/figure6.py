@@ -19,14 +19,14 @@ LINES: dict[str, LineStyleType] = {"train_error": (0, (3.0, 1.5)), "test_error":
 DOTS = {"train_error": "_", "test_error": "o"}  # where there is one record alone
 
 
-def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = None) -> Figure:
+def draw(frame: pd.DataFrame, every_seed: bool = False) -> Figure:
     """Running training error (dashed) and test error (solid) of a suite's runs.
 
     `frame` as from `load.runs`. A line is the mean over the finished seeds, its band reaches from
     the lowest to the highest seed; `every_seed` draws each of them too. A finished run's last
     running error is over an epoch: its last record may cover a batch or two. Partial and diverged
     runs are thin lines of their own, a cross at the iteration where one diverged, as high as its
-    last running error (chance's if it has none). `columns` of panels: all if None.
+    last running error (chance's if it has none).
     """
     runs = select.over_last_epoch(select.grid_networks(frame))
     records = select.curves(runs)
@@ -37,7 +37,7 @@ def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = No
     unit, label = style.iteration_unit(int(runs["recipe.iterations"].max()))
     records = records.assign(x=records["iteration"] / unit)
     with style.theme():
-        figure, panels = layout.panels(len(kinds), columns, 4.0, 3.6)
+        figure, panels = layout.panels(len(kinds), 4.0, 3.6)
         for axes, shortcut in zip(panels, kinds, strict=True):
             panel = records[records["shortcut"] == shortcut]
             _draw_means(axes, panel[panel["status"] == "finished"], colours)

@@ -22,7 +22,7 @@ from analysis.verdict.best_rates import (
 )
 
 
-def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """Errors at the last iteration against the learning rate: mistuned, or degraded?
 
     `frame` as from `load.runs`, with runs of `network+learning_rate=x`. A line a depth, a dot a
@@ -37,7 +37,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
         errors = {CHOICE: "error on held-out images"} | errors
     with style.theme():
         rows = [(error, shortcut) for error in errors for shortcut in kinds]
-        figure, panels = layout.panels(len(rows), columns or len(kinds), 4.2, 2.9)
+        figure, panels = layout.panels(len(rows), 4.2, 2.9, len(kinds))
         for axes, (error, shortcut) in zip(panels, rows, strict=True):
             of_kind = runs[runs["shortcut"] == shortcut]
             setting_axis.draw_panel(axes, select.finished(of_kind), RATE, error, colours)

@@ -30,7 +30,7 @@ def differences(frame: pd.DataFrame, error: str) -> pd.DataFrame:
     return pairs[["depth", "shortcut", "seed", "value"]]
 
 
-def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """Paired differences to option A in percentage points; below 0 is better than A.
 
     `frame` as from `load.runs`. A dot is a seed, in its depth's colour; the marker their mean,
@@ -39,7 +39,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     runs = select.grid_networks(frame)
     axis = DepthAxis.of(runs[runs["shortcut"].isin(["B", "C"])])
     with style.theme():
-        figure, panels = layout.panels(len(degradation.PANELS), columns, 4.8, 3.4)
+        figure, panels = layout.panels(len(degradation.PANELS), 4.8, 3.4)
         for axes, (error, title) in zip(panels, degradation.PANELS.items(), strict=True):
             points = differences(frame, error).assign(value=lambda pairs: 100 * pairs["value"])
             axes.axhline(0, color=style.INK, linewidth=0.9, zorder=1)

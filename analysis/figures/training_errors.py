@@ -28,7 +28,7 @@ def applies(frame: pd.DataFrame) -> bool:
     return not select.finished(select.grid_networks(frame)).empty
 
 
-def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """Training errors at the last iteration, the running one over the last epoch.
 
     `frame` as from `load.runs`. A panel a shortcut; small dots are seeds, large markers their
@@ -38,7 +38,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     depths, kinds = select.depths(ended), select.shortcuts(ended)
     colours = style.depth_colours(depths)
     with style.theme():
-        figure, panels = layout.panels(len(kinds), columns, 4.0, 3.4)
+        figure, panels = layout.panels(len(kinds), 4.0, 3.4)
         for axes, shortcut in zip(panels, kinds, strict=True):
             of_kind = ended[ended["shortcut"] == shortcut]
             for place, depth in enumerate(depths):

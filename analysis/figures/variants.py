@@ -17,7 +17,7 @@ from analysis.verdict.variants import (
 LANE, ASIDE = 0.36, 0.07  # between kinds at one depth; of base and variant from their middle
 
 
-def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """Final errors of networks (open) and variants (filled) side by side, a panel a difference.
 
     `frame` as from `load.runs`. Markers are means over seeds, dots the variants' seeds; a cross on
@@ -29,7 +29,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     runs = select.declared(frame)
     with style.theme():
         rows = [(error, kind) for error in select.ERRORS for kind in kinds]
-        figure, panels = layout.panels(len(rows), columns or min(len(kinds), 4), 3.2, 3.0)
+        figure, panels = layout.panels(len(rows), 3.2, 3.0, min(len(kinds), 4))
         for axes, (error, kind) in zip(panels, rows, strict=True):
             for pair in found[found["differs"] == kind].to_dict("records"):
                 _draw_pair(axes, axis, select.finished(runs), pair, error)

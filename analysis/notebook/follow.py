@@ -8,10 +8,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.notebook import figure as notebook_figure
-from analysis.notebook.runs import Scene, read
+from analysis.figures import curves
+from analysis.load import runs as load_runs
+from analysis.notebook import progress
 from resnet_bench.errors import UserError
 
 Show = Callable[[Figure | str], None]  # in place of what was shown before
@@ -20,13 +22,14 @@ DPI = 100
 
 
 def once(path: str | Path) -> Figure:
-    """The runs at `path` as they stand; raises UserError if there is no record yet."""
-    scene = read(Path(path))
-    if not scene.begun:
-        raise UserError(_waiting(Path(path), scene))
+    """The figure of the runs at `path`; raises UserError if there is no record yet."""
+    runs = _runs(Path(path))
+    drawn = _drawn(Path(path), runs)
+    if isinstance(drawn, str):
+        raise UserError(drawn)
     if shell := _notebook():
         _have_figures_shown(shell)
-    return notebook_figure.draw(scene)
+    return drawn
 
 
 def follow(
@@ -35,30 +38,51 @@ def follow(
     show: Show | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Show the runs at `path`, anew whenever a look each `seconds` finds something new.
+    """Show the runs at `path`, and again whenever they have changed; reads every `seconds`.
 
-    Returns when nothing more will come, or on KeyboardInterrupt. Raises UserError where there is
-    no notebook and nothing else to `show` with.
+    Returns when all have ended, or on KeyboardInterrupt. Raises UserError where there is no
+    notebook and no `show`.
     """
     show = show or _in_notebook()
     shown = None
     try:
-        while shown is None or not shown.ended:
-            scene = read(Path(path))
-            if scene != shown:
-                show(notebook_figure.draw(scene) if scene.begun else _waiting(Path(path), scene))
-            shown = scene
-            if not scene.ended:
-                sleep(seconds)
+        while True:
+            runs = _runs(Path(path))
+            if shown is None or not runs.equals(shown):
+                show(_drawn(Path(path), runs))
+            shown = runs
+            if not runs.empty and runs["status"].isin(["finished", "diverged"]).all():
+                return
+            sleep(seconds)
     except KeyboardInterrupt:
         return
 
 
-def _waiting(path: Path, scene: Scene) -> str:
-    """Why there is nothing to draw."""
-    if not scene.runs:
+def _runs(path: Path) -> pd.DataFrame:
+    """The rows as from `load.runs` of a run's folder, an experiment's or a suite's.
+
+    Of a suite, with its missing runs. Empty while no run is there.
+    """
+    path = path.resolve()
+    patterns = ("*/seed-*/run.json", "seed-*/run.json", "run.json")
+    for suite, pattern in zip([path, *path.parents], patterns, strict=False):
+        if any(path.glob(pattern)):
+            runs = load_runs(suite)
+            if suite == path:
+                return runs
+            below = runs["directory"].map(lambda directory: Path(directory).is_relative_to(path))
+            return runs[below & (runs["status"] != "missing")]
+    return pd.DataFrame()
+
+
+def _drawn(path: Path, runs: pd.DataFrame) -> Figure | str:
+    """The figure of `runs`, or why there is none."""
+    if runs.empty:
         return f"no run in {path.absolute()} yet"
-    return "\n".join(scene.in_words())
+    heading = progress.heading(runs)
+    if runs["iteration"].isna().all():
+        return "\n".join(heading)
+    return curves.draw_runs(runs[runs["status"] != "missing"], [], heading)
 
 
 def _notebook() -> Any:

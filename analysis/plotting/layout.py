@@ -20,11 +20,11 @@ LEFT, RIGHT, TITLE, FOOT = 0.76, 0.24, 0.32, 0.56
 LEGEND_LINE = 0.22  # height of a line
 LEGEND_LOOK = 0.58  # width of what is beside an entry's label
 LETTER, NOTE_LINE = 0.075, 0.165  # of the notes below: a letter's width, a line's height
-HEADING_LINE = 0.22
+HEADING_LETTER, HEADING_LINE = 0.077, 0.22
 
 
 def panels(
-    count: int, columns: int | None, width: float, height: float
+    count: int, width: float, height: float, columns: int | None = None
 ) -> tuple[Figure, list[Axes]]:
     """`count` panels of width x height inches each, in `columns` (rows of up to four if None).
 
@@ -55,6 +55,8 @@ def finish(
     by_column = [handle for column in range(columns) for handle in handles[column::columns]]
     letters = int(width / LETTER)
     lines = [line for sentence in sentences for line in textwrap.wrap(sentence, letters)]
+    letters = int(width / HEADING_LETTER)
+    heading = [line for words in heading for line in textwrap.wrap(words, letters)]
     head = HEADING_LINE * len(heading)
     above = head + LEGEND_LINE * math.ceil(len(handles) / columns) + 0.12
     below = NOTE_LINE * len(lines) + (0.08 if lines else 0)

@@ -14,7 +14,6 @@ from matplotlib.colors import to_hex
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.typing import LineStyleType
 
-# The report swaps these four for the reader's theme, so no figure uses another grey.
 INK, MUTED, GRID, PAPER = "#1c1c1e", "#6e6e73", "#d9d9de", "#ffffff"
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; cool is shallow, warm is deep.
@@ -69,7 +68,7 @@ def depth_colours(depths: Collection[int]) -> dict[int, str]:
 
 
 def shades(count: int) -> list[str]:
-    """So many colours in an order that is seen, on white and on dark pages."""
+    """So many colours from light to dark."""
     colours = mpl.colormaps["plasma"](np.linspace(0.85, 0.25, count))
     return [to_hex(colour) for colour in colours]
 

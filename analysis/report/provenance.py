@@ -1,21 +1,28 @@
-"""Where each run comes from: code, versions, machine and time, for people."""
+"""Provenance of each run: code, versions, machine and time."""
 
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis.formatting import _time, duration, listed
+from analysis.formatting import duration, listed
 from analysis.frames import select
 from analysis.frames.witnesses import Witnesses
 from resnet_bench.records.run_directory import RunDirectory
 
 PRECISIONS = {"ieee": "IEEE float32", "tf32": "float32 with TF32", "bf16": "bfloat16"}
-SHARED = ("precision", "device", "processor", "commit", "torch", "attempts")  # often all alike
+SHARED = (
+    "precision",
+    "device",
+    "processor",
+    "commit",
+    "torch",
+    "attempts",
+)  # left out where all are equal
 
 
 def rows(frame: pd.DataFrame) -> list[list[str]]:
-    """A row a run, refused and changed ones too; `frame` as from `load.runs`."""
+    """A header and a row a run, refused and changed ones too; `frame` as from `load.runs`."""
     header = ["run", "status", "iteration", "training time", "precision", "device", "processor"]
     rows = [[*header, "commit", "torch", "started", "attempts"]]
     for run in select.finals(frame).to_dict("records"):
@@ -43,7 +50,7 @@ def rows(frame: pd.DataFrame) -> list[list[str]]:
 
 
 def sentence(frame: pd.DataFrame) -> str:
-    """How the finished runs were made, for below a table; `frame` as from `load.runs`."""
+    """How the finished runs were made, in a sentence; `frame` as from `load.runs`."""
     runs = select.finished(frame[frame["problem"] == ""])
     if runs.empty:
         return "No run is finished."
@@ -63,7 +70,7 @@ def sentence(frame: pd.DataFrame) -> str:
 
 
 def of_witnesses(data: Witnesses) -> str:
-    """How witnesses, and their trainings on, were made, for below what they show."""
+    """How witnesses were made, and how many were trained further, in a sentence."""
     trained_on = data.curves.drop_duplicates(["source", "deep", "seed", "learning_rate"])
     commits, count = data.points["commit"].unique(), len(data.points)
     times = {0: "", 1: ", trained on once"}
@@ -75,7 +82,7 @@ def of_witnesses(data: Witnesses) -> str:
 
 
 def without_shared(rows: list[list[str]]) -> tuple[list[list[str]], str]:
-    """`cells` without the columns in which all begun runs agree, and those as a sentence."""
+    """`rows` without the columns that are equal for all begun runs, and those as a sentence."""
     header, *body = rows
     begun = [row for row in body if row[header.index("status")] != "missing"]
     same = {
@@ -89,7 +96,7 @@ def without_shared(rows: list[list[str]]) -> tuple[list[list[str]], str]:
 
 
 def versions(frame: pd.DataFrame) -> list[str]:
-    """Every set of versions that runs were made with: "python 3.11.7, torch 2.13.0, ..." """
+    """Each different set of versions of the runs: "python 3.11.7, torch 2.13.0, ..." """
     found: dict[str, None] = {}
     there = frame[frame["status"] != "missing"]
     for directory in there["directory"].unique():
@@ -97,6 +104,13 @@ def versions(frame: pd.DataFrame) -> list[str]:
             pairs = sorted(attempt.get("versions", {}).items())
             found[", ".join(f"{package} {version}" for package, version in pairs)] = None
     return [words for words in found if words]
+
+
+def _time(seconds: float) -> str:
+    """ "36 s", "26 minutes", "3.1 hours" """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
 
 
 def _attempts(directory: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Keep the pages' numbers what the committed results say: fills marked blocks from the CSVs."""
+"""Write the numbers of the committed results into marked blocks of the READMEs."""
 
 import re
 from pathlib import Path
@@ -20,12 +20,12 @@ BLOCK = re.compile(
 
 
 def filled(text: str, results: Path = REFERENCE) -> str:
-    """`text` with every block made anew: `<!-- table: digits -->` up to `<!-- end -->`.
+    """`text` with every block rewritten: `<!-- table: digits -->` up to `<!-- end -->`.
 
     `others: digits` is about the options that the finding leaves out, `made: digits` says how the
     runs were made, `made: digits/witness` the witnesses, and `says: digits/witness` what the figure
-    `witness` shows. Raises UserError where a block names a suite without committed results, or no
-    figure of it.
+    `witness` shows. Raises UserError for a suite without committed results, or a figure that it
+    does not have.
     """
 
     def block(match: re.Match[str]) -> str:
@@ -64,7 +64,7 @@ def sentences_of(results: Path, suite: str, figure: str) -> list[str]:
 
 
 def main() -> None:
-    """`python -m analysis.readme`: write both pages with their blocks filled."""
+    """`python -m analysis.report.readme`: write both pages with their blocks filled."""
     for page in PAGES:
         write_atomically(page, filled(page.read_text(encoding="utf-8")).encode())
         print(page.relative_to(ROOT))

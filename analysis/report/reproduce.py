@@ -1,4 +1,4 @@
-"""The commands that made a suite's runs, and make them again."""
+"""The commands that reproduce a suite's runs."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from resnet_bench.paths import REFERENCE
 
 
 def commands(runs: SuiteResults) -> list[str]:
-    """What to type, a line each; a comment where there is more than one commit to check out."""
+    """The commands, a line each; a comment where there is more than one commit to check out."""
     declared = select.declared(runs.frame)
     suite, seeds = declared["suite"].iloc[0], int(declared["seed"].max()) + 1
     folder = Path(declared["directory"].iloc[0]).parents[2]
-    # The reference was made in make's own folder, and taken in from there.
+    # The committed results were trained in make's default folder, and copied from there.
     results = "" if folder.resolve() == REFERENCE.resolve() else formatting.results_setting(folder)
     return [
         *_checkout(runs),
@@ -27,10 +27,10 @@ def commands(runs: SuiteResults) -> list[str]:
 
 
 def _checkout(runs: SuiteResults) -> list[str]:
-    """Of everything that is shown: runs of the suite, of its changed settings, witnesses."""
+    """The commit of everything that is shown: runs, those of changed settings too, witnesses."""
     begun = runs.frame[(runs.frame["problem"] == "") & (runs.frame["status"] != "missing")]
     everything = [*begun["commit"], *runs.witnesses.points["commit"]]
-    # What resumed at another commit has had both.
+    # A run that was resumed at another commit has both: "a then b".
     commits = dict.fromkeys(one for words in everything for one in words.split(" then "))
     commits.pop("unknown", None)
     if len(commits) > 1:
@@ -39,7 +39,7 @@ def _checkout(runs: SuiteResults) -> list[str]:
 
 
 def _witnesses(suite: str, data: Witnesses) -> list[str]:
-    """A line for each witness; those that were trained on say so."""
+    """A command for each witness; CONTINUE=1 for those that were trained further."""
     lines = []
     for point in data.points.to_dict("records"):
         of = data.curves[["source", "deep", "seed"]]

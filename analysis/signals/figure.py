@@ -34,7 +34,7 @@ def applies_in_training(data: Layers) -> bool:
     return bool(data.table["iteration"].nunique() > 1)
 
 
-def draw(data: Layers, columns: int | None = None) -> Figure:
+def draw(data: Layers) -> Figure:
     """Deviations and gradients at initialisation against the layer, a panel a kind of shortcut.
 
     Lines are medians over seeds, bands reach from the lowest to the highest; a colour is a depth.
@@ -42,7 +42,7 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
     start = layers.at_start(data.table)
     colours = style.depth_colours(select.depths(start))
     with style.theme():
-        figure = _draw(start, "depth", colours, AT_START, columns)
+        figure = _draw(start, "depth", colours, AT_START)
         handles = [
             Line2D([], [], color=colour, lw=2.2, label=f"{depth} layers")
             for depth, colour in colours.items()
@@ -53,12 +53,12 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
     return figure
 
 
-def draw_in_training(data: Layers, columns: int | None = None) -> Figure:
+def draw_in_training(data: Layers) -> Figure:
     """The deepest networks' signals at several iterations, a shade each, a panel a shortcut."""
     deepest = data.table[data.table["depth"] == data.table["depth"].max()]
     shades = _shades(sorted(deepest["iteration"].unique().tolist()))
     with style.theme():
-        figure = _draw(deepest, "iteration", shades, IN_TRAINING, columns)
+        figure = _draw(deepest, "iteration", shades, IN_TRAINING)
         handles = [
             Line2D([], [], color=colour, lw=2.2, label=f"iteration {iteration:,}")
             for iteration, colour in shades.items()
@@ -75,16 +75,12 @@ def _shades(iterations: list[int]) -> dict[int, str]:
 
 
 def _draw(
-    table: pd.DataFrame,
-    by: str,
-    colours: dict[int, str],
-    quantities: dict[str, str],
-    columns: int | None,
+    table: pd.DataFrame, by: str, colours: dict[int, str], quantities: dict[str, str]
 ) -> Figure:
     """A row of panels a quantity, a column a kind of shortcut, a line for each value of `by`."""
     kinds = select.shortcuts(table)
     rows = [(quantity, shortcut) for quantity in quantities for shortcut in kinds]
-    figure, panels = layout.panels(len(rows), columns or len(kinds), 5.0, 2.8)
+    figure, panels = layout.panels(len(rows), 5.0, 2.8, len(kinds))
     for axes, (quantity, shortcut) in zip(panels, rows, strict=True):
         of_kind = table[table["shortcut"] == shortcut]
         chosen = layers.block_ends if quantity == "activation_deviation" else layers.convolutions

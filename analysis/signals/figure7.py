@@ -35,7 +35,7 @@ def applies(data: Layers) -> bool:
     return not responses(data.table).empty
 
 
-def draw(data: Layers, columns: int | None = None) -> Figure:
+def draw(data: Layers) -> Figure:
     """Deviation of each 3x3 layer's response: left in the layers' order, right sorted.
 
     Lines are medians over seeds, bands reach from the lowest to the highest seed; sorted, each
@@ -47,7 +47,7 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
     looks = [_look(of_network, colours) for of_network in networks]
     labels = {"layer": "layer", "rank": "layer, sorted by magnitude"}
     with style.theme():
-        figure, panels = layout.panels(2, columns, 5.4, 3.6)
+        figure, panels = layout.panels(2, 5.4, 3.6)
         for axes, (by, label) in zip(panels, labels.items(), strict=True):
             for of_network, (colour, look) in zip(networks, looks, strict=True):
                 style.draw_band(

@@ -27,7 +27,7 @@ def applies(data: Layers) -> bool:
     return not at_the_images(data).empty
 
 
-def draw(data: Layers, columns: int | None = None) -> Figure:
+def draw(data: Layers) -> Figure:
     """Left, at the images, against depth; then against the layer, a panel a kind of shortcut.
 
     All at initialisation. A dot is a seed; lines against the layer are medians over seeds.
@@ -37,7 +37,7 @@ def draw(data: Layers, columns: int | None = None) -> Figure:
     start = layers.at_start(data.table)
     start = start[start["kind"] != LINEAR]
     with style.theme():
-        figure, panels = layout.panels(1 + len(axis.shortcuts), columns, 4.2, 3.4)
+        figure, panels = layout.panels(1 + len(axis.shortcuts), 4.2, 3.4)
         axis.draw_seeds(panels[0], points)
         axis.draw_means(panels[0], points)
         axis.prepare(panels[0])

@@ -22,7 +22,7 @@ def applies(data: Witnesses) -> bool:
     return bool(data.pairs())
 
 
-def draw(data: Witnesses, columns: int | None = None) -> Figure:
+def draw(data: Witnesses) -> Figure:
     """Training errors of source, witness, SGD's own network and the witness trained on.
 
     A panel a pair of networks. Lines are medians over seeds, bands reach from the lowest to the
@@ -33,7 +33,7 @@ def draw(data: Witnesses, columns: int | None = None) -> Figure:
     colours = dict(zip(rates, style.shades(len(rates)), strict=True))
     depths = style.depth_colours(sorted({*data.points["source_depth"], *data.points["depth"]}))
     with style.theme():
-        figure, panels = layout.panels(len(pairs), columns or min(len(pairs), 2), 6.0, 4.0)
+        figure, panels = layout.panels(len(pairs), 6.0, 4.0, min(len(pairs), 2))
         for axes, (source, deep) in zip(panels, pairs, strict=True):
             points = _of(data.points, source, deep)
             _draw_trained(axes, data, points, depths[points["depth"].iloc[0]])

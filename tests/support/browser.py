@@ -25,12 +25,14 @@ addEventListener("load", () => {
     const {width, height, left, right} = element.getBoundingClientRect();
     return {width, height, left, right};
   };
-  const shown = [...document.querySelectorAll("svg")].filter((svg) => box(svg).width > 0);
+  const shown = [...document.images].filter((image) => box(image).width && image.naturalWidth);
   parent.postMessage({
     page: {width: document.documentElement.scrollWidth, window: innerWidth},
     ink: getComputedStyle(document.body).color,
     figures: Object.fromEntries([...document.querySelectorAll("figure")].map((figure) => [
-      figure.id, shown.filter((svg) => figure.contains(svg)).map(box)])),
+      figure.id,
+      shown.filter((image) => figure.contains(image)).map((image) => ({
+        ...box(image), place: box(image.parentElement), pixels: image.naturalWidth}))])),
   }, "*");
 });
 </script>

@@ -1,15 +1,14 @@
-"""Runs as the live view meets them, on disk and in memory, and what it has drawn of them."""
+"""Runs in training, on disk, and what a figure shows of them."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.notebook.runs import LiveRun
-from resnet_bench.records.epochs import COLUMNS, EpochRecord
+from analysis import load
 from resnet_bench.suites.suite import find_experiment
 from tests.support.results import Options, write_run
 
@@ -23,18 +22,10 @@ def write(results: Path, share: float, **options: Any) -> Path:
     return results / NAME / "seed-0"
 
 
-def run_with(*iterations: int, **changes: Any) -> LiveRun:
-    """A run with a record at each of `iterations`, 2 s and a tenth of its error after the other."""
-    records = []
-    for number, iteration in enumerate(iterations, 1):
-        values: dict[str, Any] = dict.fromkeys(COLUMNS, number / 10)
-        values |= {"epoch": 1, "iteration": iteration, "seconds": 2.0, "images_per_second": 1402.3}
-        records.append(EpochRecord(**values))
-    run = LiveRun(
-        "digits", "plain-56", 0, "digits", 56, "none", False, 100, (50,), "partial", None,
-        tuple(records),
-    )  # fmt: skip
-    return replace(run, **changes)
+def rows_of(directory: Path) -> pd.DataFrame:
+    """The rows of one run, as from `load.runs`."""
+    runs = load.runs(directory.parents[1])
+    return runs[runs["directory"] == str(directory)]
 
 
 def data_of(figure: Figure) -> list[list[tuple[list[float], list[float]]]]:

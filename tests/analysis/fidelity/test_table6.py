@@ -10,6 +10,7 @@ import pytest
 
 from analysis import formatting
 from analysis.fidelity import checks, paper, table6
+from analysis.report import page
 from resnet_bench.datasets.definitions import DATASETS
 from resnet_bench.networks.sizes import network_size
 from resnet_bench.suites.network import NetworkSpec
@@ -59,13 +60,13 @@ def test_the_same_cells_everywhere(cifar10: pd.DataFrame) -> None:
     markdown = formatting.as_markdown(rows).splitlines()
     assert markdown[2] == f"| {' | '.join(rows[1])} |"
     assert len({line.count("|") for line in markdown}) == 1
-    assert "<td>9.80 ± 0.30</td>" in formatting.as_html(rows)
+    assert "<td>9.80 ± 0.30</td>" in page.table(rows)
     back = pd.read_csv(io.StringIO(table.to_csv(index=False))).set_index("network")
     assert back.loc["plain-20", "test_mean"] == pytest.approx(0.098)
 
 
 def test_html_is_escaped() -> None:
-    assert "<td>&lt;b&gt;</td>" in formatting.as_html([["network"], ["<b>"]])
+    assert "<td>&lt;b&gt;</td>" in page.table([["network"], ["<b>"]])
 
 
 def test_no_paper_columns_where_there_is_nothing_to_compare(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_a_single_record_is_a_dot(tmp_path: Path) -> None:
         assert markers(axes) == []
     errors, losses = curves.draw(once).axes[:2]
     assert set(markers(errors)) == {"_", "o"}
-    assert set(markers(losses)) == {"o"}
+    assert set(markers(losses)) == {"_", "o"}
 
 
 def markers(axes: Axes) -> list[str]:
@@ -49,8 +49,10 @@ def test_panels_of_one_length_say_what_tells_them_apart(tmp_path: Path) -> None:
     frame.loc[other, "recipe.batch_size"] = 32
     titles = [axes.get_title() for axes in curves.draw(frame).axes[::2]]
     assert titles == [
-        "digits, 30 iterations\nbatch_size: 32",
-        "digits, 30 iterations\nbatch_size: 64",
+        "plain: digits, 30 iterations\nbatch_size: 32",
+        "plain: digits, 30 iterations\nbatch_size: 64",
+        "residual, option A: digits, 30 iterations",
+        "residual, option B: digits, 30 iterations",
     ]
 
 

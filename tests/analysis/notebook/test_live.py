@@ -43,7 +43,7 @@ def test_it_is_redrawn_when_there_is_something_new_and_ends_with_the_run(tmp_pat
     assert changes == []
     assert [content for content in shown if isinstance(content, str)] == [
         f"no run in {directory} yet",
-        f"{NAME} seed 0\ntraining, iteration 0 of {END}, before its first record",
+        f"{NAME} seed 0\niteration 0 of {END}, before its first record",
     ]
     figures = [content for content in shown if isinstance(content, Figure)]
     lasts = [data_of(figure)[0][0][0][-1] for figure in figures]

@@ -15,7 +15,7 @@ CURVES = ["training error (running)", "test error", "learning rate drops"]
 def legend_of(labels: list[str], panels: int) -> Legend:
     """The legend of a figure of so many panels, drawn."""
     with style.theme():
-        figure, _ = layout.panels(panels, None, 4, 3.4)
+        figure, _ = layout.panels(panels, 4, 3.4)
         layout.finish(figure, [Line2D([], [], label=label) for label in labels], [])
         FigureCanvasAgg(figure).draw()
         return figure.legends[0]
@@ -49,7 +49,7 @@ def test_a_legend_is_read_in_rows_that_fit(
 def test_panels_without_a_number_of_columns_are_at_most_four_abreast(
     count: int, shape: tuple[int, int]
 ) -> None:
-    figure, axes = layout.panels(count, None, 4.0, 3.6)
+    figure, axes = layout.panels(count, 4.0, 3.6)
     grid = axes[0].get_gridspec()
     assert grid is not None
     assert (len(axes), grid.nrows, grid.ncols) == (count, *shape)

@@ -1,12 +1,15 @@
 """The report: complete, self-contained, the same for the same runs, and sound in a real browser."""
 
-import html
+import base64
+import io
 import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
+from PIL import Image
 
 from analysis import command, formatting
 from analysis.figures import catalogue
@@ -58,14 +61,17 @@ def page(results: Path, runs: SuiteResults) -> Path:
 
 
 class Addresses(HTMLParser):
-    """Collects every attribute by which a page can load something."""
+    """Collects every attribute by which a page can load something, and its images."""
 
     def __init__(self) -> None:
         super().__init__()
         self.found: list[str] = []
         self.ids: list[str] = []
+        self.images: list[dict[str, str | None]] = []
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag == "img":
+            self.images.append(dict(attributes))
         for key, value in attributes:
             if key in ("src", "href", "xlink:href", "data", "srcset", "poster"):
                 self.found.append(value or "")
@@ -75,13 +81,13 @@ class Addresses(HTMLParser):
 
 def test_it_says_everything(results: Path, page: Path, runs: SuiteResults) -> None:
     text = page.read_text(encoding="utf-8")
-    assert finding.sentence(runs.frame).replace("'", "&#x27;") in text
-    for title in ("Verdict", "Figures", "Final errors", "Fidelity", "SuiteResults", "To reproduce"):
+    assert str(escape(finding.sentence(runs.frame))) in text
+    for title in ("Verdict", "Figures", "Final errors", "Fidelity", "Runs", "To reproduce"):
         assert f"<h2>{title}</h2>" in text
     for figure_spec in IN_THE_REPORT:
-        assert f"<figure id='{figure_spec.name}'>" in text
+        assert f'<figure id="{figure_spec.name}">' in text
     for sentence in runs.sentences():
-        assert html.escape(sentence) in text
+        assert f"<p>{escape(sentence)}</p>" in text
     assert "Diverged: plain-44 seed 1" in text
     assert "Missing: resnet-56-B seed 2" in text
     assert "Different commits: feedfacefe (1 run), 0123456789 (35 runs)" in text  # one is missing
@@ -117,22 +123,42 @@ def test_a_changed_setting_of_another_commit_is_not_checked_out(tmp_path: Path) 
 
 def test_it_loads_nothing_and_no_names_clash(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    addresses = Addresses()
-    addresses.feed(text)
-    assert all(address.startswith("#") for address in addresses.found)
+    addresses = addresses_of(text)
+    assert all(address.startswith("data:image/png;base64,") for address in addresses.found)
     assert len(addresses.ids) == len(set(addresses.ids))
-    assert {address[1:] for address in addresses.found} <= set(addresses.ids)
-    outside = re.findall(r"url\((?!#)[^)]*\)|@import", text)
+    outside = re.findall(r"url\([^)]*\)|@import|https?://", text)
     assert outside == []
+    assert "default-src 'none'" in text
     assert "<script" not in text
 
 
-def test_figures_take_the_colours_of_the_page(page: Path) -> None:
-    svgs = re.findall(r"<svg.*?</svg>", page.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(svgs) == 2 * len(IN_THE_REPORT)
-    for svg in svgs:
-        assert "var(--ink)" in svg
-        assert not re.search("#(ffffff|1c1c1e|000000)", svg)
+def addresses_of(text: str) -> Addresses:
+    addresses = Addresses()
+    addresses.feed(text)
+    return addresses
+
+
+def test_each_figure_is_one_image_with_its_size_and_words(page: Path, runs: SuiteResults) -> None:
+    images = addresses_of(page.read_text(encoding="utf-8")).images
+    assert len(images) == len(IN_THE_REPORT)
+    for figure_spec, image in zip(IN_THE_REPORT, images, strict=True):
+        data = base64.b64decode(str(image["src"]).partition(",")[2])
+        drawn = Image.open(io.BytesIO(data))
+        shown = int(str(image["width"])), int(str(image["height"]))
+        assert drawn.size == pytest.approx([2 * pixels for pixels in shown], abs=2)
+        sentences = figure_spec.sentences(runs.data_of(figure_spec))
+        assert image["alt"] == " ".join([f"{figure_spec.title}.", *sentences])
+        colours = drawn.convert("RGB").getcolors(maxcolors=256)
+        assert colours is not None
+        assert max(colours)[1] == (255, 255, 255)  # the figure's own paper, on dark pages too
+
+
+def test_what_is_not_html_is_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "sentence", lambda _: "<b>less & more</b>")
+    write_suite(tmp_path, "smoke")
+    text = report_page.build(SuiteResults.of(tmp_path, "smoke"), [])
+    assert "&lt;b&gt;less &amp; more&lt;/b&gt;" in text
+    assert "<b>" not in text
 
 
 def test_equal_runs_give_equal_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +255,7 @@ def test_the_command(
     assert exit_.value.code == 0
     path = results / "digits-3x" / "report.html"
     assert capsys.readouterr().out == f"{path}\n"
-    assert "var(--ink)" in path.read_text(encoding="utf-8")
+    assert len(addresses_of(path.read_text(encoding="utf-8")).images) == 1
 
 
 def test_an_unwritable_folder_is_the_users_mistake(
@@ -251,16 +277,19 @@ needs_browser = pytest.mark.skipif(
 
 
 def check(found: Visit) -> None:
+    """Each figure is shown once, sharp, and on a narrow page in a place that scrolls sideways."""
     assert found.console == []
     assert found.requests == []
     assert found.measured["page"]["width"] <= found.measured["page"]["window"]
     assert set(found.measured["figures"]) == {figure_spec.name for figure_spec in IN_THE_REPORT}
     for boxes in found.measured["figures"].values():
-        assert len(boxes) == 1  # of the wide and the narrow one
-        assert boxes[0]["height"] > 150
-        assert boxes[0]["width"] > 250
-        assert boxes[0]["left"] >= 0
-        assert boxes[0]["right"] <= found.measured["page"]["window"]
+        (box,) = boxes
+        assert box["height"] > 150
+        drawn = box["pixels"] / 2  # in CSS pixels
+        assert box["width"] >= min(drawn - 1, 760)  # narrower, its type is too small to read
+        assert box["pixels"] >= 1.9 * box["width"]
+        assert box["place"]["left"] >= 0
+        assert box["place"]["right"] <= found.measured["page"]["window"]
 
 
 @needs_browser
@@ -270,6 +299,8 @@ def test_in_a_browser_on_a_desk_and_on_a_phone(page: Path, tmp_path: Path) -> No
     phone = visit(page, 360, tmp_path / "phone", dark=True)
     check(phone)
     assert phone.measured["page"]["window"] == 360
+    for boxes in desk.measured["figures"].values():
+        assert boxes[0]["right"] <= boxes[0]["place"]["right"]  # nothing to scroll
     assert desk.measured["ink"] == "rgb(28, 28, 30)"
     assert phone.measured["ink"] == "rgb(236, 236, 240)"
 
@@ -279,7 +310,8 @@ def test_the_browser_test_would_notice(tmp_path: Path) -> None:
     """A page that loads, complains and hides its figure is seen to do all three."""
     bad = tmp_path / "bad.html"
     bad.write_text(
-        "<figure id='hidden' style='display: none'><svg width='9' height='9'></svg></figure>"
+        "<figure id='hidden' style='display: none'><img src='data:image/gif;base64,"
+        "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7'></figure>"
         "<link rel='stylesheet' href='https://fonts.googleapis.com/css'>"
         "<script>console.error('complaint')</script>"
     )
