@@ -4,7 +4,6 @@ Nothing here imports torch: the analysis reads runs with this module. files.py r
 """
 
 import dataclasses
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +47,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.lock = path / ".lock"
         self.run_json = path / "run.json"
         self.epochs_csv = path / "epochs.csv"
         self.layers_csv = path / "layers.csv"  # where the recipe asks for it: layers.py
@@ -101,7 +101,7 @@ class RunDirectory:
         """Make the directory if it is not there; raises UserError if nothing can be written."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / ".lock").touch()
+            self.lock.touch()
         except OSError as error:
             raise UserError(f"cannot write results to {self.path}: {error.strerror}") from error
 
@@ -174,10 +174,12 @@ def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 @contextmanager
 def locked(directory: RunDirectory) -> Iterator[None]:
-    """Hold the run's directory; raises UserError if another process does."""
-    with (directory.path / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{directory.path}: another process is training this run") from None
+    """Hold the run's lock; raises UserError if another process does."""
+    from filelock import FileLock, Timeout  # takes 25 ms, and most commands need no lock
+
+    try:
+        held = FileLock(directory.lock).acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{directory.path}: another process is training this run") from None
+    with held:
         yield

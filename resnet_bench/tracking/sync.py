@@ -1,11 +1,12 @@
 """Upload to W&B what a suite's runs have logged offline, or could not send; once."""
 
-import fcntl
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from resnet_bench.errors import UserError
 from resnet_bench.records.run_directory import RunDirectory
@@ -47,14 +48,14 @@ def sync(suite: Suite, results: Path, yes: bool) -> None:
 
 
 def _ids_in_training(folder: Path) -> set[str]:
-    """The W&B ids of the runs whose directories a process holds."""
+    """The W&B ids of the runs that a process is training, and so holds the lock of."""
     ids = set()
     for lock in folder.glob("*/seed-*/.lock"):
-        with lock.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                ids.add((RunDirectory(lock.parent).description() or {}).get("wandb_id", ""))
+        try:
+            with FileLock(lock, timeout=0):
+                pass
+        except Timeout:
+            ids.add((RunDirectory(lock.parent).description() or {}).get("wandb_id", ""))
     return ids
 
 
