@@ -1,13 +1,7 @@
-"""epochs.csv: what a record says, column by column."""
+"""The columns of epochs.csv."""
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_type_hints
-
-from resnet_bench.records.files import (
-    as_csv,
-)
 
 
 @dataclass(frozen=True)
@@ -37,10 +31,4 @@ class EpochRecord:
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(EpochRecord))
-_TYPES = get_type_hints(EpochRecord)
 TIME_COLUMNS = ("seconds", "images_per_second")  # all others repeat bit for bit
-
-
-def as_text(records: Sequence[EpochRecord], *, header: bool) -> str:
-    """Rows of epochs.csv; a float is written so that reading it gives the same bits."""
-    return as_csv(COLUMNS, [dataclasses.astuple(record) for record in records], header=header)

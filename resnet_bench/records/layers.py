@@ -6,12 +6,11 @@ that of networks/layers.py.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import groupby
 from pathlib import Path
-from typing import get_type_hints
 
-from resnet_bench.records.files import append, as_csv, read_rows, write_atomically
+from resnet_bench.records.files import append, as_csv, read_csv, write_atomically
 
 INPUT, LINEAR = "input", "linear"  # the kinds of the first and the last row of an iteration
 
@@ -41,7 +40,6 @@ class LayerRecord:
 
 
 LAYER_COLUMNS = tuple(field.name for field in fields(LayerRecord))
-_TYPES = get_type_hints(LayerRecord)
 
 
 class LayersFile:
@@ -52,21 +50,21 @@ class LayersFile:
 
     def append(self, records: Sequence[LayerRecord]) -> None:
         """Add all rows of one iteration and have them on disk when this returns."""
-        append(self.path, _as_text(records, header=not self.path.exists()))
+        append(self.path, as_csv(LayerRecord, records, header=not self.path.exists()))
 
     def rows(self) -> list[LayerRecord]:
         """The rows of all whole iterations, oldest first; none without a file.
 
         Raises UserError if the file is not one of this version's.
         """
-        records = [LayerRecord(**row) for row in read_rows(self.path, _TYPES)]
-        return [record for whole in by_iteration(records) for record in whole]
+        records = read_csv(self.path, LayerRecord)
+        return [record for rows in by_iteration(records) for record in rows]
 
     def truncate(self, iteration: int) -> list[LayerRecord]:
         """Cut off what is past `iteration`, where the checkpoint stands; returns what is kept."""
         kept = [record for record in self.rows() if record.iteration <= iteration]
         if kept:
-            write_atomically(self.path, _as_text(kept, header=True).encode())
+            write_atomically(self.path, as_csv(LayerRecord, kept, header=True).encode())
         else:
             self.path.unlink(missing_ok=True)
         return kept
@@ -98,7 +96,3 @@ def gradient_growth(records: Iterable[LayerRecord]) -> float | None:
     center = sum(x for x, _ in points) / len(points)
     slope = sum((x - center) * y for x, y in points) / sum((x - center) ** 2 for x, _ in points)
     return math.exp(-slope)
-
-
-def _as_text(records: Sequence[LayerRecord], *, header: bool) -> str:
-    return as_csv(LAYER_COLUMNS, [astuple(record) for record in records], header=header)

@@ -13,11 +13,12 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from resnet_bench.errors import UserError
-from resnet_bench.records.epochs import _TYPES, EpochRecord, as_text
+from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.records.files import (
     append,
+    as_csv,
+    read_csv,
     read_json,
-    read_rows,
     write_atomically,
     write_json,
 )
@@ -149,16 +150,17 @@ class RunDirectory:
 
     def rows(self) -> list[EpochRecord]:
         """The records written so far, oldest first; a torn last line is not one."""
-        return [EpochRecord(**row) for row in read_rows(self.epochs_csv, _TYPES)]
+        return read_csv(self.epochs_csv, EpochRecord)
 
     def append(self, record: EpochRecord) -> None:
         """Add a row and have it on disk when this returns."""
-        append(self.epochs_csv, as_text([record], header=not self.epochs_csv.exists()))
+        header = not self.epochs_csv.exists()
+        append(self.epochs_csv, as_csv(EpochRecord, [record], header=header))
 
     def keep_rows(self, count: int) -> list[EpochRecord]:
         """Cut off the rows past the first `count`, which the checkpoint has; returns those kept."""
         kept = self.rows()[:count]
-        write_atomically(self.epochs_csv, as_text(kept, header=True).encode())
+        write_atomically(self.epochs_csv, as_csv(EpochRecord, kept, header=True).encode())
         return kept
 
 
