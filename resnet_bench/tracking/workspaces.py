@@ -168,9 +168,7 @@ def save(view: ws.Workspace) -> str:
     path = f"{view.entity}/{view.project}"
     digits = int(hashlib.sha256(f"{path}/{view.name}".encode()).hexdigest(), 16)
     key = "".join("0123456789abcdefghijklmnopqrstuvwxyz"[digits // 36**i % 36] for i in range(11))
-    view._internal_name = (
-        f"nw-{key}-v"  # W&B's form; the same in every call
-    )
+    view._internal_name = f"nw-{key}-v"  # W&B's form; the same in every call
     try:
         view._internal_id = ws.Workspace.from_url(f"https://wandb.ai/{path}?nw={key}")._internal_id
     except ValueError:
