@@ -97,16 +97,16 @@ def bench_records(name: str) -> None:
     seconds_a_step = _seconds_a_step(run, data)
     with tempfile.TemporaryDirectory() as folder:
         row, checkpoint = _cost_of_records(run, Path(folder))
-        mirror = _cost_of_mirror(run, Path(folder))
+        wandb = _cost_of_wandb(run, Path(folder))
     state = new_state(run, data.device)
     started = time.perf_counter()
     evaluate(state.network, data, data.test, "ieee")
     test = time.perf_counter() - started
     training = run.experiment.recipe.iterations * seconds_a_step
-    share = (EPOCHS * row + mirror) / training + checkpoint / CHECKPOINT_SECONDS
+    share = (EPOCHS * row + wandb) / training + checkpoint / CHECKPOINT_SECONDS
     print(f"\n{name}, one thread: {seconds_a_step * 1e3:.0f} ms a step, {training:.0f} s in all")
     print(f"  a row on disk      {row * 1e3:8.1f} ms, {EPOCHS} times")
-    print(f"  W&B, offline       {mirror * 1e3:8.1f} ms, start, {EPOCHS} rows and end together")
+    print(f"  W&B, offline       {wandb * 1e3:8.1f} ms, start, {EPOCHS} rows and end together")
     print(f"  a checkpoint       {checkpoint * 1e3:8.1f} ms, every {CHECKPOINT_SECONDS:.0f} s")
     print(f"  together           {share:8.2%} of the training time")
     print(f"  (test evaluation   {EPOCHS * test / training:8.2%}, {EPOCHS} times)")
@@ -142,7 +142,7 @@ def _cost_of_records(run: Run, folder: Path, repeats: int = 20) -> tuple[float, 
     return statistics.median(rows), statistics.median(saves)
 
 
-def _cost_of_mirror(run: Run, folder: Path) -> float:
+def _cost_of_wandb(run: Run, folder: Path) -> float:
     """Seconds of a whole offline W&B run, with its thread's work and the import of wandb."""
     started = time.perf_counter()
     tracker = start_tracking(

@@ -45,7 +45,7 @@ class TimedSweep:
         same = [float(row[2] or 0) for row in rows if row[1] == pixels]
         state = f"ended with code {code}"
         if code == RESUMABLE:
-            state = "stopped in time; call again to go on"
+            state = "stopped in time; call again to continue"
         print(f"{sum(same) / 60:.2f} minutes of wall time in {len(same)} calls; {state}")
 
     @property

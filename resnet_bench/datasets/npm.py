@@ -72,7 +72,7 @@ def _run(command: list[str], folder: Path, seconds: float) -> tuple[int, str]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             errors="replace",
-            start_new_session=True,  # a process group of its own, which subprocess.run cannot kill
+            start_new_session=True,  # makes a process group, which subprocess.run would not kill
         )
     except OSError as error:
         raise UnavailableError(f"{command[0]} does not start: {error.strerror}") from error

@@ -37,9 +37,7 @@ class Recipe(Specification):
 
     train_images: Positive | Literal["all"] = "all"  # the others are the validation set
     pad: Literal["after-mean", "before-mean"] = "after-mean"  # after: the padding is the mean
-    initialization: Literal["he-fan-in", "he-fan-out", "xavier", "pytorch"] = (
-        "he-fan-in"  # convolutions
-    )
+    initialization: Literal["he-fan-in", "he-fan-out", "xavier", "pytorch"] = "he-fan-in"  # convs
     linear_initialization: Literal["pytorch", "he", "xavier"] = "pytorch"
     last_scale: Literal["one", "zero"] = "one"  # initial, of each block's last batch norm
     batch_norm_images: Positive | Literal["batch"] = "batch"  # images per group that is normalized

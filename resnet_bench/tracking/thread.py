@@ -1,7 +1,7 @@
 """The only thread of a process that calls W&B, so that training never waits for it.
 
 The first failure prints a warning, later ones nothing. After a failure of the server, new runs
-are offline, and what it has not received stays on disk.
+are offline, and records that it has not received stay on disk.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ class WandbThread(threading.Thread):
             try:
                 call()
             except BaseException as error:  # wandb.teardown can raise SystemExit
-                self.warn(f"{_one_line(error)}; not everything is mirrored")
+                self.warn(f"{_one_line(error)}; W&B lacks some records")
             done.set()
 
     def open_run(self, arguments: dict[str, Any], online: bool, folder: Path) -> Any:
@@ -85,7 +85,7 @@ class WandbThread(threading.Thread):
                 return self._init(arguments, "online")
             except Exception as error:
                 self._server_failed = True
-                self.warn(f"{_one_line(error)}; going on offline")
+                self.warn(f"{_one_line(error)}; continuing offline")
                 self._remove_failed(set(find_attempts(folder, arguments["id"])).difference(before))
         return self._init(arguments, "offline")
 
@@ -112,7 +112,7 @@ class WandbThread(threading.Thread):
         """Print `message` as the process's one warning."""
         if not self._warned:
             self._warned = True
-            _warning_sink(f"warning: W&B: {message} (training and CSVs go on)")
+            _warning_sink(f"warning: W&B: {message} (training and CSVs continue)")
 
     def _init(self, arguments: dict[str, Any], mode: Mode) -> Any:
         import wandb

@@ -1,6 +1,6 @@
 """Log a run's records, which its CSVs hold, to W&B as well.
 
-Training never waits for W&B: a thread of its own (thread.py) does all calls to it, and imports
+Training never waits for W&B: a separate thread (thread.py) does all calls to it, and imports
 wandb, so that a process without tracking does not.
 """
 

@@ -211,7 +211,7 @@ def test_a_whole_sweep_adds_up_over_its_calls(
     images = synthetic_images(replace(DATASETS["cifar10"], train_images=2, test_images=1))
     timed = TimedSweep("cifar10", tmp_path, None, images, 1.0)
     timed.run()
-    assert "stopped in time; call again to go on" in capsys.readouterr().out
+    assert "stopped in time; call again to continue" in capsys.readouterr().out
     timed.run()
     assert "wall time in 2 calls; ended with code 0" in capsys.readouterr().out
     rows = (tmp_path / "sweep-cifar10.csv").read_text().splitlines()
