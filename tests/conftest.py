@@ -15,7 +15,7 @@ from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.suite import load_suite
 from resnet_bench.sweeps.machine import Machine
 from tests.support.calls import Answer, Call
-from tests.support.tiny_datasets import Tiny, tiny
+from tests.support.tiny_datasets import Tiny, publish_md5, tiny
 
 SMALL_SUITE = """# A question.
 dataset = "digits"
@@ -85,14 +85,17 @@ def unreachable(folder: Path) -> None:
 
 
 @pytest.fixture
-def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No official host, no npm on PATH, no Debian package: whatever the machine has."""
+def offline(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No official host, no npm on PATH, no Debian package, and the tiny CIFAR-10 as published."""
     for name in ("cifar10", "fashion"):
         first, *others = load.SOURCES[name].downloads
         away = (Download(first.source, unreachable), *others)
         monkeypatch.setitem(load.SOURCES, name, replace(load.SOURCES[name], downloads=away))
     monkeypatch.setattr(fashion_mnist, "DEBIAN_FASHION_MNIST", tmp_path / "not-there")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    publish_md5(tiny("cifar10", channels=3), tmp_path_factory.mktemp("published"), monkeypatch)
 
 
 @pytest.fixture

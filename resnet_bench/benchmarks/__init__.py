@@ -1,1 +1,1 @@
-"""Speed: this machine's limits, and how near to them the training comes."""
+"""Benchmarks of speed: the training beside the machine's limits and other loops."""

@@ -1,4 +1,4 @@
-"""The loops that `make bench` compares on a CPU, each in processes of its own."""
+"""The training loops that `make bench` compares on a CPU, each in its own processes."""
 
 import time
 from multiprocessing import get_context
@@ -22,7 +22,7 @@ PEER_WORKERS = 2
 
 
 class Contender(Protocol):
-    """A way to train, waiting for the command to do some steps."""
+    """A way to train, in processes that wait for the command to do some steps."""
 
     name: str
 
@@ -32,7 +32,7 @@ class Contender(Protocol):
 
 
 class _Processes:
-    """Processes that each do `steps` steps on command and say when they are done."""
+    """Processes that each do `steps` steps on command and answer when they are done."""
 
     def __init__(self, target: Any, count: int, experiment: Experiment) -> None:
         context = get_context("spawn")
@@ -65,7 +65,7 @@ class _Processes:
 
 
 class Sweepers(_Processes):
-    """Ours, as a sweep uses the machine: a single-threaded process a core."""
+    """Ours, as in a sweep: a single-threaded process for each core."""
 
     def __init__(self, experiment: Experiment) -> None:
         cores = available_cores()
@@ -75,7 +75,7 @@ class Sweepers(_Processes):
 
 
 class Peers(_Processes):
-    """As peers write it: Dataset, transforms an image, DataLoader, NCHW, eager, all threads."""
+    """The usual PyTorch loop: a DataLoader with transforms per image, NCHW, eager, all threads."""
 
     def __init__(self, experiment: Experiment) -> None:
         threads = available_cores()
@@ -98,7 +98,7 @@ def _train_ours(experiment: Experiment, seed: int, pipe: Any) -> None:
 
 
 class PeerDataset(Dataset[tuple[Tensor, int]]):
-    """As torchvision.datasets.CIFAR10: an array in memory, a PIL image and transforms an item."""
+    """Like torchvision's CIFAR10: an array in memory, a PIL image and transforms per item."""
 
     def __init__(self, experiment: Experiment) -> None:
         from resnet_bench.datasets.vision import v2
@@ -142,7 +142,7 @@ def _train_as_peers(experiment: Experiment, seed: int, pipe: Any) -> None:
         recipe.batch_size,
         shuffle=True,
         num_workers=PEER_WORKERS,
-        multiprocessing_context="fork",  # Linux's default, which a spawned process does not keep
+        multiprocessing_context="fork",  # Linux's default, but not in a spawned process
     )
     batches = iter(loader)
     running_loss = 0.0

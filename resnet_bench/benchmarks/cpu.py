@@ -1,6 +1,6 @@
-"""`make bench`: how fast it is, measured beside a loop as peers write it, in the same run.
+"""`make bench`: the training's speed, measured beside a usual PyTorch loop in the same run.
 
-These are measurements, not tests: on a shared machine quote the ratios, not the seconds.
+On a shared machine quote the ratios, not the seconds.
 """
 
 import statistics
@@ -23,7 +23,7 @@ from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment
 from resnet_bench.sweeps.group import training_data
-from resnet_bench.tracking import tracker as tracking_tracker
+from resnet_bench.tracking.tracker import new_run_id, start_tracking
 from resnet_bench.training import checkpoints
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import TrainingData
@@ -41,9 +41,9 @@ def bench(
     blocks: Annotated[int, typer.Option(min=1, help="interleaved blocks of each loop")] = 5,
     steps: Annotated[int, typer.Option(min=1, help="steps of ResNet-20 in a block")] = 12,
 ) -> None:
-    """Measure the digits sweep, the training loop and what the records cost."""
+    """Measure the digits sweep, the training loop and the cost of the records."""
     if part in ("all", "sweep"):
-        bench_sweep()  # first: its memory is the largest of all processes so far
+        bench_sweep()  # first: ru_maxrss is the maximum over all earlier child processes
     if part in ("all", "train"):
         bench_training("cifar10/resnet-20-A", blocks, steps)
         bench_training("cifar10/resnet-56-A", blocks, max(1, steps // 3))
@@ -52,7 +52,7 @@ def bench(
 
 
 def bench_sweep() -> None:
-    """Wall time of the whole digits sweep, set-up of the environment aside, and its memory."""
+    """Wall time and memory of the whole digits sweep, without installing the environment."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "resnet_bench", "sweep", "digits", "--results", folder]
         started = time.perf_counter()
@@ -68,7 +68,7 @@ def bench_sweep() -> None:
 
 
 def bench_training(name: str, blocks: int, steps: int) -> None:
-    """Images a second of our loop, as a sweep uses the cores, and of peers', in turn."""
+    """Images per second of our loop, as in a sweep, and of the usual one, interleaved."""
     experiment = find_experiment(name)
     contenders: list[Contender] = [Sweepers(experiment), Peers(experiment)]
     rates: dict[str, list[float]] = {contender.name: [] for contender in contenders}
@@ -90,23 +90,23 @@ def bench_training(name: str, blocks: int, steps: int) -> None:
 
 
 def bench_records(name: str) -> None:
-    """The share of rows, checkpoints and W&B in the training time of a real recipe."""
+    """The time of rows, checkpoints and W&B as a share of a recipe's training time."""
     run = Run(find_experiment(name), 0)
     torch.set_num_threads(1)
     data = training_data(run.experiment, None, torch.device("cpu"))
     seconds_a_step = _seconds_a_step(run, data)
     with tempfile.TemporaryDirectory() as folder:
         row, checkpoint = _cost_of_records(run, Path(folder))
-        mirror = _cost_of_mirror(run, Path(folder))
+        wandb = _cost_of_wandb(run, Path(folder))
     state = new_state(run, data.device)
     started = time.perf_counter()
     evaluate(state.network, data, data.test, "ieee")
     test = time.perf_counter() - started
     training = run.experiment.recipe.iterations * seconds_a_step
-    share = (EPOCHS * row + mirror) / training + checkpoint / CHECKPOINT_SECONDS
+    share = (EPOCHS * row + wandb) / training + checkpoint / CHECKPOINT_SECONDS
     print(f"\n{name}, one thread: {seconds_a_step * 1e3:.0f} ms a step, {training:.0f} s in all")
     print(f"  a row on disk      {row * 1e3:8.1f} ms, {EPOCHS} times")
-    print(f"  W&B, offline       {mirror * 1e3:8.1f} ms, start, {EPOCHS} rows and end together")
+    print(f"  W&B, offline       {wandb * 1e3:8.1f} ms, start, {EPOCHS} rows and end together")
     print(f"  a checkpoint       {checkpoint * 1e3:8.1f} ms, every {CHECKPOINT_SECONDS:.0f} s")
     print(f"  together           {share:8.2%} of the training time")
     print(f"  (test evaluation   {EPOCHS * test / training:8.2%}, {EPOCHS} times)")
@@ -128,7 +128,7 @@ def _cost_of_records(run: Run, folder: Path, repeats: int = 20) -> tuple[float, 
     directory = RunDirectory(run.directory(folder))
     directory.create()
     state = new_state(run, torch.device("cpu"))
-    for parameter in state.network.parameters():  # so that momentum is saved, too
+    for parameter in state.network.parameters():  # so that there is momentum to save
         parameter.grad = torch.zeros_like(parameter)
     state.optimizer.step()
     rows, saves = [], []
@@ -142,19 +142,19 @@ def _cost_of_records(run: Run, folder: Path, repeats: int = 20) -> tuple[float, 
     return statistics.median(rows), statistics.median(saves)
 
 
-def _cost_of_mirror(run: Run, folder: Path) -> float:
-    """Seconds of a whole W&B run, offline, its own thread's work and the import counted."""
+def _cost_of_wandb(run: Run, folder: Path) -> float:
+    """Seconds of a whole offline W&B run, with its thread's work and the import of wandb."""
     started = time.perf_counter()
-    tracker = tracking_tracker.start_tracking(
+    tracker = start_tracking(
         run,
         run.experiment.identity(),
-        run_id=tracking_tracker.new_run_id(run),
+        run_id=new_run_id(run),
         folder=folder,
         mode="offline",
         resumed=False,
     )
     for epoch in range(1, EPOCHS + 1):
-        tracker.log(replace(RECORD, epoch=epoch, iteration=epoch))  # each iteration once
+        tracker.log(replace(RECORD, epoch=epoch, iteration=epoch))  # an iteration is logged once
     tracker.finish(None)
     return time.perf_counter() - started
 

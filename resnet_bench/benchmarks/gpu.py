@@ -1,107 +1,27 @@
-"""`make bench-gpu`: how fast the paper's sweep is on this GPU, beside its limits and other loops.
+"""`make bench-gpu`: the speed of the paper's sweep on this GPU, beside its limits and other loops.
 
-In pieces of under nine minutes each, for machines that are lent for short: `--piece floors`,
-`yardsticks`, `ablation`, `lanes`, `sweep`. Tables are printed and written as CSV into `--output`.
+In pieces of under nine minutes each, for machines that can be used for a short time only:
+`--piece floors`, `yardsticks`, `ablation`, `lanes`, `sweep`. Tables are printed and written as
+CSV into `--output`.
 """
 
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 
-from resnet_bench.benchmarks.interleaved import (
-    CONTEST_HEADER,
-    Cell,
-    Contest,
-    Timed,
-    contest_rows,
-    format_table,
-    write_csv,
-)
-from resnet_bench.benchmarks.peers import Peers
-from resnet_bench.benchmarks.roofline import (
-    FORMULA,
-    PRECISIONS,
-    Ceilings,
-    Work,
-    floor_seconds,
-    measure_ceilings,
-    work_of,
-)
-from resnet_bench.benchmarks.whole_sweep import TimedSweep
-from resnet_bench.benchmarks.yardsticks import (
-    Contender,
-    Lockstep,
-    OneByOne,
-    Setting,
-    synthetic_images,
-)
+from resnet_bench.benchmarks.interleaved import Contest
+from resnet_bench.benchmarks.pieces import PIECES, Bench
+from resnet_bench.benchmarks.yardsticks import synthetic_images
 from resnet_bench.datasets.load import Images, load_dataset
 from resnet_bench.errors import UserError
 from resnet_bench.suites.suite import load_suite
 from resnet_bench.sweeps.worker import environment_of_workers
 
 SUITES = {"tf32": "cifar10", "bf16": "cifar10-bf16"}
-PIECES = ("floors", "yardsticks", "ablation", "lanes", "sweep")
-OURS, AGAIN = "ours", "ours, again (noise)"
-
-# Written down before any of it was measured: the time of a step in TF32, ours being 1.
-PREDICTED = {
-    OURS: 1.0,
-    AGAIN: 1.0,
-    "B0 as peers do it": 15.0,
-    "B1 simple loop, one network at a time": 9.0,
-    "B2 our graphs, one after another": 1.7,
-    "ours, not deterministic": 0.95,
-    "without graphs": 9.0,
-    "without lanes": 1.7,
-    "without channels_last": 1.5,
-    "without data on the GPU": 1.1,
-    "with bf16": 0.55,
-    "with PyTorch's batch norm": 0.95,
-    "2 lanes": 1.3,
-    "4 lanes": 1.1,
-    "6 lanes": 1.05,
-    "12 lanes": 1.0,
-}
-
-
-@dataclass(frozen=True)
-class Bench:
-    """One call of the benchmark: what is measured on which images, and where it is written."""
-
-    piece: str
-    suite: str
-    images: tuple[Images, Images]
-    real: bool
-    output: Path
-    data_folder: Path | None
-    contest: Contest
-    minutes: float
-
-    @property
-    def device(self) -> torch.device:
-        return torch.device("cuda")
-
-    @property
-    def setting(self) -> Setting:
-        return Setting.of(load_suite(self.suite).experiments, self.images, self.device)
-
-    @property
-    def work(self) -> Work:
-        return work_of(load_suite(self.suite).experiments)
-
-    def write(self, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-        """The table on the screen and as CSV."""
-        path = self.output / f"{self.piece}-{self.suite}.csv"
-        print("\n" + format_table(header, rows))
-        write_csv(path, header, rows)
-        print(f"({path})", flush=True)
 
 
 def main(
@@ -109,7 +29,7 @@ def main(
     precision: Annotated[str, typer.Option(help="tf32 or bf16")] = "tf32",
     output: Annotated[Path, typer.Option(help="folder of the CSVs")] = Path("results/bench-gpu"),
     data_dir: Annotated[Path | None, typer.Option(envvar="RESNET_BENCH_DATA")] = None,
-    synthetic: Annotated[bool, typer.Option(help="random pixels, looking for no data")] = False,
+    synthetic: Annotated[bool, typer.Option(help="random pixels instead of a data set")] = False,
     blocks: Annotated[int, typer.Option(min=1)] = 5,
     steps: Annotated[int, typer.Option(min=1, help="of all networks, in a block")] = 500,
     discard: Annotated[int, typer.Option(min=0, help="steps before each block")] = 50,
@@ -122,7 +42,7 @@ def main(
         raise typer.Exit(2)
     suite = SUITES[precision]
     contest = Contest(blocks, steps, discard, time.monotonic() + 60 * minutes)
-    with environment_of_workers():  # before CUDA starts, which asking for a GPU may do
+    with environment_of_workers():  # is_available may start CUDA, which reads the environment
         if not torch.cuda.is_available():
             print("error: bench-gpu needs a CUDA GPU, and there is none here", file=sys.stderr)
             raise typer.Exit(2)
@@ -130,110 +50,11 @@ def main(
         bench = Bench(piece, suite, images, real, output, data_dir, contest, minutes)
         output.mkdir(parents=True, exist_ok=True)
         print(_facts(bench), flush=True)
-        work = {
-            "floors": measure_floors,
-            "yardsticks": measure_yardsticks,
-            "ablation": measure_ablation,
-            "lanes": measure_lanes,
-            "sweep": measure_sweep,
-        }
-        work[piece](bench)
-
-
-def measure_floors(bench: Bench) -> Ceilings:
-    """What the GPU reaches, and what the suite's sweep cannot take less than."""
-    ceilings = measure_ceilings(bench.device)
-    recipe = load_suite(bench.suite).recipe
-    images = recipe.batch_size * recipe.iterations
-    print(FORMULA)
-    print(
-        f"{bench.suite}: {bench.work.multiply_adds / 1e9:.2f} G multiply-adds an image, "
-        f"{bench.work.flop(images) / 1e15:.1f} PFLOP in all"
-    )
-    rows: list[list[Cell]] = []
-    for precision in PRECISIONS:
-        flops = ceilings.flops[precision]
-        passes = [bench.work.bytes(images, precision, fused=fused) for fused in (False, True)]
-        minutes = [b / ceilings.bandwidth / 60 for b in passes]
-        arithmetic = bench.work.flop(images) / flops / 60
-        rows.append([precision, flops / 1e12, arithmetic, *minutes, max(arithmetic, minutes[0])])
-    print(f"copy bandwidth, both directions: {ceilings.bandwidth / 1e12:.2f} TB/s")
-    header = ("precision", "TFLOP/s", "arithmetic, min", "memory, min", "fused, min", "floor, min")
-    bench.write(header, rows)
-    return ceilings
-
-
-def measure_yardsticks(bench: Bench) -> None:
-    """B0, B1, B2 and ours on the same batches, in turn."""
-    ceilings = measure_ceilings(bench.device)
-    setting = bench.setting
-    contenders: list[Contender] = [
-        Lockstep(OURS, setting),
-        Lockstep(AGAIN, setting),
-        Lockstep("ours, not deterministic", setting, deterministic=False),
-        Lockstep("B2 our graphs, one after another", setting, lanes=1),
-        OneByOne(setting),
-        Peers(setting),
-    ]
-    timed = bench.contest.run(contenders)
-    _report(bench, timed)
-    recipe = setting.experiments[0].recipe
-    floors = [
-        floor_seconds(bench.work, recipe.batch_size, recipe.precision, ceilings, fused=fused)
-        for fused in (False, True)
-    ]
-    ours = timed[OURS].median
-    print(FORMULA)
-    print(f"floor {floors[0] * 1e3:.2f} ms a step, ours at {floors[0] / ours:.0%} of the limit")
-    print(f"fused {floors[1] * 1e3:.2f} ms a step, ours at {floors[1] / ours:.0%} of that limit")
-    cost = 1 / timed["ours, not deterministic"].ratio(timed[OURS]) - 1
-    print(f"the deterministic mode costs {cost:+.1%} of the time of a step")
-
-
-def measure_ablation(bench: Bench) -> None:
-    """Ours, with one thing taken away or added at a time."""
-    setting = bench.setting
-    ours = Lockstep(OURS, setting)
-    lanes = len(ours.step.lanes)  # which without graphs would be one
-    contenders = [
-        ours,
-        Lockstep(AGAIN, setting),
-        Lockstep("without lanes", setting, lanes=1),
-        Lockstep("without graphs", setting, lanes=lanes, graphs=False, share=0.1),
-        Lockstep("without channels_last", setting, channels_last=False),
-        Lockstep("without data on the GPU", setting, data_on_gpu=False, share=0.5),
-        Lockstep("with PyTorch's batch norm", setting, native_norm=True),
-        Lockstep("ours, not deterministic", setting, deterministic=False),
-    ]
-    if setting.precision != "bf16":
-        contenders.append(Lockstep("with bf16", setting, precision="bf16"))
-    _report(bench, bench.contest.run(contenders))
-
-
-def measure_lanes(bench: Bench) -> None:
-    """How many networks side by side: more fill the GPU, and take its cache from each other."""
-    setting = bench.setting
-    contenders = [Lockstep(OURS, setting), Lockstep(AGAIN, setting)]
-    contenders += [Lockstep(f"{n} lanes", setting, lanes=n) for n in (2, 4, 6, 12)]
-    contenders.append(Lockstep("without lanes", setting, lanes=1))
-    print(f"ours has {len(contenders[0].step.lanes)} lanes")
-    _report(bench, bench.contest.run(contenders))
-
-
-def measure_sweep(bench: Bench) -> None:
-    """Wall time of the whole sweep; call again until it is finished."""
-    synthetic = None if bench.real else bench.images
-    TimedSweep(bench.suite, bench.output, bench.data_folder, synthetic, bench.minutes).run()
-
-
-def _report(bench: Bench, timed: dict[str, Timed]) -> None:
-    experiments = load_suite(bench.suite).experiments
-    images = len(experiments) * experiments[0].recipe.batch_size
-    bench.write(CONTEST_HEADER, contest_rows(timed, images, OURS, PREDICTED))
+        PIECES[piece](bench)
 
 
 def _images(suite: str, folder: Path | None, synthetic: bool) -> tuple[tuple[Images, Images], bool]:
-    """The data set, or random pixels in its shape; and which."""
+    """The data set and True, or random pixels in its shape and False."""
     dataset = load_suite(suite).dataset
     if not synthetic:
         try:
@@ -244,7 +65,7 @@ def _images(suite: str, folder: Path | None, synthetic: bool) -> tuple[tuple[Ima
 
 
 def _facts(bench: Bench) -> str:
-    """What every number below depends on."""
+    """The GPU, the versions and the options that the measurements depend on."""
     pixels = "real pixels" if bench.real else "synthetic pixels (speed does not depend on values)"
     contest = bench.contest
     facts = [

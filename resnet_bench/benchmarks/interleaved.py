@@ -1,4 +1,4 @@
-"""Measuring contenders in turn, so that whatever drifts drifts for all, and tables of it."""
+"""Measure contenders in turn, so that drift of the machine affects all, and format tables."""
 
 import csv
 import statistics
@@ -16,7 +16,7 @@ Cell = str | float | int | None
 
 @dataclass
 class Timed:
-    """Seconds a step of one contender, a value a block."""
+    """Seconds per step of one contender, one value for each block."""
 
     seconds: list[float] = field(default_factory=list)
     gibibytes: float | None = None  # GPU memory that it added, caches included
@@ -26,25 +26,25 @@ class Timed:
         return statistics.median(self.seconds)
 
     def ratio(self, other: "Timed") -> float:
-        """How many times `other` it takes: the median of the ratios within a block."""
+        """Its time over that of `other`: the median of the ratios within each block."""
         pairs = zip(self.seconds, other.seconds, strict=True)
         return statistics.median(mine / theirs for mine, theirs in pairs)
 
 
 @dataclass(frozen=True)
 class Contest:
-    """Blocks of steps in turn: each contender does its share of `steps` in each block."""
+    """Interleaved blocks: in each, every contender does its share of `steps`."""
 
     blocks: int
     steps: int
     discard: int  # steps before each measurement, not counted
-    deadline: float  # on time.monotonic's clock; no block starts that would pass it
+    deadline: float  # of time.monotonic(); no block starts that would end later
 
     def run(self, contenders: Sequence[Contender]) -> dict[str, Timed]:
         timed = {contender.name: Timed() for contender in contenders}
-        for contender in contenders:  # captures, and libraries that choose their kernels
+        for contender in contenders:  # warm-up: CUDA graphs are captured, cuDNN chooses kernels
             if torch.cuda.is_available():
-                torch.cuda.empty_cache()  # of those before it: a capture would empty it, uncounted
+                torch.cuda.empty_cache()  # a capture would empty it and hide the contender's memory
             before = _reserved()
             contender.seconds_a_step(2)
             timed[contender.name].gibibytes = (_reserved() - before) or None
@@ -74,7 +74,7 @@ CONTEST_HEADER = (
 def contest_rows(
     timed: Mapping[str, Timed], images: int, ours: str, predicted: Mapping[str, float]
 ) -> list[list[Cell]]:
-    """A row a contender, of `images` a step: the ratio measured beside the one predicted."""
+    """A row for each contender, of `images` per step, with measured and predicted ratio."""
     return [
         [
             name,
@@ -96,7 +96,7 @@ def spread(seconds: Sequence[float]) -> str:
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """Columns as wide as they must be: words to the left, numbers to the right."""
+    """Text in columns: the first aligned to the left, the others to the right."""
     texts = [[_text(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *texts, strict=True)]
 

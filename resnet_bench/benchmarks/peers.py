@@ -1,4 +1,4 @@
-"""The loop as peers write it, the yardstick B0: a DataLoader, one network at a time."""
+"""The usual PyTorch loop, yardstick B0: a DataLoader, one network at a time."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -24,7 +24,7 @@ PEER_WORKERS = 8
 
 
 class PeerImages(Dataset[tuple[Tensor, int]]):
-    """As peers write it: an image, a PIL object and its transforms at a time; our draws."""
+    """The usual Dataset: a PIL image and transforms per item, with the draws of BatchStream."""
 
     def __init__(self, images: Images, padding: int) -> None:
         self.pixels = images.pixels.transpose(0, 2, 3, 1)
@@ -49,7 +49,7 @@ class PeerImages(Dataset[tuple[Tensor, int]]):
 
 
 def peer_draws(stream: BatchStream) -> Iterator[list[tuple[int, int, int, bool]]]:
-    """The batches of `stream` for ever, as a DataLoader's batch sampler gives them."""
+    """The batches of `stream` without end, for a DataLoader's `batch_sampler`."""
     for iteration in count():
         draw = stream.draw(iteration)
         tables = (draw.index, draw.top, draw.left, draw.flip)
@@ -57,7 +57,7 @@ def peer_draws(stream: BatchStream) -> Iterator[list[tuple[int, int, int, bool]]
 
 
 class Peers:
-    """B0, as peers do it: DataLoader with workers, eager, NCHW, one network at a time."""
+    """B0: DataLoader with workers, eager, NCHW, one network at a time."""
 
     name = "B0 as peers do it"
 
@@ -91,9 +91,9 @@ class Peers:
         self.batches: Iterator[list[Tensor]] | None = None
 
     def seconds_a_step(self, steps: int) -> float:
-        """The sum over the networks; `steps` for each."""
+        """The sum over the networks, from `steps` steps of each."""
         if self.batches is None:
-            # Not before: its threads pin memory, which can break off another contender's capture.
+            # Not earlier: its threads pin memory, which can abort another contender's capture.
             self.batches = iter(self.loader)
         set_determinism(False, self.setting.device)
         precision = executed_precision(self.setting.precision, self.setting.device)

@@ -1,7 +1,7 @@
-"""What a GPU cannot beat: operations and bytes of training networks side by side, counted.
+"""The least time of training several networks on a GPU, from counts of operations and bytes.
 
-A pass is one read or one write of a convolution's output. All memory floors count passes over
-feature maps alone; weights, which fit the cache, count for nothing.
+A pass is one read or one write of a convolution's output. The bytes are those of passes over
+feature maps; weights fit the cache and are not counted.
 """
 
 import statistics
@@ -21,11 +21,11 @@ from resnet_bench.training.precision import set_determinism, set_precision
 # Passes over the output of a convolution with batch norm and ReLU. One operation at a time,
 # forward: convolution 2, batch norm 3, ReLU 2; backward: ReLU 3, batch norm 5, convolution 4.
 EAGER_PASSES = 19
-RELU_PASSES = 5  # of these, which a projection lacks
+RELU_PASSES = 5  # of the 19; a projection has no ReLU
 # Batch norm, ReLU and addition in one kernel, forward: 2 + 3; backward: 5 + 4.
 FUSED_PASSES = 14
-# More over the output of a residual block. Eager: addition 3, sum of the two gradients 3; fused:
-# the shortcut read once forward, the sum of gradients 3.
+# Further passes over the output of a residual block. Eager: addition 3, sum of the two gradients
+# 3; fused: reading the shortcut 1, sum of the gradients 3.
 EAGER_ADDITION_PASSES = 6
 FUSED_ADDITION_PASSES = 4
 
@@ -36,7 +36,7 @@ CONVOLUTION = (512, 256, 32)  # images, channels in and out, pixels a side
 
 FORMULA = f"""\
 multiply-adds an image: 3 x the forward pass (forward, gradients of maps and of weights), less the
-  gradient of the images, which nobody needs; 2 FLOP each
+  gradient of the images, which is not computed; 2 FLOP each
 bytes an image: {EAGER_PASSES} passes over each convolution's output ({FUSED_PASSES} with batch \
 norm, ReLU and addition fused),
   {EAGER_ADDITION_PASSES} more ({FUSED_ADDITION_PASSES} fused) over each residual block's; 4 bytes \
@@ -46,7 +46,7 @@ floor: the larger of FLOP / measured FLOP/s and bytes / measured copy bandwidth,
 
 @dataclass(frozen=True)
 class Work:
-    """What one image costs in training, for one network or for several together."""
+    """The cost of training on one image, for one network or for several together."""
 
     multiply_adds: float
     eager_passes: float  # numbers read or written, one operation at a time
@@ -107,7 +107,7 @@ def _map_numbers(spec: NetworkSpec, dataset: Dataset) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What this GPU reaches, measured: bytes a second copied, FLOP a second in products."""
+    """This GPU's measured rates: bytes per second copied, FLOP per second in products."""
 
     bandwidth: float
     flops: dict[Precision, float]
@@ -122,16 +122,16 @@ def floor_seconds(
 
 
 def measure_ceilings(device: torch.device) -> Ceilings:
-    """The best of product and convolution for each precision, and the copy bandwidth."""
+    """The faster of product and convolution for each precision, and the copy bandwidth."""
     set_determinism(False, device)
     flops = {p: max(product_flops(p, device), convolution_flops(p, device)) for p in PRECISIONS}
     return Ceilings(copy_bandwidth(device), flops)
 
 
 def copy_bandwidth(device: torch.device) -> float:
-    """Bytes a second, read and written counted."""
+    """Bytes per second, read and written."""
     source = torch.empty(COPIED_BYTES, dtype=torch.uint8, device=device)
-    source.random_()  # zeros take less power, and are faster for it
+    source.random_()  # zeros need less power and would be faster
     target = torch.empty_like(source)
     return 2 * COPIED_BYTES / seconds_of(lambda: target.copy_(source))
 
@@ -145,7 +145,7 @@ def product_flops(precision: Precision, device: torch.device) -> float:
 
 
 def convolution_flops(precision: Precision, device: torch.device) -> float:
-    """Of a 3x3 convolution, forward, channels_last."""
+    """FLOP per second of a 3x3 convolution, forward, channels_last."""
     set_precision(precision, device)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     images, channels, side = CONVOLUTION

@@ -1,4 +1,4 @@
-"""The second clock of `make bench-gpu`: wall time of a whole sweep, with everything in it."""
+"""Wall time of a whole sweep, including start, evaluation and records, for `make bench-gpu`."""
 
 import csv
 import subprocess
@@ -24,13 +24,13 @@ RESUMABLE = 75
 
 @dataclass(frozen=True)
 class TimedSweep:
-    """One call's share of a sweep; the next call goes on, and the times add up."""
+    """A sweep for some minutes; the next call continues it, and the times are added."""
 
     suite: str
     output: Path
     data_folder: Path | None  # of the real data set
-    synthetic: tuple[Images, Images] | None  # in its place, where it is not there
-    minutes: float  # then stop, with everything on disk
+    synthetic: tuple[Images, Images] | None  # used instead of it, if not None
+    minutes: float  # after these the sweep stops and can be continued
 
     def run(self) -> None:
         """Train, then print and write the wall times of all calls so far."""
@@ -45,7 +45,7 @@ class TimedSweep:
         same = [float(row[2] or 0) for row in rows if row[1] == pixels]
         state = f"ended with code {code}"
         if code == RESUMABLE:
-            state = "stopped in time; call again to go on"
+            state = "stopped in time; call again to continue"
         print(f"{sum(same) / 60:.2f} minutes of wall time in {len(same)} calls; {state}")
 
     @property
@@ -60,7 +60,7 @@ class TimedSweep:
         return rows[1:]
 
     def _real(self) -> tuple[int, float | None]:
-        """The command that a user gives, in a process of its own; its exit code."""
+        """Run the command `sweep` in a new process; returns its exit code and no memory."""
         options = ["--device", "cuda", "--wandb", "disabled"]
         options += ["--time-limit", f"{60 * self.minutes:.0f}s"]
         options += ["--results", str(self.output / "results")]
@@ -70,10 +70,10 @@ class TimedSweep:
         return subprocess.run(command).returncode, None
 
     def _synthetic(self, images: tuple[Images, Images]) -> tuple[int, float | None]:
-        """The sweep's group in this process: all but the command line and its processes."""
+        """Train the sweep's group in this process; returns an exit code and GiB of GPU memory."""
         deadline = time.monotonic() + 60 * self.minutes
         runs = [Run(experiment, 0) for experiment in load_suite(self.suite).experiments]
-        # A folder that nobody takes for results.
+        # The name keeps these runs apart from results.
         machine = Machine(self.output / "trained-on-random-pixels", device="cuda")
         with patch.object(group, "load_dataset", lambda *_: images):
             ended = group.run_group(runs, machine, lambda _: time.monotonic() < deadline)

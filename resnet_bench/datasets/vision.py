@@ -1,9 +1,9 @@
-"""torchvision, for everyone: `from resnet_bench.vision import datasets, v2`, never directly.
+"""The only import of torchvision: `from resnet_bench.datasets.vision import datasets, v2`.
 
-The wheel that package indices carry is built for CUDA's torch. Beside a CPU build of torch its
-compiled library does not load, so the operators in it are missing, and importing torchvision
-stops at the first one that it wants to describe. Nothing here calls these operators (they are
-for detection), so it is enough that they exist.
+torchvision's wheel on PyPI is built for CUDA. With a CPU build of torch its compiled library
+does not load, so its operators are missing, and importing torchvision fails at the first one
+that it registers a shape function for. These operators (for detection) are not called here, so
+declaring them is enough.
 """
 
 import torch
@@ -15,8 +15,8 @@ _SCHEMAS = (
 
 
 def _declare_missing_operators(error: RuntimeError) -> torch.library.Library:
-    """Declare torchvision's operators that torch lacks; raises `error` if it is about others."""
-    # Only the missing ones, and only after a failure: declaring an operator twice raises.
+    """Declare torchvision's missing operators; raises `error` if it has another cause."""
+    # Declaring an operator twice raises, so only those that are missing, after a failure.
     missing = [
         schema
         for schema in _SCHEMAS

@@ -1,6 +1,5 @@
-"""The folder that a data set is fetched into: one process at a time, and nothing left behind."""
+"""A temporary folder to fetch a data set into, for one process at a time."""
 
-import fcntl
 import shutil
 import signal
 import sys
@@ -11,49 +10,57 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from filelock import FileLock, Timeout
+
 from resnet_bench.datasets.definitions import Dataset
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @contextmanager
-def workspace_in(dataset: Dataset, folder: Path, say: Say) -> Iterator[Path]:
-    """An empty folder in the data folder, for one process at a time; raises OSError."""
+def workspace_in(dataset: Dataset, folder: Path, log: Log) -> Iterator[Path]:
+    """An empty folder in the data folder, removed at the end; waits while another process has one.
+
+    Raises OSError if nothing can be written to `folder`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    # The lock file stays: deleting it would let two processes lock two different files.
-    with (folder / f".{dataset.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"{dataset.name}: waiting for another process that is fetching it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in folder.glob(f".{dataset.name}.partial*"):  # of processes that were killed
+    lock = FileLock(folder / f".{dataset.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log(f"{dataset.name}: waiting for another process that is fetching it")
+        lock.acquire()
+    try:
+        for left in folder.glob(f".{dataset.name}.partial*"):  # by processes that were killed
             shutil.rmtree(left, ignore_errors=True)
-        # Of a name of its own: what such a process had started may still write to the old one.
+        # A new name each time: children of a killed process may still write to the old folder.
         workspace = Path(tempfile.mkdtemp(prefix=f".{dataset.name}.partial-", dir=folder))
         try:
             with signals_as_exits():
                 yield workspace
         finally:
             shutil.rmtree(workspace, ignore_errors=True)
+    finally:
+        lock.release()
 
 
 @contextmanager
 def signals_as_exits() -> Iterator[None]:
-    """Within the context SIGTERM and SIGHUP leave it as Ctrl-C does, ending what it started.
+    """Within the context SIGTERM and SIGHUP raise SystemExit, so that `finally` blocks run.
 
-    With a sweep's exit code for SIGTERM, 75, as the same command goes on.
+    SIGTERM exits with 75, like a sweep: running the same command again continues. An ignored
+    signal stays ignored (nohup). In other threads than the main one nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
+        yield
         return
 
     def leave(number: int, _: FrameType | None) -> None:
         sys.exit(75 if number == signal.SIGTERM else 128 + number)
 
     numbers = (signal.SIGTERM, signal.SIGHUP)
-    heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]  # nohup
-    before = {number: signal.signal(number, leave) for number in heard}
+    handled = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, leave) for number in handled}
     try:
         yield
     finally:

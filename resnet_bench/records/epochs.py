@@ -1,46 +1,35 @@
-"""epochs.csv: what a record says, column by column."""
+"""The columns of epochs.csv."""
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_type_hints
-
-from resnet_bench.records.files import (
-    as_csv,
-)
 
 
 @dataclass(frozen=True)
 class EpochRecord:
     """One row of epochs.csv. Errors are fractions (0.1 is ten per cent); None is an empty cell.
 
-    Record r is written after iteration ceil(r*E/R), for E iterations an epoch and R records
-    (`records_per_epoch`, 1 if not set); the last one at the last iteration, wherever that falls.
-    E is N/B for N training images in batches of B, not rounded where batches run on. Running
-    figures (`train_*`) cover the iterations since the previous record.
+    Record r is written after iteration ceil(r*E/R), for E iterations and R records an epoch
+    (`records_per_epoch`, default 1); the last one after the last iteration. E is N/B for N
+    training images in batches of B, not rounded if batches continue into the next epoch. The
+    training loss and error (`train_*`) are means over the iterations since the previous record.
     """
 
-    epoch: int  # ceil(r/R), the one it falls in or ends; 1 is the first
-    iteration: int  # iterations done; what tells records apart
+    epoch: int  # ceil(r/R): the epoch that it is in, or ends; the first is 1
+    iteration: int  # iterations done; unique in a run
     learning_rate: float  # the last one used
-    train_loss: float  # running: train mode, augmented images; what the paper plots
+    train_loss: float  # in training mode, on augmented images; the paper's plots show these
     train_error: float
-    clean_train_error: float | None  # evaluation mode, un-augmented training images
+    clean_train_error: float | None  # in evaluation mode, without augmentation
     precise_train_error: float | None  # the same with re-estimated batch norm statistics
     test_loss: float
     test_error: float
     precise_test_error: float | None
-    validation_loss: float | None  # on held-out training images, where the recipe holds some out
+    validation_loss: float | None  # on held-out training images, if the recipe holds some out
     validation_error: float | None
-    seconds: float  # the group's training time since the previous record, without evaluation
-    images_per_second: float  # of this run, over those seconds
+    seconds: float  # training time of the run's group since the previous record
+    images_per_second: float  # of this run, in those seconds
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(EpochRecord))
-_TYPES = get_type_hints(EpochRecord)
-TIME_COLUMNS = ("seconds", "images_per_second")  # all others repeat bit for bit
-
-
-def as_text(records: Sequence[EpochRecord], *, header: bool) -> str:
-    """Rows of epochs.csv; a float is written so that reading it gives the same bits."""
-    return as_csv(COLUMNS, [dataclasses.astuple(record) for record in records], header=header)
+# The only columns that differ when a run is repeated: the others are the same bits.
+TIME_COLUMNS = ("seconds", "images_per_second")

@@ -1,4 +1,4 @@
-"""How a run's files are written and read: CSVs with typed cells, and JSON, whole or refused.
+"""Read and write CSVs of dataclasses and JSON files; a damaged file raises UserError.
 
 Nothing here imports torch: the analysis reads runs with it.
 """
@@ -7,20 +7,23 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from resnet_bench.errors import UserError
 
+Row = TypeVar("Row")  # a dataclass whose fields are int, float, str, or one of these or None
 
-def read_rows(path: Path, types: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a CSV with the columns of `types`, each cell as its type; none without a file.
 
-    A torn last line, which a killed process may leave, is not a row. An empty cell is None where
-    that is allowed. Raises UserError, naming the file, for anything else that is not so.
+def read_csv(path: Path, row_type: type[Row]) -> list[Row]:
+    """The rows of a CSV with a column for each field of `row_type`; [] without a file.
+
+    A last line without its newline, which a killed process may leave, is skipped. An empty cell
+    is None if the field may be None. Raises UserError, naming file, row, column and value, for
+    anything that cannot be read so.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -32,14 +35,16 @@ def read_rows(path: Path, types: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: damaged: {error}") from error
-    if rows and tuple(reader.fieldnames or ()) != tuple(types):
+    types = get_type_hints(row_type)
+    if rows and reader.fieldnames != list(types):
         raise UserError(f"{path}: its columns are not those of this version")
-    return [_typed(row, types, f"{path}: row {number}") for number, row in enumerate(rows, 1)]
+    return [row_type(**_typed(row, types, f"{path}: row {n}")) for n, row in enumerate(rows, 1)]
 
 
-def _typed(cells: dict[str, str], types: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _typed(cells: dict[str, str], types: dict[str, Any], where: str) -> dict[str, Any]:
+    """Each cell as its type, strictly: pydantic would take 1.0 for an int."""
     values: dict[str, Any] = {}
-    if set(cells) != set(types) or None in cells.values():  # what csv does with too many, or few
+    if len(cells) != len(types) or None in cells.values():  # how csv marks too many, or few
         raise UserError(f"{where}: damaged: not {len(types)} cells")
     for name, text in cells.items():
         kinds = get_args(types[name]) or (types[name],)
@@ -50,19 +55,22 @@ def _typed(cells: dict[str, str], types: Mapping[str, Any], where: str) -> dict[
     return values
 
 
-def as_csv(columns: tuple[str, ...], rows: list[tuple[Any, ...]], *, header: bool) -> str:
-    """The rows, and before them the names of the columns; None is an empty cell."""
+def as_csv(row_type: type[Row], rows: Sequence[Row], *, header: bool) -> str:
+    """CSV of `rows`, after the names of the fields with `header`; None is an empty cell."""
+    columns = list(get_type_hints(row_type))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     if header:
         writer.writerow(columns)
-    # str() of a float is its repr(): reading it gives the same bits.
-    writer.writerows(["" if value is None else str(value) for value in row] for row in rows)
+    for row in rows:
+        values = [getattr(row, column) for column in columns]
+        # str() of a float is its repr(): reading it gives the same bits.
+        writer.writerow(["" if value is None else str(value) for value in values])
     return buffer.getvalue()
 
 
 def append(path: Path, text: str) -> None:
-    """Add `text` and have it on disk when this returns; raises UserError if it cannot."""
+    """Add `text` and flush it to disk; raises UserError if that fails."""
     with writing(path), path.open("a", newline="", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -70,9 +78,9 @@ def append(path: Path, text: str) -> None:
 
 
 def write_atomically(path: Path, contents: bytes) -> None:
-    """Replace `path` in one step, so that a kill leaves the old file or the new one, whole.
+    """Replace `path` by renaming, so that a killed process leaves the old or the new file whole.
 
-    Raises UserError if it cannot: what is left then is the old one.
+    Raises UserError if that fails; the old file stays.
     """
     temporary = path.parent / f"{path.name}.tmp"
     with writing(path):
@@ -84,13 +92,13 @@ def write_atomically(path: Path, contents: bytes) -> None:
             temporary.replace(path)
         except OSError:
             with suppress(OSError):
-                temporary.unlink()  # a full disk need not be kept full
+                temporary.unlink()  # frees a full disk
             raise
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """A context in which `path` is written; raises UserError if it cannot be."""
+    """Turn an OSError while `path` is written into a UserError."""
     try:
         yield
     except OSError as error:

@@ -1,17 +1,16 @@
-"""layers.csv: what was measured of each layer at the iterations that a recipe names in `layers_at`.
+"""layers.csv: measurements of each layer at the iterations in a recipe's `layers_at`.
 
-Nothing here imports torch. training/signals.py measures; its docstring has the definitions, with
-that of networks/layers.py.
+Nothing here imports torch. The definitions are in training/signals.py, which measures, and in
+networks/layers.py.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import groupby
 from pathlib import Path
-from typing import get_type_hints
 
-from resnet_bench.records.files import append, as_csv, read_rows, write_atomically
+from resnet_bench.records.files import append, as_csv, read_csv, write_atomically
 
 INPUT, LINEAR = "input", "linear"  # the kinds of the first and the last row of an iteration
 
@@ -32,48 +31,47 @@ class LayerRecord:
     stage: int | None = None  # 0 is the stem; the input and the linear layer have none
     kind: str  # input, conv3x3, conv1x1, ..., linear
     response_deviation: float | None = None  # after batch norm, before ReLU and addition
-    activation_deviation: float  # of what leaves the layer, after addition and ReLU
-    activation_gradient_norm: float  # gradient of the mean loss at the response; 0: at the images
-    gradient_correlation: float | None = None  # cosine at neighbouring images
+    activation_deviation: float  # of the layer's output, after addition and ReLU
+    activation_gradient_norm: float  # of the mean loss, at the response; layer 0: at the images
+    gradient_correlation: float | None = None  # cosine of the gradients at neighbouring images
     weight_norm: float | None = None
     weight_gradient_norm: float | None = None  # of the mean loss, without weight decay
-    update_ratio: float | None = None  # the optimizer's next change of the weight, over weight_norm
+    update_ratio: float | None = None  # norm of the next change of the weight / weight_norm
 
 
 LAYER_COLUMNS = tuple(field.name for field in fields(LayerRecord))
-_TYPES = get_type_hints(LayerRecord)
 
 
 class LayersFile:
-    """A layers.csv. An iteration is in it with all its layers or not at all."""
+    """A layers.csv; of an iteration it holds all layers or none."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, records: Sequence[LayerRecord]) -> None:
-        """Add all rows of one iteration and have them on disk when this returns."""
-        append(self.path, _as_text(records, header=not self.path.exists()))
+        """Add all rows of one iteration and flush them to disk."""
+        append(self.path, as_csv(LayerRecord, records, header=not self.path.exists()))
 
     def rows(self) -> list[LayerRecord]:
-        """The rows of all whole iterations, oldest first; none without a file.
+        """The rows of all complete iterations, oldest first; [] without a file.
 
-        Raises UserError if the file is not one of this version's.
+        Raises UserError if the file is damaged or another version's.
         """
-        records = [LayerRecord(**row) for row in read_rows(self.path, _TYPES)]
-        return [record for whole in by_iteration(records) for record in whole]
+        records = read_csv(self.path, LayerRecord)
+        return [record for rows in by_iteration(records) for record in rows]
 
     def keep_rows(self, iteration: int) -> list[LayerRecord]:
-        """Cut off what is past `iteration`, where the checkpoint stands; returns what is kept."""
+        """Remove the rows after `iteration`, the checkpoint's; returns the others."""
         kept = [record for record in self.rows() if record.iteration <= iteration]
         if kept:
-            write_atomically(self.path, _as_text(kept, header=True).encode())
+            write_atomically(self.path, as_csv(LayerRecord, kept, header=True).encode())
         else:
             self.path.unlink(missing_ok=True)
         return kept
 
 
 def by_iteration(records: Iterable[LayerRecord]) -> Iterator[list[LayerRecord]]:
-    """The rows of each iteration, whole ones only: a kill may cut off a writing in the middle."""
+    """The rows of each complete iteration; a killed process may leave an incomplete one."""
     for _, group in groupby(records, key=lambda record: record.iteration):
         rows = list(group)
         if rows[0].kind == INPUT and rows[-1].kind == LINEAR:
@@ -81,12 +79,12 @@ def by_iteration(records: Iterable[LayerRecord]) -> Iterator[list[LayerRecord]]:
 
 
 def gradient_growth(records: Iterable[LayerRecord]) -> float | None:
-    """The factor a layer by which `activation_gradient_norm` grows towards the input.
+    """The factor per layer by which `activation_gradient_norm` grows towards the input.
 
-    From a straight line through the logarithms of one iteration's convolutions, by least squares.
-    Above 1 gradients explode, below 1 they vanish; Yang et al. 2019 (arXiv 1902.08129) expect
-    sqrt(pi / (pi - 1)) = 1.21 in a plain network at initialisation. None without two norms that
-    have a logarithm.
+    exp(-slope) of the least-squares line through log(norm) against the layer's number, over one
+    iteration's convolutions. Above 1 gradients explode, below 1 they vanish; Yang et al. 2019
+    (arXiv 1902.08129) expect sqrt(pi / (pi - 1)) = 1.21 in a plain network at initialisation.
+    None with fewer than two positive, finite norms.
     """
     points = [
         (record.layer, math.log(record.activation_gradient_norm))
@@ -98,7 +96,3 @@ def gradient_growth(records: Iterable[LayerRecord]) -> float | None:
     center = sum(x for x, _ in points) / len(points)
     slope = sum((x - center) * y for x, y in points) / sum((x - center) ** 2 for x, _ in points)
     return math.exp(-slope)
-
-
-def _as_text(records: Sequence[LayerRecord], *, header: bool) -> str:
-    return as_csv(LAYER_COLUMNS, [astuple(record) for record in records], header=header)

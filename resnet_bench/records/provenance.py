@@ -1,4 +1,4 @@
-"""Where a number comes from: code, versions and machine, one entry for each attempt at a run."""
+"""Code, versions and machine that produced a run: one entry for each attempt at it."""
 
 import platform
 import subprocess
@@ -12,6 +12,7 @@ import torch
 
 from resnet_bench import paths
 
+# The files that decide a result.
 DECIDING = ("resnet_bench", "experiments", "pyproject.toml", "constraints.txt")
 PACKAGES = ("resnet_bench", "torchvision", "numpy", "scikit-learn", "wandb")
 
@@ -38,7 +39,7 @@ def new_attempt(
 
 @cache
 def _versions() -> dict[str, str]:
-    # torch's own word names its build, which the metadata of PyPI's wheels does not.
+    # torch.__version__ names the build (+cu126), which the metadata of PyPI's wheels does not.
     versions = {"python": platform.python_version(), "torch": str(torch.__version__)}
     for package in PACKAGES:
         try:
@@ -53,9 +54,9 @@ def _versions() -> dict[str, str]:
 
 @cache
 def _commit() -> tuple[str | None, bool | None]:
-    """The checkout's commit, and whether what decides a result differs from it; None outside git.
+    """The checkout's commit, and whether a file in DECIDING differs from it; None outside git.
 
-    A suite file or module that git does not know is a difference, a redrawn figure is not.
+    Files that git does not track count as differences.
     """
 
     def git(*arguments: str) -> str:

@@ -1,10 +1,9 @@
-"""What a run leaves on disk: run.json, epochs.csv, summary.json in a directory of its own.
+"""The directory of a run: run.json, epochs.csv, layers.csv, summary.json and the checkpoint.
 
-Nothing here imports torch: the analysis reads runs with this module. files.py reads and writes.
+Nothing here imports torch: the analysis reads runs with this module.
 """
 
 import dataclasses
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +13,12 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from resnet_bench.errors import UserError
-from resnet_bench.records.epochs import _TYPES, EpochRecord, as_text
+from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.records.files import (
     append,
+    as_csv,
+    read_csv,
     read_json,
-    read_rows,
     write_atomically,
     write_json,
 )
@@ -31,37 +31,38 @@ Status = Literal["missing", "partial", "finished", "diverged"]
 
 @checked_dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
 class Summary:
-    """summary.json: how a run ended; its presence means that the run is done."""
+    """summary.json: how a run ended; it exists only if the run has ended."""
 
     status: Literal["finished", "diverged"]
-    iteration: int  # the last one done, or the first whose loss was not finite
-    final: dict[str, float | int | None]  # the last EpochRecord; empty if there was none
-    seconds: float  # training time of the group over all attempts, without evaluation
+    iteration: int  # the last one, or the first whose loss was not finite
+    final: dict[str, float | int | None]  # the last EpochRecord; empty without one
+    seconds: float  # training time of the run's group in all attempts, without evaluation
 
 
 class RunDirectory:
     """The files of one run.
 
-    run.json is written first and summary.json last; in between, a row is on disk before the
-    checkpoint that follows it, so that `keep_rows` can restore a consistent pair.
+    run.json is written first and summary.json last. In between, a row is written before the
+    checkpoint that includes it, so that `keep_rows` can make both consistent again.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.lock = path / ".lock"
         self.run_json = path / "run.json"
         self.epochs_csv = path / "epochs.csv"
-        self.layers_csv = path / "layers.csv"  # where the recipe asks for it: layers.py
+        self.layers_csv = path / "layers.csv"  # only with the recipe's `layers_at`; see LayersFile
         self.checkpoint = path / "checkpoint.pt"
         self.summary_json = path / "summary.json"
 
     def status(self) -> Status:
-        """How far the run is, from which files there are."""
+        """The run's status, from the files that exist."""
         if summary := self.summary():
             return summary.status
         return "partial" if self.run_json.exists() else "missing"
 
     def summary(self) -> Summary | None:
-        """How the run ended; None while it has not. Raises UserError for anything else."""
+        """summary.json; None without the file. Raises UserError if it is damaged."""
         contents = read_json(self.summary_json)
         if contents is None:
             return None
@@ -74,10 +75,10 @@ class RunDirectory:
         write_json(self.summary_json, dataclasses.asdict(summary))
 
     def description(self) -> dict[str, Any] | None:
-        """run.json: `identity`, `attempts` (one entry of provenance each); None if new.
+        """run.json: `identity`, and `attempts` with the provenance of each; None without the file.
 
-        Where an earlier version wrote it, with the fields of network and recipe that came since.
-        Raises UserError if it is no such file.
+        If an earlier version wrote it, newer fields of network and recipe have their defaults.
+        Raises UserError if it is damaged.
         """
         contents = read_json(self.run_json)
         if contents is None:
@@ -98,10 +99,10 @@ class RunDirectory:
         )
 
     def create(self) -> None:
-        """Make the directory if it is not there; raises UserError if nothing can be written."""
+        """Make the directory unless it exists; raises UserError if nothing can be written."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / ".lock").touch()
+            self.lock.touch()
         except OSError as error:
             raise UserError(f"cannot write results to {self.path}: {error.strerror}") from error
 
@@ -130,16 +131,16 @@ class RunDirectory:
             )
 
     def read_state(self, identity: dict[str, Any]) -> tuple[Summary | None, list[EpochRecord]]:
-        """How the run of this `identity` ended, None while it has not, and its records.
+        """The summary, None if the run has not ended, and the records.
 
-        Raises UserError if the directory belongs to another run, or has lost records.
+        Raises UserError if the directory is not that of `identity`, or if records are missing.
         """
         self.check_identity(identity)
         summary, rows = self.summary(), self.rows()
         if summary is None:
             return None, rows
         again = "move the folder away to train the run again"
-        if self.description() is None:  # what it was made with is not known: nobody can use it
+        if self.description() is None:
             raise UserError(f"{self.run_json} is missing; {again}")
         if (rows[-1].iteration if rows else None) != summary.final.get("iteration"):
             raise UserError(
@@ -148,17 +149,18 @@ class RunDirectory:
         return summary, rows
 
     def rows(self) -> list[EpochRecord]:
-        """The records written so far, oldest first; a torn last line is not one."""
-        return [EpochRecord(**row) for row in read_rows(self.epochs_csv, _TYPES)]
+        """The records so far, oldest first; an incomplete last line is skipped."""
+        return read_csv(self.epochs_csv, EpochRecord)
 
     def append(self, record: EpochRecord) -> None:
-        """Add a row and have it on disk when this returns."""
-        append(self.epochs_csv, as_text([record], header=not self.epochs_csv.exists()))
+        """Add a row and flush it to disk."""
+        header = not self.epochs_csv.exists()
+        append(self.epochs_csv, as_csv(EpochRecord, [record], header=header))
 
     def keep_rows(self, count: int) -> list[EpochRecord]:
-        """Cut off the rows past the first `count`, which the checkpoint has; returns those kept."""
+        """Remove the rows after the first `count`, the checkpoint's; returns the others."""
         kept = self.rows()[:count]
-        write_atomically(self.epochs_csv, as_text(kept, header=True).encode())
+        write_atomically(self.epochs_csv, as_csv(EpochRecord, kept, header=True).encode())
         return kept
 
 
@@ -174,10 +176,12 @@ def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 @contextmanager
 def locked(directory: RunDirectory) -> Iterator[None]:
-    """Hold the run's directory; raises UserError if another process does."""
-    with (directory.path / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{directory.path}: another process is training this run") from None
+    """Hold the run's lock; raises UserError if another process does."""
+    from filelock import FileLock, Timeout  # takes 25 ms, and most commands need no lock
+
+    try:
+        held = FileLock(directory.lock).acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{directory.path}: another process is training this run") from None
+    with held:
         yield

@@ -1,1 +1,1 @@
-"""Suites: what is trained and how, read from the TOML files in experiments/."""
+"""Suites of experiments: networks and recipes, read from the TOML files in experiments/."""

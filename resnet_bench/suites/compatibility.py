@@ -1,4 +1,4 @@
-"""A recipe with settings changed by name, and whether a recipe fits what it is for."""
+"""Check that a recipe fits the network and the data set, and quantities that depend on both."""
 
 from resnet_bench.datasets.definitions import Dataset, InputShape
 from resnet_bench.errors import UserError
@@ -7,12 +7,12 @@ from resnet_bench.suites.recipe import Recipe
 
 
 def train_images(recipe: Recipe, dataset: Dataset) -> int:
-    """How many images of `dataset` are trained on; its others are the validation set."""
+    """The number of training images; the others in `dataset` are the validation set."""
     return dataset.train_images if recipe.train_images == "all" else recipe.train_images
 
 
 def input_shape(dataset: Dataset, recipe: Recipe) -> InputShape:
-    """The images of `dataset` as `recipe` frames and resizes them."""
+    """The network's input: images of `dataset` with the recipe's border, or resized."""
     side = dataset.side + 2 * recipe.border
     if recipe.resize != "none":
         side = recipe.resize
@@ -20,14 +20,14 @@ def input_shape(dataset: Dataset, recipe: Recipe) -> InputShape:
 
 
 def smallest_group(recipe: Recipe, images: int) -> int:
-    """The fewest images that batch norm's statistics are ever taken over in training."""
+    """The smallest number of images over which batch norm normalizes in training."""
     group = recipe.batch_size if recipe.batch_norm_images == "batch" else recipe.batch_norm_images
     left = images % recipe.batch_size if recipe.last_batch == "short" else 0
     return min(group, left % group or group)
 
 
 def check_fit(spec: NetworkSpec, recipe: Recipe, dataset: Dataset, where: str) -> None:
-    """Raise UserError naming `where` if network, recipe and data set do not go together."""
+    """Raise UserError naming `where` if network, recipe and data set do not fit together."""
     images = train_images(recipe, dataset)
     if images > dataset.train_images:
         problem = f"train_images: {images}, but {dataset.name} has {dataset.train_images}"

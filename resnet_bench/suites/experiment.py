@@ -12,10 +12,10 @@ from resnet_bench.suites.recipe import Recipe
 
 @dataclass(frozen=True)
 class Experiment:
-    """One network under one recipe; launched by its name, `suite/network`."""
+    """One network trained with one recipe; its name is `suite/network`."""
 
     suite: str
-    network_name: str  # the network's or its own, plus `+key=value` for each changed setting
+    network_name: str  # or an experiment's own name, plus `+key=value` for each changed setting
     dataset: Dataset
     spec: NetworkSpec
     recipe: Recipe
@@ -26,22 +26,22 @@ class Experiment:
 
     @property
     def train_images(self) -> int:
-        """How many images it trains on; the data set's others are its validation set."""
+        """The number of training images; the others are the validation set."""
         return train_images(self.recipe, self.dataset)
 
     @property
     def images(self) -> InputShape:
-        """What its network sees of an image."""
+        """The shape of the network's input."""
         return input_shape(self.dataset, self.recipe)
 
     def preprocessing(self) -> tuple[Any, ...]:
-        """What decides the preprocessed images: equal for experiments that can share them."""
+        """The settings of preprocessing: equal for experiments that can share their images."""
         recipe = self.recipe
         fields = ("train_images", "padding", "pad", "subtract_mean", "border", "resize")
         return (self.dataset.name, *(getattr(recipe, field) for field in fields))
 
     def identity(self) -> dict[str, Any]:
-        """Everything that decides the result, as plain data: what run.json keeps."""
+        """Everything that decides the result, as JSON data for run.json."""
         return {
             "suite": self.suite,
             "experiment": self.name,
@@ -64,7 +64,7 @@ class Run:
         return f"{self.experiment.name}/seed-{self.seed}"
 
     def identity(self) -> dict[str, Any]:
-        """What a run directory has to say to belong to this run; JSON."""
+        """The identity that run.json must hold to be this run's, as JSON data."""
         return {**self.experiment.identity(), "seed": self.seed}
 
     def directory(self, results: Path) -> Path:

@@ -19,9 +19,9 @@ IMAGENET_BLOCKS = {  # depth: blocks of each stage (table 1); from 50 layers on 
 
 
 class NetworkSpec(Specification):
-    """What is trained: 6n+2 layers in three stages (section 4.2), or table 1's in four.
+    """A network: 6n+2 layers in three stages (section 4.2), or one of table 1 in four stages.
 
-    The fields from `block` on make variants, which no default network is.
+    The paper's networks have the defaults of the fields from `block` on.
     """
 
     architecture: Literal["cifar", "imagenet"] = "cifar"
@@ -33,14 +33,14 @@ class NetworkSpec(Specification):
     block: Literal["basic", "bottleneck"] = "basic"  # figure 5: 3x3, 3x3; or 1x1, 3x3, 1x1
     activation: Literal["post", "pre"] = "post"  # pre: He et al. 2016b, figure 1b
     normalization: Literal["batch", "none"] = "batch"  # none: convolutions with bias instead
-    conv_bias: bool = False  # a bias although batch norm follows
+    conv_bias: bool = False  # a bias in convolutions followed by batch norm
     projection_norm: bool = True  # batch norm after the shortcuts' projections
-    pooling: Literal["average", "max"] = "average"  # the global one, before the linear layer
+    pooling: Literal["average", "max"] = "average"  # global, before the linear layer
 
     @model_validator(mode="before")
     @classmethod
     def choose_block(cls, values: Any) -> Any:
-        """Table 1 leaves no choice of block."""
+        """Set the block of an ImageNet network, which table 1 determines."""
         if isinstance(values, dict) and values.get("architecture") == "imagenet":
             deep = isinstance(values.get("depth"), int) and values["depth"] >= 50
             return {"block": "bottleneck" if deep else "basic"} | values
@@ -80,7 +80,7 @@ class NetworkSpec(Specification):
 
     @property
     def stage_blocks(self) -> tuple[int, ...]:
-        """Blocks of each stage; for the three of section 4.2 the paper's n."""
+        """Blocks of each stage: the paper's n in the three stages of section 4.2."""
         if self.architecture == "imagenet":
             return IMAGENET_BLOCKS[self.depth]
         return ((self.depth - 2) // self.layers_per_n,) * 3
@@ -92,7 +92,7 @@ class NetworkSpec(Specification):
 
     @property
     def expansion(self) -> int:
-        """Channels that leave a block, over its width."""
+        """A block's output channels divided by its width."""
         return 4 if self.block == "bottleneck" else 1
 
     @property

@@ -10,10 +10,10 @@ from resnet_bench.suites.validation import validate
 
 
 def changed_recipe(recipe: Recipe, changes: Sequence[str], where: str) -> tuple[Recipe, str]:
-    """`recipe` with each `key=value` of `changes` set, and what that adds to a name.
+    """`recipe` with each `key=value` of `changes`, and the suffix of the experiment's name.
 
-    A value that `recipe` has already adds nothing: that is no other experiment. Raises UserError
-    naming `where` for a key that there is not or a value that it cannot have.
+    A value that `recipe` already has adds no suffix. Raises UserError naming `where` for an
+    unknown key or an invalid value.
     """
     values: dict[str, Any] = {}
     for change in changes:
@@ -26,14 +26,14 @@ def changed_recipe(recipe: Recipe, changes: Sequence[str], where: str) -> tuple[
         except tomllib.TOMLDecodeError:
             values[key] = value  # a bare word, such as tf32
     changed = validate(Recipe, {**recipe.model_dump(), **values}, where)
-    # The name is made of the validated values, in the order of their keys: one name a recipe.
+    # Validated values, sorted by key: a recipe has only one name.
     differing = sorted(key for key in values if getattr(changed, key) != getattr(recipe, key))
     suffix = "".join(f"+{key}={in_a_name(getattr(changed, key))}" for key in differing)
     return changed, suffix
 
 
 def in_a_name(value: Any) -> str:
-    """A recipe's value as it stands in a file name, and as TOML reads it back."""
+    """A recipe's value in a file name, which TOML can parse."""
     if isinstance(value, tuple):
         return f"[{','.join(map(str, value))}]"
     return str(value).lower() if isinstance(value, bool) else str(value)

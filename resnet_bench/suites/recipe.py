@@ -1,4 +1,4 @@
-"""The recipe: how a network is trained and measured, as typed, frozen data."""
+"""The recipe of training and measuring a network, as typed, frozen data."""
 
 from typing import Annotated, Literal, Self
 
@@ -11,11 +11,11 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 class Recipe(Specification):
-    """How a network is trained and measured; the defaults are those of section 4.2.
+    """Training and measurement of a network; the defaults are those of section 4.2.
 
-    The fields from `train_images` on are points that the paper leaves open, with this benchmark's
-    reading as default, and the zero `last_scale` of Goyal et al. 2017 (arXiv 1706.02677, section
-    5.1). What is measured comes last.
+    The fields from `train_images` on are details that the paper does not give, with this
+    benchmark's interpretation as default, and `last_scale`, zero in Goyal et al. 2017 (arXiv
+    1706.02677, section 5.1). The last fields are about measurements.
     """
 
     iterations: Positive
@@ -26,36 +26,36 @@ class Recipe(Specification):
     warmup_iterations: Annotated[int, Field(ge=0)] = 0  # the paper, depth 110: about 400
     warmup_learning_rate: Annotated[float, Field(gt=0)] = 0.01
     optimizer: Literal["sgd", "adam"] = "sgd"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # of Adam the first moment's
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # with Adam, beta 1
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4  # on all parameters
     padding: Annotated[int, Field(ge=0)] = 4  # pixels on each side, then a random crop
     flip: bool = True  # random horizontal flip
     subtract_mean: bool = True  # the per-pixel mean of the training images
-    border: Annotated[int, Field(ge=0)] = 0  # zero pixels that frame every image, test's too
-    resize: Positive | Literal["none"] = "none"  # to this side, bilinear, after the crop
-    precision: Precision = "tf32"  # of convolutions and products; on a CPU tf32 runs as ieee
+    border: Annotated[int, Field(ge=0)] = 0  # zero pixels around every image, also in tests
+    resize: Positive | Literal["none"] = "none"  # side in pixels, bilinear, after the crop
+    precision: Precision = "tf32"  # of convolutions and matrix products; on a CPU tf32 is ieee
 
-    train_images: Positive | Literal["all"] = "all"  # fewer: the rest is a validation set
-    pad: Literal["after-mean", "before-mean"] = "after-mean"  # after: the border is the mean
+    train_images: Positive | Literal["all"] = "all"  # the others are the validation set
+    pad: Literal["after-mean", "before-mean"] = "after-mean"  # after: the padding is the mean
     initialization: Literal["he-fan-in", "he-fan-out", "xavier", "pytorch"] = "he-fan-in"  # convs
     linear_initialization: Literal["pytorch", "he", "xavier"] = "pytorch"
     last_scale: Literal["one", "zero"] = "one"  # initial, of each block's last batch norm
-    batch_norm_images: Positive | Literal["batch"] = "batch"  # statistics over so many images,
-    # each such group of a batch updating the running ones; the precise ones are over whole batches
+    batch_norm_images: Positive | Literal["batch"] = "batch"  # images per group that is normalized
+    # together; each group updates the running statistics. Precise statistics use whole batches.
     last_batch: Literal["run-on", "short", "drop"] = "run-on"  # at the end of an epoch
 
-    # What is measured besides the running training error; it does not touch the training.
+    # Measurements, which do not influence the training.
     records_per_epoch: Positive = 1
     clean_every: Positive = 10  # epochs between clean and precise training errors
-    precise_batches: Positive = 100  # for the precise BN statistics: means of means and unbiased
-    # variances over the first so many whole batches of training images, in the data set's order
-    layers_at: tuple[Annotated[int, Field(ge=0)], ...] = ()  # iterations at which layers are
-    # measured (layers.csv); 0 is before the first, the last one is after all
+    precise_batches: Positive = 100  # for precise batch norm statistics: means of the means and
+    # unbiased variances of this many whole batches of training images, in the data set's order
+    layers_at: tuple[Annotated[int, Field(ge=0)], ...] = ()  # iterations after which layers
+    # are measured (layers.csv); 0 is before the first
 
     def whole_precise_batches(self, images: int) -> int:
-        """Over how many batches precise statistics are estimated, of `images` training images.
+        """The number of batches for precise statistics, with `images` training images.
 
-        Whole ones only: a short one would weigh as much as the others in the average.
+        Whole batches only: a short one would have the same weight as the others.
         """
         return min(self.precise_batches, images // self.batch_size)
 

@@ -22,7 +22,7 @@ from resnet_bench.suites.validation import validate
 
 @dataclass(frozen=True)
 class Suite:
-    """One question: a data set, a recipe, and the networks compared under it."""
+    """A question: a data set, a recipe, and the experiments that are compared."""
 
     name: str
     description: str  # the file's opening comment: question, source, expected result and time
@@ -42,7 +42,7 @@ def suite_names(folder: Path = SUITES_FOLDER) -> list[str]:
 def load_suite(name: str, folder: Path = SUITES_FOLDER) -> Suite:
     """The suite in `folder`/`name`.toml.
 
-    Raises UserError, in one line that names file, key and value, for whatever is wrong with it.
+    Raises UserError, in one line that names file, key and value, for any mistake in it.
     """
     path = folder / f"{name}.toml"
     if path.is_file() and not re.fullmatch(NAME, name):
@@ -66,7 +66,7 @@ def load_suite(name: str, folder: Path = SUITES_FOLDER) -> Suite:
 
 
 def _experiments(suite: str, file: SuiteFile, dataset: Dataset) -> tuple[Experiment, ...]:
-    """The grid's experiments, those with names of their own, then all again at varied values."""
+    """The experiments of [networks], then [experiments], then each again for [vary]."""
     where = f"{suite}.toml"
     found: dict[str, Experiment] = {}
     for spec in file.networks.specs(f"{where}: networks") if file.networks else []:
@@ -90,14 +90,14 @@ def _experiments(suite: str, file: SuiteFile, dataset: Dataset) -> tuple[Experim
     ]
     for base, changed in varied:
         if changed.recipe != base.recipe:
-            found[changed.network_name] = changed  # a value given twice is one experiment
+            found[changed.network_name] = changed  # a value may be listed twice
     return tuple(found.values())
 
 
 def _named(
     suite: str, name: str, table: NamedExperiment, file: SuiteFile, found: dict[str, Experiment]
 ) -> Experiment:
-    """The experiment of one [experiments.<name>] table; `found` are those it can be like."""
+    """The experiment of one [experiments.<name>] table; its `like` is one of `found`."""
     where = f"{suite}.toml: experiments.{name}"
     if table.like is not None and table.like not in found:
         raise UserError(
@@ -131,8 +131,8 @@ def find_experiment(
 ) -> Experiment:
     """The experiment called `suite/network`, with `recipe.key=value` settings changed.
 
-    A changed setting is another experiment with another name, `suite/network+key=value`, which
-    is itself a name that can be given here. Raises UserError if there is none of this name.
+    With changed settings it is another experiment, called `suite/network+key=value`; such names
+    are accepted, too. Raises UserError for an unknown name.
     """
     suite_name, slash, rest = name.partition("/")
     if not slash:
@@ -140,7 +140,7 @@ def find_experiment(
             f"{name!r} is not an experiment's name; write suite/network, such as digits/plain-56"
         )
     suite = load_suite(suite_name, folder)
-    # A plus before anything but a key belongs to a value, such as 1e+30.
+    # A plus that no key follows belongs to a value, such as 1e+30.
     network_name, *changes = re.split(r"\+(?=[A-Za-z_]+=)", rest)
     by_name = {experiment.network_name: experiment for experiment in suite.experiments}
     if network_name not in by_name:

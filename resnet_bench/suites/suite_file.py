@@ -1,4 +1,4 @@
-"""The schema of a file in experiments/: what its tables may hold."""
+"""The schema of a suite file in experiments/."""
 
 from typing import Annotated, Any
 
@@ -8,13 +8,13 @@ from resnet_bench.suites.network import NetworkSpec, Shortcut
 from resnet_bench.suites.recipe import Recipe
 from resnet_bench.suites.validation import Specification, validate
 
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # of a suite, or of an experiment that has one of its own
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # of a suite, or of an [experiments.<name>] table
 
 
 class NetworkGrid(Specification):
-    """The [networks] table of a suite file: every depth with every shortcut.
+    """The [networks] table: every depth with every shortcut.
 
-    Its other keys are fields of `NetworkSpec`, the same for all.
+    Its other keys are fields of `NetworkSpec` for all networks.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
@@ -32,9 +32,9 @@ class NetworkGrid(Specification):
 
 
 class NamedExperiment(Specification):
-    """An [experiments.<name>] table: another experiment, and in what it differs from it."""
+    """An [experiments.<name>] table: changes of another experiment, or a whole one."""
 
-    like: str | None = None  # an experiment of the suite; without it `network` says all
+    like: str | None = None  # an experiment of the suite; None: `network` is complete
     dataset: str | None = None
     network: dict[str, Any] = Field(default_factory=dict)
     recipe: dict[str, Any] = Field(default_factory=dict)
@@ -47,5 +47,5 @@ class SuiteFile(Specification):
     recipe: Recipe
     networks: NetworkGrid | None = None
     experiments: dict[str, NamedExperiment] = Field(default_factory=dict)
-    # Every experiment again at each of these values of a recipe key.
+    # Recipe keys and values: every experiment is repeated with each of them.
     vary: dict[str, tuple[Any, ...]] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""How typed, frozen data is read from a file, and what is said of a mistake in it."""
+"""Validation of a suite file's typed, frozen data, with error messages of one line."""
 
 import re
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ S = TypeVar("S", bound=Specification)
 
 
 def validate(schema: type[S], contents: dict[str, Any], where: str) -> S:
-    """`contents` as a `schema`; raises UserError naming `where`, every wrong key and its value."""
+    """`contents` as a `schema`; raises UserError naming `where` and each wrong key and value."""
     try:
         return schema.model_validate(_as_tuples(contents))
     except ValidationError as error:
@@ -27,10 +27,9 @@ def validate(schema: type[S], contents: dict[str, Any], where: str) -> S:
 
 
 def with_later_fields(schema: type[S], contents: dict[str, Any]) -> dict[str, Any]:
-    """`contents`, as an earlier version wrote it, with the fields that came since.
+    """`contents` from an earlier version, with the defaults of fields added since then.
 
-    A field that is added gets as its default what was done before it was there, so that the
-    results of earlier versions stay what they are.
+    A new field's default must be what earlier versions did, so that their results stay valid.
     """
     later = {
         name: to_jsonable_python(field.get_default())
@@ -41,25 +40,26 @@ def with_later_fields(schema: type[S], contents: dict[str, Any]) -> dict[str, An
 
 
 def _as_tuples(value: Any) -> Any:
-    """TOML has lists, frozen models have tuples."""
+    """Lists, which TOML has, as tuples, which frozen models have."""
     if isinstance(value, dict):
         return {key: _as_tuples(item) for key, item in value.items()}
     return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def _of_files(message: str) -> str:
-    """pydantic's words without our classes, and with a list where a file can have no tuple."""
+    """pydantic's message in terms of the file: no class names, and "list" for "tuple"."""
     message = re.sub(r" or instance of \w+", "", message)
     return message.replace("Tuple", "List").replace("tuple", "list")
 
 
 def one_line(error: ValidationError) -> str:
+    """All mistakes, each with its key and value, in one line."""
     parts = []
     mistakes = error.errors(include_url=False)
     for mistake in mistakes:
         within = [other["loc"][: len(mistake["loc"])] for other in mistakes if other != mistake]
         if mistake["type"] == "too_short" and mistake["loc"] in within:
-            continue  # only since what is in it is wrong
+            continue  # because its items are wrong, which another mistake reports
         key = ".".join(
             str(part) for part in mistake["loc"] if part not in ("constrained-int", "int")
         )

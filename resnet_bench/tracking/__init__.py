@@ -1,1 +1,1 @@
-"""The mirror in Weights & Biases: logging, dashboards, uploads."""
+"""Weights & Biases: logging, dashboards, uploads."""

@@ -1,4 +1,4 @@
-"""What W&B leaves on disk: a directory for each attempt at a run, written online or offline."""
+"""W&B's files on disk: a directory for each attempt at a run, online or offline."""
 
 import json
 import os
@@ -14,7 +14,7 @@ class Attempt:
     """One of W&B's run directories: [offline-]run-<time>-<run id>."""
 
     path: Path
-    log: Path  # run-<run id>.wandb: all that the attempt has logged
+    log: Path  # run-<run id>.wandb: everything that the attempt has logged
 
     @property
     def run_id(self) -> str:
@@ -22,11 +22,11 @@ class Attempt:
 
     @property
     def _synced_mark(self) -> Path:
-        return self.log.with_suffix(".wandb.synced")  # W&B's own; its sync skips such attempts
+        return self.log.with_suffix(".wandb.synced")  # W&B's marker; its sync skips such attempts
 
     @property
     def synced(self) -> bool:
-        """Whether the server has it all."""
+        """Whether the server has received everything."""
         return self._synced_mark.exists()
 
     def mark_synced(self, synced: bool = True) -> None:
@@ -36,7 +36,7 @@ class Attempt:
             self._synced_mark.unlink(missing_ok=True)
 
     def describe(self) -> dict[str, Any]:
-        """State, summary and config, as W&B reads them from the log; empty if it cannot."""
+        """State, summary and config, which W&B reads from the log; {} if it fails."""
         command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json"]
         result = subprocess.run(
             [*command, str(self.path)],
@@ -47,17 +47,17 @@ class Attempt:
         return json.loads(result.stdout) if result.returncode == 0 else {}
 
     def summary(self) -> dict[str, Any]:
-        """The last value that was logged of each metric."""
+        """The last value of each metric."""
         return self.describe().get("summary", {})
 
 
 def wandb_folder(folder: Path) -> Path:
-    """Where W&B writes, if our default is `folder`: WANDB_DIR wins."""
+    """W&B's directory in WANDB_DIR, by default in `folder`."""
     return Path(os.environ.get("WANDB_DIR") or folder).expanduser() / "wandb"
 
 
 def find_attempts(folder: Path, run_id: str = "*") -> list[Attempt]:
-    """The attempts at a run, or at all, in W&B's directory `folder`, oldest first."""
+    """The attempts at one run, or at all runs, in W&B's directory `folder`, oldest first."""
     logs = folder.glob(f"*run-*/run-{run_id}.wandb")
     attempts = [Attempt(log.parent, log) for log in logs if not log.parent.is_symlink()]
     return sorted(attempts, key=lambda attempt: attempt.path.name.removeprefix("offline-"))

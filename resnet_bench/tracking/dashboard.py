@@ -1,4 +1,4 @@
-"""Where a person looks at a suite's runs: saved W&B workspaces, or W&B's terminal dashboard."""
+"""Show a suite's runs: in saved W&B workspaces, or in W&B's terminal dashboard."""
 
 import os
 import subprocess
@@ -14,10 +14,10 @@ from resnet_bench.tracking.environment import choose_mode
 
 
 def dashboard(suite: Suite, results: Path, dry_run: bool) -> None:
-    """Save the suite's workspaces and print their addresses; where W&B is offline, open its
-    terminal dashboard on the runs. A dry run prints the workspaces as JSON, without an account.
+    """Save the suite's workspaces and print their addresses; offline, open the terminal dashboard.
 
-    Raises UserError if the extra, the runs, a terminal or W&B's server is missing.
+    A dry run prints the workspaces as JSON and needs no account. Raises UserError if the extra,
+    the runs, a terminal or W&B's server is missing.
     """
     if dry_run:
         workspaces = _workspaces()
@@ -30,7 +30,7 @@ def dashboard(suite: Suite, results: Path, dry_run: bool) -> None:
 
 
 def _save(suite: Suite, results: Path) -> None:
-    """Create the views, or replace those that were saved before."""
+    """Create the views, or replace those saved before; prints their addresses."""
     workspaces = _workspaces()
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
@@ -45,11 +45,11 @@ def _save(suite: Suite, results: Path) -> None:
 
 
 def _workspaces() -> ModuleType:
-    """The module that needs the optional extra; raises UserError without it."""
+    """The module workspaces, which needs the optional extra; raises UserError without it."""
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of the library's own style
+            warnings.simplefilter("ignore", DeprecationWarning)  # of wandb_workspaces itself
             from resnet_bench.tracking import workspaces
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "wandb_workspaces":

@@ -1,6 +1,6 @@
-"""What the machine says about W&B: its variables, a login; and our settings where it is silent.
+"""The mode and the settings of W&B, from its environment variables, its login, and defaults here.
 
-Variables are W&B's own and win over the settings here. A key is looked for, never kept.
+W&B's environment variables override the settings here. A key is looked for, never stored.
 """
 
 import configparser
@@ -27,25 +27,25 @@ MODES: dict[str, Mode] = {
     "disabled": "disabled",
 }
 
-# Where the service is, and where it was: logins for either hold.
+# The service's present and former host: a login for either is valid.
 HOSTS = ("api.forge.coreweave.com", "api.wandb.ai")
 
 SETTINGS: dict[str, Any] = {
     "silent": True,
-    "console": "off",  # the terminal is the sweep's; W&B would capture its progress bar
+    "console": "off",  # W&B would capture a sweep's progress bar
     "disable_git": True,  # run.json has the commit
     "save_code": False,
     "init_timeout": 10.0,  # seconds; W&B's default is 90
     "finish_timeout": 10.0,  # seconds; W&B's default is to wait without limit
     "finish_timeout_raises": True,
-    # What a killed process has not flushed is lost to W&B; its default is 15 seconds.
+    # Seconds of records that W&B loses if the process is killed; its default is 15.
     "x_transaction_log_flush_interval": 1.0,
     "x_save_requirements": False,  # run.json has the versions
 }
 
 
 def load_dotenv_file() -> None:
-    """Add what .env says about W&B to the environment, which wins over it."""
+    """Add the variables in .env to the environment unless they are set; raises UserError."""
     from dotenv import load_dotenv
 
     try:
@@ -57,7 +57,7 @@ def load_dotenv_file() -> None:
 def choose_mode(requested: Mode | None = None) -> Mode:
     """`requested`, else WANDB_MODE, else online if there is a key or a login, else offline.
 
-    Asked once a process, before its first run. Raises UserError for an unknown WANDB_MODE.
+    Call it once in a process, before the first run. Raises UserError for an unknown WANDB_MODE.
     """
     if requested:
         return requested
@@ -66,13 +66,13 @@ def choose_mode(requested: Mode | None = None) -> Mode:
             raise UserError(f"WANDB_MODE is {wanted!r}; it can be online, offline or disabled")
         return MODES[wanted]
     settings = _settings_file()
-    if wanted := settings.get("mode"):  # what `wandb offline` leaves behind
+    if wanted := settings.get("mode"):  # set by `wandb offline`
         return MODES.get(wanted, "offline")
     return "online" if has_credentials() else "offline"
 
 
 def has_credentials() -> bool:
-    """Whether W&B would find a key or a login, looked for where it does, without importing it."""
+    """Whether W&B would find a key or a login; searches the same places without importing it."""
     environment = os.environ
     if environment.get("WANDB_API_KEY") or environment.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
@@ -84,7 +84,7 @@ def has_credentials() -> bool:
 
 
 def settings_for(mode: Mode, known: set[str]) -> dict[str, Any]:
-    """Settings of a W&B run: ours, without those that a variable sets or this W&B lacks."""
+    """SETTINGS that are `known` to this version of W&B and not set by an environment variable."""
     wanted = {name: value for name, value in SETTINGS.items() if name in known}
     return {"mode": mode} | {
         name: value for name, value in wanted.items() if not os.environ.get(variable_of(name))
@@ -97,7 +97,7 @@ def variable_of(setting: str) -> str:
 
 
 def _settings_file() -> dict[str, str]:
-    """W&B's own settings: those of the folder one is in over those of the user."""
+    """W&B's settings files: the working directory's override the user's."""
     user = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
     parser = configparser.ConfigParser(interpolation=None)
     try:

@@ -1,12 +1,12 @@
-"""What W&B calls the figures of a run: the columns of the CSVs, and the metrics made of them."""
+"""The names in W&B of the CSVs' columns and of the metrics computed from them."""
 
 from itertools import chain
 
 from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.records.layers import LayerRecord, gradient_growth
 
-# EpochRecord's field -> the name in W&B; dashboards name nothing else. The part before a slash
-# is the panel's section in W&B's own workspace.
+# EpochRecord's field -> the name in W&B, for dashboards, too. The part before a slash is the
+# panel's section in W&B's default workspace.
 METRICS = {
     "epoch": "epoch",
     "iteration": "iteration",
@@ -24,9 +24,9 @@ METRICS = {
     "images_per_second": "images_per_second",
 }
 
-# Of layers.csv, where a suite asks for it, a handful: all layers would be a panel nobody reads.
+# A few metrics of layers.csv: all layers would make unreadable panels.
 LAYERS_ITERATION = "layers/iteration"
-GRADIENT_GROWTH = "layers/gradient_growth"  # a layer, towards the input
+GRADIENT_GROWTH = "layers/gradient_growth"  # per layer, towards the input
 GRADIENT_CORRELATION = "layers/gradient_correlation"  # at the input
 PLACES = ("first", "middle", "last")  # of the convolutions
 LAYER_COLUMNS_BY_PLACE = {
@@ -37,13 +37,13 @@ LAYER_METRICS = (GRADIENT_GROWTH, GRADIENT_CORRELATION, *chain(*LAYER_COLUMNS_BY
 
 
 def metrics_of(record: EpochRecord) -> dict[str, float]:
-    """The row of W&B's history for `record`: what was not measured is left out."""
+    """The row of W&B's history for `record`, without the fields that are None."""
     values = {name: getattr(record, field) for field, name in METRICS.items()}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def layer_metrics_of(rows: list[LayerRecord]) -> dict[str, float]:
-    """The row of W&B's history for an iteration of layers.csv: what is not there is left out."""
+    """The row of W&B's history for an iteration of layers.csv, without values that are None."""
     convolutions = rows[1:-1]
     places = convolutions[0], convolutions[len(convolutions) // 2], convolutions[-1]
     values: dict[str, float | None] = {

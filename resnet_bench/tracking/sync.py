@@ -1,11 +1,12 @@
-"""Upload to W&B what a suite's runs have logged offline, or could not send; once."""
+"""Upload the records of a suite's runs that W&B's server lacks."""
 
-import fcntl
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from resnet_bench.errors import UserError
 from resnet_bench.records.run_directory import RunDirectory
@@ -15,9 +16,9 @@ from resnet_bench.tracking.environment import has_credentials
 
 
 def sync(suite: Suite, results: Path, yes: bool) -> None:
-    """Say what there is to upload, and with `yes` upload it: attempts at a run in their order.
+    """Print the number of attempts to upload; with `yes` upload them, those at a run in order.
 
-    Raises UserError if there are no runs, no account, or something was not uploaded.
+    Raises UserError without runs, without an account, or if an upload fails.
     """
     folder = wandb_folder(results / suite.name)
     attempts = find_attempts(folder)
@@ -41,31 +42,33 @@ def sync(suite: Suite, results: Path, yes: bool) -> None:
         return
     for attempt in ready:
         if attempt.run_id in refused:
-            attempt.mark_synced(False)  # W&B marks it although its rows were refused
+            attempt.mark_synced(False)  # W&B has marked it although the server refused its rows
     if failed := [attempt for attempt in ready if not attempt.synced]:
         raise UserError(f"W&B did not take {_count(failed)}; try again later")
 
 
 def _ids_in_training(folder: Path) -> set[str]:
-    """The W&B ids of the runs whose directories a process holds."""
+    """The W&B ids of the runs that a process is training, and so holds the lock of."""
     ids = set()
     for lock in folder.glob("*/seed-*/.lock"):
-        with lock.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                ids.add((RunDirectory(lock.parent).description() or {}).get("wandb_id", ""))
+        try:
+            with FileLock(lock, timeout=0):
+                pass
+        except PermissionError:
+            continue  # a folder that this user cannot write, such as a colleague's
+        except Timeout:
+            ids.add((RunDirectory(lock.parent).description() or {}).get("wandb_id", ""))
     return ids
 
 
 def _wandb_sync(attempts: list[Attempt], option: str) -> set[str]:
-    """Run `wandb sync`, pass on what it says; returns the ids of runs that were refused."""
+    """Run `wandb sync` and print its output; returns the ids of the runs that were refused."""
     command = [sys.executable, "-m", "wandb", "sync", option, "--include-online", "--verbose"]
     for variable, flag in (("WANDB_PROJECT", "--project"), ("WANDB_ENTITY", "--entity")):
         if value := os.environ.get(variable):
             command += [flag, value]
     command += [str(attempt.path) for attempt in attempts]
-    # Uploading is what is asked for here, whatever the mode of new runs.
+    # Online whatever WANDB_MODE says: that is for new runs.
     environment = {"WANDB_ERROR_REPORTING": "false"} | os.environ
     environment |= {"WANDB_MODE": "online", "WANDB_SILENT": "false"}
     refused = set()

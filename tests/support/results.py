@@ -17,7 +17,8 @@ import pandas as pd
 
 from analysis import load
 from resnet_bench.paths import SUITES_FOLDER
-from resnet_bench.records.epochs import EpochRecord, as_text
+from resnet_bench.records.epochs import EpochRecord
+from resnet_bench.records.files import as_csv
 from resnet_bench.records.run_directory import RunDirectory, Summary
 from resnet_bench.suites.experiment import Experiment
 from resnet_bench.suites.suite import find_experiment, load_suite
@@ -103,7 +104,7 @@ def write_run(results: Path, experiment: Experiment, seed: int, options: Options
     end = math.floor(share * experiment.recipe.iterations)
     rows = [row for row in _records(experiment, seed, options) if row.iteration <= end]
     if rows:
-        directory.epochs_csv.write_text(as_text(rows, header=True))
+        directory.epochs_csv.write_text(as_csv(EpochRecord, rows, header=True))
     if key in options.partial:
         return
     final = dataclasses.asdict(rows[-1]) if rows else {}

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import struct
 import sys
 import tarfile
@@ -16,12 +17,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_bench.datasets.cifar10 import CIFAR_BATCHES, CIFAR_PNG_LABELS
+from resnet_bench.datasets.cifar10 import BATCHES, PNG_LABELS
 from resnet_bench.datasets.definitions import Dataset
 from resnet_bench.datasets.fashion_mnist import IDX_FILES
 from resnet_bench.datasets.load import Images, load_dataset
 from resnet_bench.datasets.npm import NpmPackage
-from resnet_bench.datasets.source import PARTS
+from resnet_bench.datasets.source import ARRAY_NAMES
+from resnet_bench.datasets.vision import datasets
 from resnet_bench.errors import UserError
 
 
@@ -34,8 +36,8 @@ class Tiny:
     test: Images
 
     def arrays(self) -> dict[str, np.ndarray]:
-        parts = (self.train.pixels, self.train.labels, self.test.pixels, self.test.labels)
-        return dict(zip(PARTS, parts, strict=True))
+        arrays = (self.train.pixels, self.train.labels, self.test.pixels, self.test.labels)
+        return dict(zip(ARRAY_NAMES, arrays, strict=True))
 
     def check(self, loaded: tuple[Images, Images]) -> None:
         """Assert that `loaded` is this data set, to the pixel."""
@@ -45,7 +47,8 @@ class Tiny:
             np.testing.assert_array_equal(found.labels, expected.labels, strict=True)
 
 
-def tiny(name: str, channels: int, side: int = 8, train: int = 15, test: int = 4) -> Tiny:
+def tiny(name: str, channels: int, side: int = 32, train: int = 15, test: int = 4) -> Tiny:
+    """Random images; torchvision reads CIFAR-10 of side 32 only."""
     random = np.random.default_rng(0)
 
     def images(count: int) -> Images:
@@ -65,7 +68,7 @@ def _batches(data: Tiny) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Name, pixels and labels of five training batches and the test batch."""
     pixels = [*np.split(data.train.pixels, 5), data.test.pixels]
     labels = [*np.split(data.train.labels, 5), data.test.labels]
-    return list(zip(CIFAR_BATCHES, pixels, labels, strict=True))
+    return list(zip(BATCHES, pixels, labels, strict=True))
 
 
 def write_cifar_batches(data: Tiny, folder: Path) -> None:
@@ -74,6 +77,22 @@ def write_cifar_batches(data: Tiny, folder: Path) -> None:
     for name, pixels, labels in _batches(data):
         rows = pixels.reshape(len(pixels), -1)
         (folder / name).write_bytes(python_2_pickle(rows, labels))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": []}))
+
+
+def publish_md5(data: Tiny, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let torchvision take `data`, written to the empty `folder`, for the published CIFAR-10."""
+    write_cifar_batches(data, folder)
+    md5 = {path.name: md5_of(path) for path in folder.iterdir()}
+    *train, test = ([name, md5[name]] for name in BATCHES)
+    patch.setattr(datasets.CIFAR10, "train_list", train)
+    patch.setattr(datasets.CIFAR10, "test_list", [test])
+    meta = datasets.CIFAR10.meta | {"md5": md5["batches.meta"]}
+    patch.setattr(datasets.CIFAR10, "meta", meta)
+
+
+def md5_of(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def write_cifar_pngs(data: Tiny, folder: Path) -> None:
@@ -83,18 +102,18 @@ def write_cifar_pngs(data: Tiny, folder: Path) -> None:
         rows = pixels.transpose(0, 2, 3, 1).reshape(len(pixels), -1, 3)
         Image.fromarray(rows).save(folder / f"{name}.png")
     halves = (data.train, data.test)
-    for name, half in zip(CIFAR_PNG_LABELS, halves, strict=True):
+    for name, half in zip(PNG_LABELS, halves, strict=True):
         (folder / name).write_text(json.dumps(half.labels.tolist()))
 
 
 def write_idx(data: Tiny, folder: Path, *, zipped: bool) -> None:
     """MNIST's layout: (N, side, side) pixels and (N,) labels behind their shapes."""
     folder.mkdir(parents=True, exist_ok=True)
-    for part, array in data.arrays().items():
-        plain = array[:, 0] if part.endswith("pixels") else array
+    for name, array in data.arrays().items():
+        plain = array[:, 0] if name.endswith("pixels") else array
         header = struct.pack(f">BBBB{plain.ndim}I", 0, 0, 8, plain.ndim, *plain.shape)
         contents = header + plain.tobytes()
-        path = folder / (IDX_FILES[part] + (".gz" if zipped else ""))
+        path = folder / (IDX_FILES[name] + (".gz" if zipped else ""))
         path.write_bytes(gzip.compress(contents) if zipped else contents)
 
 
@@ -155,10 +174,9 @@ def fake_npm(folder: Path, body: str) -> Path:
         "#!/bin/sh",
         f"'''exec' '{sys.executable}' \"$0\" \"$@\"",
         "' '''",
-        "import os, pathlib, shutil, sys, time",
+        "import os, shutil, subprocess, sys, time",
         f"with open({str(calls)!r}, 'a') as log: print(*sys.argv[1:], file=log)",
         "destination = sys.argv[sys.argv.index('--pack-destination') + 1]",
-        "cache = pathlib.Path(sys.argv[sys.argv.index('--cache') + 1])",
         body,
     ]
     npm = folder / "npm"
@@ -170,5 +188,5 @@ def fake_npm(folder: Path, body: str) -> Path:
 def refusal(data: Tiny, folder: Path) -> str:
     """The message with which loading ends."""
     with pytest.raises(UserError) as caught:
-        load_dataset(data.dataset, folder, say=lambda line: None)
+        load_dataset(data.dataset, folder, log=lambda line: None)
     return str(caught.value)

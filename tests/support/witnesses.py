@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from resnet_bench.records.epochs import EpochRecord, as_text
+from resnet_bench.records.epochs import EpochRecord
+from resnet_bench.records.files import as_csv
 from resnet_bench.records.run_directory import RunDirectory, Summary
 
 
@@ -66,7 +67,7 @@ def _write_curve(folder: Path, rate: float, errors: tuple[float, ...], ends: str
         )
         for number, error in enumerate(errors, start=1)
     ]
-    directory.epochs_csv.write_text(as_text(rows, header=True))
+    directory.epochs_csv.write_text(as_csv(EpochRecord, rows, header=True))
     if ends == "partial":
         return
     summary = Summary(ends, rows[-1].iteration, {}, 1.0)  # type: ignore[arg-type]
