@@ -14,7 +14,6 @@ from analysis.frames import select
 from analysis.report import provenance, reproduce, svg
 from analysis.results import SuiteResults
 from analysis.verdict import best_rates, contrasts, finding, variants, verdict
-from analysis.verdict.contrasts import Contrast
 from resnet_bench.errors import UserError
 from resnet_bench.records.files import write_atomically
 from resnet_bench.suites.suite import Suite, load_suite
@@ -87,20 +86,13 @@ def _verdict(frame: pd.DataFrame) -> str:
             _table(verdict.primary_rows(primary)),
             _table(verdict.by_seed_rows(primary)),
             *(f"<p>{html.escape(sentence)}</p>" for sentence in verdict.limits(primary)),
-            *_lost(primary),
+            *(f"<p>{html.escape(sentence)}</p>" for sentence in verdict.lost(primary)),
             *_at_best_rates(frame),
             "<h3>Secondary contrasts</h3>",
             "<p>For looking, not for deciding: intervals not adjusted, no verdicts.</p>",
             _table(verdict.secondary_rows(secondary)),
         ]
     )
-
-
-def _lost(primary: list[Contrast]) -> list[str]:
-    """The runs that keep a seed out of the primary contrasts, as in the terminal's verdict."""
-    lost = sorted({reason for contrast in primary for reason in contrast.lost})
-    words = f"Not in the primary contrasts: {', '.join(lost)}."
-    return [f"<p>{html.escape(words)}</p>"] if lost else []
 
 
 def _at_best_rates(frame: pd.DataFrame) -> list[str]:

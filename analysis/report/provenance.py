@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.formatting import _time, duration, listed
+from analysis.formatting import duration, listed, rounded_duration
 from analysis.frames import select
 from analysis.frames.witnesses import Witnesses
 from resnet_bench.records.run_directory import RunDirectory
@@ -56,9 +56,9 @@ def sentence(frame: pd.DataFrame) -> str:
         f"{listed(runs['processor'].unique())} with torch {listed(runs['torch'].unique())}, at "
         f"commit{'s' if runs['commit'].nunique() > 1 else ''} "
         f"{listed(runs['commit'].unique())}{changes}. Training, "
-        f"without evaluation, took {_time(seconds.min())} to {_time(seconds.max())} a "
+        f"without evaluation, took {rounded_duration(seconds.min())} to {rounded_duration(seconds.max())} a "
         f"{'run' if alone else 'group of runs side by side'}, "
-        f"{_time(runs['seconds_share'].sum())} in all."
+        f"{rounded_duration(runs['seconds_share'].sum())} in all."
     )
 
 
