@@ -38,7 +38,7 @@ def results_setting(folder: Path) -> str:
     return "" if folder.resolve() == RESULTS.resolve() else f" RESULTS={shlex.quote(str(folder))}"
 
 
-def rounded_duration(seconds: float) -> str:
+def rounded_time(seconds: float) -> str:
     """ "36 s", "26 minutes", "3.1 hours" """
     if seconds < 100:
         return f"{seconds:.0f} s"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.formatting import listed, setting
 from analysis.fidelity import paper
+from analysis.formatting import listed, setting
 from analysis.frames import select
 
 

@@ -1,7 +1,6 @@
-"""Experiments with names of their own: their curves, and where they end. No depths are compared.
+"""Curves of named experiments, for suites without grid networks, such as `tutorials`.
 
-A suite may hold some beside its networks (`resnet-56-A-preactivation`), or nothing else
-(`tutorials`); `variants` compares those that are a network's variant with it.
+In other suites named experiments are variants of a grid network: see `figures/variants.py`.
 """
 
 import pandas as pd
@@ -11,9 +10,9 @@ from matplotlib.lines import Line2D
 
 from analysis.figures import figure6
 from analysis.frames import notices, select
-from analysis.plotting import layout, style
+from analysis.plotting import layout, markers, style
 
-# Okabe and Ito's colours again, here one an experiment.
+# Okabe and Ito's colours, one for each experiment.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a7ad6", "#8c6d1f")
 
 
@@ -23,7 +22,7 @@ def applies(frame: pd.DataFrame) -> bool:
 
 
 def groups(runs: pd.DataFrame) -> list[pd.DataFrame]:
-    """The experiments that were trained alike, each group's rows: one data set and recipe."""
+    """The rows of each group of experiments with one data set and recipe."""
     keys = select.recipe_columns(runs)
     return [of_recipe for _, of_recipe in runs.groupby(keys, sort=False, dropna=False)]
 
@@ -58,17 +57,19 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
 
 
 def _titles(alike: list[pd.DataFrame]) -> list[str]:
-    """Data set and iterations of each group; where they agree, what else of its recipe differs."""
+    """Data set and iterations of each group; of equal ones also the settings that differ."""
     firsts = [group.iloc[0] for group in alike]
     titles = [f"{run['dataset']}, {run['recipe.iterations']:,} iterations" for run in firsts]
     columns = select.recipe_columns(alike[0])
-    told = []
+    distinct = []
     for title, run in zip(titles, firsts, strict=True):
         same = [other for other, its in zip(firsts, titles, strict=True) if its == title]
-        differing = [column for column in columns if any(run[column] != o[column] for o in same)]
+        differing = [
+            column for column in columns if any(run[column] != other[column] for other in same)
+        ]
         words = [f"{column.partition('.')[2]}: {run[column]}" for column in differing[:2]]
-        told.append("\n".join([title, ", ".join(words)]) if words else title)
-    return told
+        distinct.append("\n".join([title, ", ".join(words)]) if words else title)
+    return distinct
 
 
 def _colour(network: str, networks: list[str]) -> str:
@@ -92,18 +93,9 @@ def _draw_lines(axes: Axes, records: pd.DataFrame, colour: str, losses: bool) ->
         last = of_run.iloc[-1]
         if last["status"] == "diverged":
             column = next(iter(looks))
-            axes.plot(
-                last["end"], scale * last[column], "X", color=colour, markersize=8,
-                markeredgecolor=style.PAPER, zorder=5,
-            )  # fmt: skip
+            markers.diverged_cross(axes, last["end"], scale * last[column], colour)
 
 
 def _legend(networks: list[str]) -> list[Line2D]:
-    handles = [
-        Line2D([], [], color=_colour(network, networks), linewidth=2.2, label=network)
-        for network in networks
-    ]
-    for error, label in figure6.ERRORS.items():
-        look = figure6.LINES[error]
-        handles.append(Line2D([], [], color=style.INK, lw=1.3, linestyle=look, label=label))
-    return handles
+    colours = {network: _colour(network, networks) for network in networks}
+    return markers.line_legend(colours) + figure6.error_legend()

@@ -11,12 +11,12 @@ from matplotlib.typing import LineStyleType
 
 from analysis.fidelity import deviations
 from analysis.frames import notices, select
-from analysis.plotting import layout, style
+from analysis.plotting import layout, markers, style
 from resnet_bench.datasets.definitions import DATASETS
 
 ERRORS = {"train_error": "training error (running)", "test_error": "test error"}
 LINES: dict[str, LineStyleType] = {"train_error": (0, (3.0, 1.5)), "test_error": "-"}
-DOTS = {"train_error": "_", "test_error": "o"}  # where there is one record alone
+DOTS = {"train_error": "_", "test_error": "o"}  # markers of a run with a single record
 
 
 def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = None) -> Figure:
@@ -25,8 +25,8 @@ def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = No
     `frame` as from `load.runs`. A line is the mean over the finished seeds, its band reaches from
     the lowest to the highest seed; `every_seed` draws each of them too. A finished run's last
     running error is over an epoch: its last record may cover a batch or two. Partial and diverged
-    runs are thin lines of their own, a cross at the iteration where one diverged, as high as its
-    last running error (chance's if it has none). `columns` of panels: all if None.
+    runs are thin lines; a cross marks where one diverged, at its last running error (chance's if it
+    has none). `columns` of panels: all in one row if None.
     """
     runs = select.over_last_epoch(select.grid_networks(frame))
     records = select.curves(runs)
@@ -48,15 +48,15 @@ def draw(frame: pd.DataFrame, every_seed: bool = False, columns: int | None = No
             axes.set(title=style.NAMES[shortcut], xlabel=label, ylabel="error")
             axes.set_xlim(0, runs["recipe.iterations"].max() / unit)
         style.percent_axis(panels, top)
-        told = above_axis_notes(runs, top) + notices.notices(frame)
-        layout.finish(figure, _legend(colours, bool(drops)), told)
+        notes = above_axis_notes(runs, top) + notices.notices(frame)
+        layout.finish(figure, _legend(colours, bool(drops)), notes)
     return figure
 
 
 def above_axis_notes(
     runs: pd.DataFrame, top: float | None, train: str = "train_error", test: str = "test_error"
 ) -> list[str]:
-    """The networks that end above the axis (`top`, per cent), by two errors: a sentence each."""
+    """The networks whose mean errors end above the axis (`top`, per cent): a sentence each."""
     if top is None:
         return []
     errors = 100 * select.finished(runs).groupby("network", sort=False)[[train, test]].mean()
@@ -68,19 +68,19 @@ def above_axis_notes(
 
 
 def axis_top(runs: pd.DataFrame) -> float | None:
-    """The paper's axis where any network's runs compare with its; else as the data wants it."""
+    """The upper end of the paper's axis, per cent; None if no network's runs compare with its."""
     same = any(deviations.compares(of_network) for _, of_network in runs.groupby("network"))
     return style.PAPER_TOP if same else None
 
 
 def _draw_means(axes: Axes, records: pd.DataFrame, colours: Mapping[int, str]) -> None:
-    """A line and a band for each depth and error; `records` of finished runs, `x` their place."""
+    """A line and a band for each depth and error; `records` of finished runs, with column x."""
     if records.empty:
         return
     over_seeds = records.groupby(["depth", "x"])
     palette = {depth: colours[depth] for depth in select.depths(records)}
     for error, look in LINES.items():
-        # Aggregated here: seaborn's own way takes a second a panel.
+        # Aggregated here: seaborn's aggregation takes a second a panel.
         table = 100 * over_seeds[error].agg(["mean", "min", "max"])
         sns.lineplot(
             table.reset_index(),
@@ -122,24 +122,24 @@ def _draw_each(axes: Axes, records: pd.DataFrame, colours: Mapping[int, str]) ->
 def _draw_diverged(
     axes: Axes, runs: pd.DataFrame, unit: int, top: float | None, colours: Mapping[int, str]
 ) -> None:
-    """A cross where a run diverged, not above the axis (`top`, per cent)."""
-    ended = select.finals(runs[runs["status"] == "diverged"])
+    """A cross where each run diverged, at its last running error, at most at `top` (per cent)."""
+    finals = select.finals(runs[runs["status"] == "diverged"])
     chance = 1 - 1 / DATASETS[runs["dataset"].iloc[0]].classes
-    for run in ended.fillna({"train_error": chance}).to_dict("records"):
-        axes.plot(
-            run["ended_at"] / unit, min(100 * run["train_error"], top or 100), "X",
-            color=colours[run["depth"]], markersize=8, markeredgecolor=style.PAPER, zorder=5,
-            clip_on=False,
-        )  # fmt: skip
+    for run in finals.fillna({"train_error": chance}).to_dict("records"):
+        y = min(100 * run["train_error"], top or 100)
+        markers.diverged_cross(axes, run["ended_at"] / unit, y, colours[run["depth"]])
+
+
+def error_legend() -> list[Line2D]:
+    """The line styles of `ERRORS`."""
+    return [
+        Line2D([], [], color=style.INK, lw=1.3, linestyle=LINES[error], label=label)
+        for error, label in ERRORS.items()
+    ]
 
 
 def _legend(colours: Mapping[int, str], with_drops: bool) -> list[Line2D]:
-    handles = [
-        Line2D([], [], color=colour, linewidth=2.2, label=f"{depth} layers")
-        for depth, colour in colours.items()
-    ]
-    for error, label in ERRORS.items():
-        handles.append(Line2D([], [], color=style.INK, lw=1.3, linestyle=LINES[error], label=label))
+    handles = markers.depth_legend(colours) + error_legend()
     if with_drops:
         look = {"color": style.MUTED, "linewidth": 0.9, "linestyle": ":"}
         handles.append(Line2D([], [], label="learning rate drops", **look))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Variants beside the networks they are variants of: what does the one field that differs do?"""
+"""Final errors of variants beside those of the networks that they vary."""
 
 from typing import Any
 
@@ -8,13 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.frames import notices, select
-from analysis.plotting import layout, style
+from analysis.plotting import layout, markers, style
 from analysis.plotting.depth_axis import DepthAxis
-from analysis.verdict.variants import (
-    pairs,
-)
+from analysis.verdict.variants import pairs
 
-LANE, ASIDE = 0.36, 0.07  # between kinds at one depth; of base and variant from their middle
+LANE, ASIDE = 0.36, 0.07  # between shortcuts at one depth; from a pair's middle to each of it
 
 
 def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
@@ -49,12 +47,12 @@ def _place(axis: DepthAxis, pair: dict[Any, Any]) -> float:
 
 
 def _draw_pair(
-    axes: Axes, axis: DepthAxis, ended: pd.DataFrame, pair: dict[Any, Any], error: str
+    axes: Axes, axis: DepthAxis, finals: pd.DataFrame, pair: dict[Any, Any], error: str
 ) -> None:
     """A network, its variant, and the line from one to the other."""
     x = _place(axis, pair)
     base, variant = (
-        100 * ended.loc[ended["network"] == pair[name], error] for name in ("base", "network")
+        100 * finals.loc[finals["network"] == pair[name], error] for name in ("base", "network")
     )
     look: dict[str, Any] = {"color": axis.colours[pair["depth"]], "zorder": 4}
     marker = style.MARKERS[pair["shortcut"]]
@@ -65,13 +63,11 @@ def _draw_pair(
 
 
 def _draw_diverged(axes: Axes, axis: DepthAxis, runs: pd.DataFrame, found: pd.DataFrame) -> None:
+    """A cross on the upper edge for each variant of `found` with a diverged run."""
     diverged = set(runs.loc[runs["status"] == "diverged", "network"])
     for pair in found[found["network"].isin(diverged)].to_dict("records"):
-        axes.plot(
-            _place(axis, pair) + ASIDE, axes.get_ylim()[1], "X",
-            color=axis.colours[pair["depth"]], markeredgecolor=style.PAPER, markersize=9,
-            clip_on=False, zorder=6,
-        )  # fmt: skip
+        colour = axis.colours[pair["depth"]]
+        markers.diverged_cross(axes, _place(axis, pair) + ASIDE, None, colour)
 
 
 def _legend(axis: DepthAxis) -> list[Line2D]:

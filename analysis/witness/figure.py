@@ -1,4 +1,4 @@
-"""The witness beside what SGD finds: training error by iteration; does SGD stay there?"""
+"""Training errors of the witness and of SGD's own network against the iteration."""
 
 from collections.abc import Mapping
 
@@ -10,15 +10,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis.frames import notices, select
 from analysis.frames.witnesses import Witnesses
-from analysis.plotting import layout, style
+from analysis.plotting import layout, markers, style
 from analysis.verdict import contrasts
 
-LINEAR_BELOW = 1.0  # per cent: below it the axis is linear, so that 0 is on it
+LINEAR_BELOW = 1.0  # per cent: below it the axis is linear, so that it contains 0
 TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 
 def applies(data: Witnesses) -> bool:
-    """Whether a witness can be held against anything."""
+    """Whether any witness can be compared with SGD's network, or was trained on."""
     return bool(data.pairs())
 
 
@@ -104,8 +104,7 @@ def _draw_continued(axes: Axes, curves: pd.DataFrame, colours: Mapping[float, st
             axes.plot(of_run["iteration"], 100 * of_run["error"], color=colour, linewidth=0.8)
             last = of_run.iloc[-1]
             if last["status"] == "diverged":
-                place = (last["iteration"], 100 * last["error"])
-                axes.plot(*place, "X", color=colour, ms=8, markeredgecolor=style.PAPER, zorder=6)
+                markers.diverged_cross(axes, last["iteration"], 100 * last["error"], colour)
 
 
 def _error_axis(axes: Axes) -> None:
@@ -130,12 +129,13 @@ def _legend(
         colour = of_depths[depth]
         label = f"{depth} layers, the source, at its end"
         handles.append(Line2D([], [], color=colour, lw=1.3, ls="--", label=label))
-    for depth in sorted(set(shown["depth"])):
-        label = f"{depth} layers, by SGD (dot: precise)"
-        handles.append(Line2D([], [], color=of_depths[depth], lw=2.2, label=label))
+    handles += markers.line_legend(
+        {
+            f"{depth} layers, by SGD (dot: precise)": of_depths[depth]
+            for depth in sorted(set(shown["depth"]))
+        }
+    )
     star = {"marker": "*", "ls": "none", "ms": 12}
     handles.append(Line2D([], [], color=style.INK, label="the witness", **star))  # type: ignore[arg-type]
-    return handles + [
-        Line2D([], [], color=colour, lw=2.2, label=f"trained on from it at {rate:g}")
-        for rate, colour in colours.items()
-    ]
+    trained_on = {f"trained on from it at {rate:g}": colours[rate] for rate in colours}
+    return handles + markers.line_legend(trained_on)
