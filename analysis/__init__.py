@@ -1,4 +1,4 @@
-"""Figures, tables and verdict from the CSVs that runs leave behind; reads results, never torch.
+"""Figures, tables and verdict from the CSVs of runs; does not import torch.
 
 In a notebook: `from analysis import load; frame = load.runs("results/digits")`, and, while a run
 is training, `import analysis; analysis.live("results/digits/plain-56/seed-0")`.
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 def live(path: str | Path, seconds: float = 2.0, until_ended: bool = True) -> "Figure | None":
     """Redraw the curves of a run in a notebook, in place, while another process trains it.
 
-    Training loss (running) and test loss, and the errors, by iteration; above them how far the run
-    is, its speed and the training time that is left. `path` is a run's directory, an experiment's
-    with its seeds, or a suite's. It is looked at every `seconds`; a run that has not begun is
-    waited for. Ends when all runs there have ended, or when the cell is interrupted. With
-    `until_ended=False` it draws once, anywhere, and returns the figure.
+    Training loss (running) and test loss, and the errors, by iteration; above them the run's
+    progress, speed and remaining training time. `path` is a run's directory, an experiment's with
+    its seeds, or a suite's; it may not exist yet. It is read every `seconds`, until all its runs
+    have ended or the cell is interrupted. With `until_ended=False` it is drawn once, outside a
+    notebook too, and the figure is returned.
 
     Raises UserError outside a notebook, or, drawing once, if there is no record yet.
     """

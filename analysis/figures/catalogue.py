@@ -1,4 +1,4 @@
-"""All figures there are: what each is drawn from, when it applies, and what it says."""
+"""All figures: the data of each, when it applies, its caption and its sentences."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,15 +28,15 @@ from analysis.witness import sentences
 
 @dataclass(frozen=True)
 class FigureSpec:
-    """A figure with the words that go with it."""
+    """A figure with its caption and sentences."""
 
     name: str  # the file's, without suffix
     title: str
     caption: str
     draw: Callable[..., Figure]  # (data, columns=None)
     applies: Callable[[Any], bool] = select.has_own
-    data: Literal["frame", "wider", "layers", "witnesses"] = "frame"  # the part of `Runs` drawn
-    sentences: Callable[[Any], list[str]] = lambda data: []  # what it shows, a sentence each
+    data: Literal["frame", "wider", "layers", "witnesses"] = "frame"  # field of `SuiteResults`
+    sentences: Callable[[Any], list[str]] = lambda data: []  # the results that it shows
 
 
 FIGURES = (

@@ -61,9 +61,9 @@ def above_axis_notes(
         return []
     errors = 100 * select.finished(runs).groupby("network", sort=False)[[train, test]].mean()
     return [
-        f"{network} ends above the axis: train {at_training:.1f}%, test {at_test:.1f}%."
-        for network, at_training, at_test in errors.itertuples()
-        if max(at_training, at_test) > top
+        f"{network} ends above the axis: train {train_error:.1f}%, test {test_error:.1f}%."
+        for network, train_error, test_error in errors.itertuples()
+        if max(train_error, test_error) > top
     ]
 
 

@@ -1,8 +1,8 @@
-"""The three training errors told apart: is a deep network bad, or only its running statistics?
+"""Running, clean and precise training error: are the weights bad, or the running statistics?
 
 In evaluation mode batch norm uses running statistics, which lag behind the weights; in deep plain
-networks that alone can look like degradation. Precise: with statistics re-estimated on training
-images.
+networks that alone can look like degradation. The precise error uses statistics re-estimated on
+training images instead.
 """
 
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from analysis.formatting import percent
 from analysis.frames import notices, select
 from analysis.plotting import layout, style
 
@@ -24,7 +25,7 @@ STEP = 0.22  # between the three at one depth, where depths are 1 apart
 
 
 def applies(frame: pd.DataFrame) -> bool:
-    """Whether any run of the suite's own networks is finished."""
+    """Whether any run of a grid network is finished."""
     return not select.finished(select.grid_networks(frame)).empty
 
 
@@ -34,13 +35,13 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     `frame` as from `load.runs`. A panel a shortcut; small dots are seeds, large markers their
     means.
     """
-    ended = select.finished(select.over_last_epoch(select.grid_networks(frame)))
-    depths, kinds = select.depths(ended), select.shortcuts(ended)
+    finals = select.finished(select.over_last_epoch(select.grid_networks(frame)))
+    depths, kinds = select.depths(finals), select.shortcuts(finals)
     colours = style.depth_colours(depths)
     with style.theme():
         figure, panels = layout.panels(len(kinds), columns, 4.0, 3.4)
         for axes, shortcut in zip(panels, kinds, strict=True):
-            of_kind = ended[ended["shortcut"] == shortcut]
+            of_kind = finals[finals["shortcut"] == shortcut]
             for place, depth in enumerate(depths):
                 runs = of_kind[of_kind["depth"] == depth]
                 look: dict[str, Any] = {"color": colours[depth], "linestyle": "none"}
@@ -63,16 +64,16 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
 
 
 def sentences(frame: pd.DataFrame) -> list[str]:
-    """The network whose running statistics lag most, by its mean errors."""
-    ended = select.finished(select.over_last_epoch(select.grid_networks(frame)))
-    means = 100 * ended.groupby("network", sort=False)[list(MARKERS)].mean().dropna()
+    """The mean errors of the network in which clean and precise error differ most."""
+    finals = select.finished(select.over_last_epoch(select.grid_networks(frame)))
+    means = finals.groupby("network", sort=False)[list(MARKERS)].mean().dropna()
     if means.empty:
         return []
     gap = (means["clean_train_error"] - means["precise_train_error"]).abs()
     widest = means.assign(gap=gap).sort_values("gap", kind="stable").tail(1)
-    running, clean, precise, _ = widest.iloc[0]
+    running, clean, precise = map(percent, widest.iloc[0][list(MARKERS)])
     return [
         "Training errors of the network in which clean and precise differ most,"
-        f" {widest.index[0]}: running {running:.2f}% (over the last epoch), clean {clean:.2f}%,"
-        f" precise {precise:.2f}%."
+        f" {widest.index[0]}: running {running}% (over the last epoch), clean {clean}%,"
+        f" precise {precise}%."
     ]

@@ -1,4 +1,4 @@
-"""The axis that several figures share: depth, with the kinds of shortcut side by side."""
+"""The axis of depths, with the shortcuts side by side, that several figures share."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ ASIDE = 0.05  # between a mean's marker and its seeds' dots
 
 @dataclass(frozen=True)
 class DepthAxis:
-    """Depths in order, evenly spaced (1202 beside 20 on one axis), each kind in its own lane."""
+    """Depths in order, evenly spaced (20 to 1202 fit one axis), each shortcut in its own lane."""
 
     depths: list[int]
     shortcuts: list[str]
@@ -34,7 +34,7 @@ class DepthAxis:
 
     @property
     def right(self) -> float:
-        """From a depth's middle to the lane right of all shortcuts."""
+        """The offset from a depth's middle to the lane right of all shortcuts."""
         return STEP * (len(self.shortcuts) + 1) / 2
 
     @property
@@ -43,6 +43,7 @@ class DepthAxis:
         return style.depth_colours(self.depths)
 
     def prepare(self, axes: Axes) -> None:
+        """Ticks, limits and label of the axis; vertical grid lines off."""
         axes.set_xticks(range(len(self.depths)), [str(depth) for depth in self.depths])
         axes.set_xlim(-0.5, len(self.depths) - 0.5)
         axes.set_xlabel("depth (weighted layers)")
@@ -76,7 +77,7 @@ class DepthAxis:
     def draw_medians(self, axes: Axes, points: pd.DataFrame, top: float) -> None:
         """A connected marker at the median of each depth and shortcut, at most at `top`.
 
-        The values may be infinite: so is the median, then, unless fewer than half of them are.
+        Values may be infinite, and with them the median.
         """
         for shortcut in select.shortcuts(points):
             medians = points[points["shortcut"] == shortcut].groupby("depth")["value"].median()
@@ -94,7 +95,7 @@ class DepthAxis:
         )  # fmt: skip
 
     def legend(self, connected: bool = True) -> list[Line2D]:
-        """The markers of the shortcuts, and the dot of a seed."""
+        """Legend entries for the shortcuts' markers and the dot of a seed."""
         handles = [
             Line2D(
                 [], [], color=style.SHORTCUT_GREYS[shortcut], marker=style.MARKERS[shortcut],
