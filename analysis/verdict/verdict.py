@@ -17,11 +17,11 @@ METHOD = (
     "Primary endpoint: training error in evaluation mode with precise batch norm, at the last"
     " iteration; differences in percentage points, paired by seed (same batches, same shared"
     " initial weights). Intervals: Student's for paired differences, at the levels of Holm's"
-    f" procedure over the three, which holds the chance of any difference claimed and not there to"
-    f" {ALPHA:.0%}."
-    " degrades: the interval lies above 0, be it by ever so little; does not degrade: it does not,"
-    f" and lies below {100 * TOLERANCE:+g} points; else undecided. Seeds that agree closer than to"
-    " one image count as one image apart."
+    f" procedure over the three, which keeps the chance of any false claim of a difference at"
+    f" {ALPHA:.0%} at most."
+    " degrades: the interval lies above 0, by however little; does not degrade: it does not lie"
+    f" above 0, and ends below {100 * TOLERANCE:+g} points; undecided: neither. The standard"
+    " deviation of the differences is taken as one image at least."
 )
 
 
