@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -75,32 +74,16 @@ def axis_top(runs: pd.DataFrame) -> float | None:
 
 def _draw_means(axes: Axes, records: pd.DataFrame, colours: Mapping[int, str]) -> None:
     """A line and a band for each depth and error; `records` of finished runs, with column x."""
-    if records.empty:
-        return
-    over_seeds = records.groupby(["depth", "x"])
-    palette = {depth: colours[depth] for depth in select.depths(records)}
     for error, look in LINES.items():
-        # Aggregated here: seaborn's aggregation takes a second a panel.
-        table = 100 * over_seeds[error].agg(["mean", "min", "max"])
-        sns.lineplot(
-            table.reset_index(),
-            x="x",
-            y="mean",
-            hue="depth",
-            palette=palette,
-            dashes=False,
-            estimator=None,
-            legend=False,
-            linewidth=1.5,
-            linestyle=look,
-            ax=axes,
-        )
-        for depth, colour in palette.items():
-            band = table.loc[depth]
+        for depth in select.depths(records):
+            by_x = records[records["depth"] == depth].groupby("x")[error]
+            band = 100 * by_x.agg(["mean", "min", "max"])
+            style.draw_band(axes, band, colours[depth], look)
             if len(band) == 1:  # one record makes no line
-                (dot,) = axes.plot(band.index, band["mean"], DOTS[error], color=colour, ms=5)
+                (dot,) = axes.plot(
+                    band.index, band["mean"], DOTS[error], color=colours[depth], ms=5
+                )
                 dot.set_clip_on(False)
-            axes.fill_between(band.index, band["min"], band["max"], color=colour, alpha=0.18, lw=0)
 
 
 def _draw_each(axes: Axes, records: pd.DataFrame, colours: Mapping[int, str]) -> None:

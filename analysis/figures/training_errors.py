@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from analysis.formatting import percent
 from analysis.frames import notices, select
 from analysis.plotting import layout, style
+from analysis.plotting.depth_axis import DepthAxis
 
 MARKERS = {"train_error": "o", "clean_train_error": "s", "precise_train_error": "D"}
 NAMES = {
@@ -36,24 +37,20 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     means.
     """
     finals = select.finished(select.over_last_epoch(select.grid_networks(frame)))
-    depths, kinds = select.depths(finals), select.shortcuts(finals)
-    colours = style.depth_colours(depths)
+    axis = DepthAxis.of(finals)
     with style.theme():
-        figure, panels = layout.panels(len(kinds), columns, 4.0, 3.4)
-        for axes, shortcut in zip(panels, kinds, strict=True):
+        figure, panels = layout.panels(len(axis.shortcuts), columns, 4.0, 3.4)
+        for axes, shortcut in zip(panels, axis.shortcuts, strict=True):
             of_kind = finals[finals["shortcut"] == shortcut]
-            for place, depth in enumerate(depths):
+            for place, depth in enumerate(axis.depths):
                 runs = of_kind[of_kind["depth"] == depth]
-                look: dict[str, Any] = {"color": colours[depth], "linestyle": "none"}
+                look: dict[str, Any] = {"color": axis.colours[depth], "linestyle": "none"}
                 for lane, (error, marker) in enumerate(MARKERS.items(), start=-1):
                     x, values = place + STEP * lane, 100 * runs[error]
                     axes.plot([x + 0.09] * len(values), values, ".", markersize=4, **look)
                     axes.plot(x, values.mean(), marker, markersize=6.5, **look)
-            axes.set_xticks(range(len(depths)), [str(depth) for depth in depths])
-            axes.set_xlim(-0.5, len(depths) - 0.5)
-            axes.grid(visible=False, axis="x")
-            axes.set(title=style.NAMES[shortcut], xlabel="depth (weighted layers)")
-            axes.set_ylabel("training error")
+            axis.prepare(axes)
+            axes.set(title=style.NAMES[shortcut], ylabel="training error")
         style.percent_axis(panels)
         handles = [
             Line2D([], [], color=style.INK, marker=marker, linestyle="none", label=NAMES[error])

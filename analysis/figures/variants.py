@@ -12,7 +12,7 @@ from analysis.plotting import layout, markers, style
 from analysis.plotting.depth_axis import DepthAxis
 from analysis.verdict.variants import pairs
 
-LANE, ASIDE = 0.36, 0.07  # between shortcuts at one depth; from a pair's middle to each of it
+ASIDE = 0.07  # from a pair's middle to each of it
 
 
 def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
@@ -22,7 +22,7 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     the upper edge is a variant's run that diverged.
     """
     found = pairs(frame)
-    axis = DepthAxis.of(found)
+    axis = DepthAxis.of(found, step=0.36)
     kinds = list(dict.fromkeys(found["differs"]))
     runs = select.declared(frame)
     with style.theme():
@@ -40,17 +40,11 @@ def draw(frame: pd.DataFrame, columns: int | None = None) -> Figure:
     return figure
 
 
-def _place(axis: DepthAxis, pair: dict[Any, Any]) -> float:
-    """The x between a network and its variant."""
-    lane = axis.shortcuts.index(pair["shortcut"]) - (len(axis.shortcuts) - 1) / 2
-    return axis.depths.index(pair["depth"]) + LANE * lane
-
-
 def _draw_pair(
     axes: Axes, axis: DepthAxis, finals: pd.DataFrame, pair: dict[Any, Any], error: str
 ) -> None:
     """A network, its variant, and the line from one to the other."""
-    x = _place(axis, pair)
+    x = axis.place(pair["depth"], pair["shortcut"])
     base, variant = (
         100 * finals.loc[finals["network"] == pair[name], error] for name in ("base", "network")
     )
@@ -66,8 +60,8 @@ def _draw_diverged(axes: Axes, axis: DepthAxis, runs: pd.DataFrame, found: pd.Da
     """A cross on the upper edge for each variant of `found` with a diverged run."""
     diverged = set(runs.loc[runs["status"] == "diverged", "network"])
     for pair in found[found["network"].isin(diverged)].to_dict("records"):
-        colour = axis.colours[pair["depth"]]
-        markers.diverged_cross(axes, _place(axis, pair) + ASIDE, None, colour)
+        x = axis.place(pair["depth"], pair["shortcut"]) + ASIDE
+        markers.diverged_cross(axes, x, None, axis.colours[pair["depth"]])
 
 
 def _legend(axis: DepthAxis) -> list[Line2D]:

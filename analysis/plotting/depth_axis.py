@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -12,7 +11,6 @@ from analysis.frames import select
 from analysis.plotting import style
 from analysis.verdict import statistics
 
-STEP = 0.17  # between kinds of shortcut at one depth, where depths are 1 apart
 ASIDE = 0.05  # between a mean's marker and its seeds' dots
 
 
@@ -22,20 +20,21 @@ class DepthAxis:
 
     depths: list[int]
     shortcuts: list[str]
+    step: float = 0.17  # between shortcuts at one depth, where depths are 1 apart
 
     @classmethod
-    def of(cls, runs: pd.DataFrame) -> "DepthAxis":
-        return cls(select.depths(runs), select.shortcuts(runs))
+    def of(cls, runs: pd.DataFrame, step: float = step) -> "DepthAxis":
+        return cls(select.depths(runs), select.shortcuts(runs), step)
 
     def place(self, depth: int, shortcut: str) -> float:
         """The x of a depth in the lane of a shortcut."""
         lane = self.shortcuts.index(shortcut) - (len(self.shortcuts) - 1) / 2
-        return self.depths.index(depth) + STEP * lane
+        return self.depths.index(depth) + self.step * lane
 
     @property
     def right(self) -> float:
         """The offset from a depth's middle to the lane right of all shortcuts."""
-        return STEP * (len(self.shortcuts) + 1) / 2
+        return self.step * (len(self.shortcuts) + 1) / 2
 
     @property
     def colours(self) -> dict[int, str]:
@@ -51,14 +50,10 @@ class DepthAxis:
 
     def draw_seeds(self, axes: Axes, points: pd.DataFrame) -> None:
         """A dot for each row of `points` (depth, shortcut, value), in its depth's colour."""
-        if points.empty:
-            return
-        places = zip(points["depth"], points["shortcut"], strict=True)
-        sns.scatterplot(
-            x=[self.place(depth, shortcut) - ASIDE for depth, shortcut in places],
-            y=points["value"], hue=points["depth"], legend=False, ax=axes, s=20, alpha=0.8,
-            palette={depth: self.colours[depth] for depth in select.depths(points)},
-            edgecolor="none", zorder=3,
+        places = map(self.place, points["depth"], points["shortcut"])
+        axes.scatter(
+            [place - ASIDE for place in places], points["value"], s=20, alpha=0.8,
+            c=[self.colours[depth] for depth in points["depth"]], edgecolor="none", zorder=3,
         )  # fmt: skip
 
     def draw_means(self, axes: Axes, points: pd.DataFrame, connected: bool = True) -> None:

@@ -119,11 +119,9 @@ def percent_axis(panels: list[Axes], top: float | None = None) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
 
 
-def draw_band(
-    axes: Axes, band: pd.DataFrame, colour: str, look: LineStyleType = "-", width: float = 1.5
-) -> None:
-    """A line at the median of each row of `band` (median, min, max), a band around it."""
-    axes.plot(band.index, band["median"], color=colour, linestyle=look, linewidth=width)
+def draw_band(axes: Axes, band: pd.DataFrame, colour: str, look: LineStyleType = "-") -> None:
+    """A line at the first column of `band`, mean or median, and a band from its min to max."""
+    axes.plot(band.index, band.iloc[:, 0], color=colour, linestyle=look, linewidth=1.5)
     axes.fill_between(band.index, band["min"], band["max"], color=colour, alpha=0.18, lw=0)
 
 

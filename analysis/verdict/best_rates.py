@@ -21,10 +21,14 @@ def can_choose(frame: pd.DataFrame) -> bool:
 
 
 def at_rates(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of networks that ran at several learning rates, all else equal; first suite only."""
+    """The rows of networks that ran at several learning rates, all else equal; first suite only.
+
+    A further column name: the network's without the rate.
+    """
     runs = frame[(frame["problem"] == "") & (frame["suite"] == frame["suite"].iloc[0])]
     only_rate = runs["changed"].str.fullmatch(r"(learning_rate=[^+]*)?")
-    return select.varied(runs[only_rate & (runs["variant"] == "")], RATE)
+    runs = select.varied(runs[only_rate & (runs["variant"] == "")], RATE)
+    return runs.assign(name=runs["network"].str.split("+").str[0])
 
 
 def best(frame: pd.DataFrame) -> pd.DataFrame:
@@ -37,15 +41,13 @@ def best(frame: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for _, of_network in at_rates(frame).groupby(["shortcut", "depth"], sort=False):
-        first = of_network.iloc[0]
         finals = select.finals(of_network)
         finals = finals.assign(finished=finals["status"] == "finished")
         all_finished = finals.groupby(RATE)["finished"].transform("sum") == finals["seed"].nunique()
         complete = finals[all_finished].groupby(RATE)
         means = complete[[CHOICE, *select.ERRORS]].mean().assign(n=complete.size())
         means = means.dropna().reset_index(names="rate").assign(rates=len(means))
-        means = means.assign(**first[["shortcut", "depth"]])
-        means = means.assign(name=first["network"].partition("+")[0])
+        means = means.assign(**of_network.iloc[0][["shortcut", "depth", "name"]])
         lowest = means.sort_values(CHOICE, kind="stable").head(1)  # ties: the lower rate
         ends = {finals[RATE].max(): "highest", finals[RATE].min(): "lowest"}
         rows.append(lowest.assign(end=lowest["rate"].map(ends).fillna("")))
@@ -54,9 +56,12 @@ def best(frame: pd.DataFrame) -> pd.DataFrame:
 
 def without_best(frame: pd.DataFrame) -> list[str]:
     """The networks that have no rate at which every seed finished."""
-    names = at_rates(frame)["network"].str.partition("+")[0]
     chosen = best(frame)
-    return [name for name in names.unique() if chosen.empty or name not in set(chosen["name"])]
+    return [
+        name
+        for name in at_rates(frame)["name"].unique()
+        if chosen.empty or name not in set(chosen["name"])
+    ]
 
 
 def at_best(frame: pd.DataFrame) -> pd.DataFrame:
@@ -78,8 +83,7 @@ def sentences(frame: pd.DataFrame) -> list[str]:
     if chosen.empty:
         return [_by_rate(frame)]
     rates = ", ".join(f"{row['name']} {row['rate']:g}" for row in chosen.to_dict("records"))
-    names = at_rates(frame)["network"].str.partition("+")[0]
-    tried = at_rates(frame).groupby(names)[RATE].nunique()
+    tried = at_rates(frame).groupby("name")[RATE].nunique()
     for row in chosen[chosen["rates"] < chosen["name"].map(tried)].to_dict("records"):
         of_all = f"{row['rates']} of {tried[row['name']]} rates"
         rates += f"; {row['name']} among the {of_all} at which every seed finished"
@@ -99,7 +103,6 @@ def sentences(frame: pd.DataFrame) -> list[str]:
 def _by_rate(frame: pd.DataFrame) -> str:
     """The final training error of every network at every rate: a sentence."""
     finals = select.finished(at_rates(frame))
-    finals = finals.assign(name=finals["network"].str.partition("+")[0])
     by_rate = finals.groupby(["name", RATE], sort=False)["precise_train_error"]
     means = by_rate.agg(["mean", "size"])
     seeds = finals["seed"].nunique()
