@@ -91,15 +91,9 @@ def _draw_each(axes: Axes, records: pd.DataFrame, colours: Mapping[int, str]) ->
     for _, of_run in records.groupby("directory"):
         for error, look in LINES.items():
             axes.plot(
-                of_run["x"],
-                100 * of_run[error],
-                color=colours[of_run["depth"].iloc[0]],
-                linewidth=0.7,
-                alpha=0.8,
-                linestyle=look,
-                marker=DOTS[error] if len(of_run) == 1 else "",
-                markersize=3,
-            )
+                of_run["x"], 100 * of_run[error], color=colours[of_run["depth"].iloc[0]], lw=0.7,
+                alpha=0.8, ls=look, marker=DOTS[error] if len(of_run) == 1 else "", ms=3,
+            )  # fmt: skip
 
 
 def _draw_diverged(

@@ -61,13 +61,7 @@ def _draw_chosen(
 
 
 def _ring(colour: str) -> dict[str, Any]:
-    return {
-        "color": colour,
-        "markerfacecolor": "none",
-        "markersize": 11,
-        "markeredgewidth": 1.6,
-        "clip_on": False,
-    }
+    return {"color": colour, "mfc": "none", "ms": 11, "mew": 1.6, "clip_on": False}
 
 
 def _legend(runs: pd.DataFrame, chosen: pd.DataFrame, colours: Mapping[int, str]) -> list[Line2D]:

@@ -50,6 +50,8 @@ class DepthAxis:
 
     def draw_seeds(self, axes: Axes, points: pd.DataFrame) -> None:
         """A dot for each row of `points` (depth, shortcut, value), in its depth's colour."""
+        if points.empty:  # an empty scatter counts as data on the axis
+            return
         places = map(self.place, points["depth"], points["shortcut"])
         axes.scatter(
             [place - ASIDE for place in places], points["value"], s=20, alpha=0.8,
