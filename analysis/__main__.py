@@ -1,4 +1,4 @@
-"""Draw everything there is to see of a suite's runs, and say what they show."""
+"""Draw all figures of a suite's runs, write tables and report, and print the finding."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the analysis commands share: a suite's name in, one line and exit code 2 for a mistake."""
+"""Shared by the analysis commands: their arguments, and errors as one line with exit code 2."""
 
 import argparse
 import os
@@ -23,13 +23,13 @@ def parser(module: str, description: str | None) -> argparse.ArgumentParser:
 
 
 def runs_of(arguments: argparse.Namespace) -> pd.DataFrame:
-    """The frame of the suite asked for; raises UserError if there is no such suite or no run."""
+    """The frame of the suite named; raises UserError if there is no such suite, or no run of it."""
     suite = load_suite(arguments.suite)
     return load.runs(arguments.results / suite.name)
 
 
 def run(main: Callable[[], int]) -> None:
-    """Run a command and exit: with its code, or 2 after one line for a user's mistake."""
+    """Run a command and exit with its code; with 2 and one line on stderr for a UserError."""
     try:
         code = main()
     except UserError as error:
@@ -37,7 +37,7 @@ def run(main: Callable[[], int]) -> None:
         code = 2
     except KeyboardInterrupt:
         code = 130
-    except BrokenPipeError:  # the reader of a pipe has left, as `head` does
+    except BrokenPipeError:  # the reader of the pipe has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     sys.exit(code)

@@ -3,7 +3,7 @@
     from analysis import load
     frame = load.runs("results/digits")
 
-`COLUMNS` says what each column of the frame is.
+`COLUMNS` describes the columns of the frame.
 """
 
 from pathlib import Path
@@ -26,17 +26,17 @@ from resnet_bench.suites.suite import load_suite
 
 RECORD_COLUMNS = {
     "epoch": "1 is the first; there may be several records in one",
-    "iteration": "iterations done; what tells a run's records apart",
+    "iteration": "iterations done; unique among a run's records",
     "learning_rate": "the last one used",
     "train_loss": "running: train mode, augmented images",
     "train_error": "running; all errors are fractions; what the paper plots",
     "clean_train_error": "evaluation mode, un-augmented images; NaN where not measured",
     "precise_train_error": "the same with re-estimated batch norm statistics",
-    "test_loss": "",
-    "test_error": "the headline is the last epoch's, never the best",
+    "test_loss": "evaluation mode",
+    "test_error": "evaluation mode; reported is the last record's, never the best",
     "precise_test_error": "with re-estimated batch norm statistics",
     "validation_loss": "on held-out training images; NaN where there are none",
-    "validation_error": "the same",
+    "validation_error": "on held-out training images; NaN where there are none",
     "seconds": "training time since the previous record, s",
     "images_per_second": "of this run",
 }
@@ -48,34 +48,34 @@ def runs(*paths: str | Path, suites: Path = SUITES_FOLDER) -> pd.DataFrame:
     """One row a record, for every run of one or more suites' folders.
 
     A run without any record (missing, just begun, or diverged at once) has one row, with NA in
-    the record's columns: nothing that the suite declares is left out. Missing runs are those of
-    the suite's experiments at the seeds that are there. `COLUMNS` documents the columns; errors
-    are fractions. Raises UserError for a folder without runs, or a damaged one.
+    the record's columns. Missing runs are those of the suite's experiments at each seed at which
+    any of them was begun. `COLUMNS` documents the columns; errors are fractions. Raises UserError
+    for a folder without runs, or a damaged one.
     """
-    known: list[dict[str, Any]] = []
-    rows: list[EpochRecord | None] = []
+    facts: list[dict[str, Any]] = []
+    records: list[EpochRecord | None] = []
     owners: list[int] = []
     for path in map(_named, paths):
-        for fact, its_rows in _runs_of(path, suites):
-            known.append(fact)
-            rows += its_rows or [None]
-            owners += [len(known) - 1] * max(1, len(its_rows))
-    run_frame = pd.DataFrame(known, columns=list(FACT_COLUMNS)).iloc[owners]
+        for fact, its_records in _runs_of(path, suites):
+            facts.append(fact)
+            records += its_records or [None]
+            owners += [len(facts) - 1] * max(1, len(its_records))
+    run_frame = pd.DataFrame(facts, columns=list(FACT_COLUMNS)).iloc[owners]
     empty = (None,) * len(epochs.COLUMNS)
-    cells = [empty if row is None else tuple(vars(row).values()) for row in rows]
-    record_frame = pd.DataFrame(cells, columns=list(epochs.COLUMNS)).astype(float)
+    rows = [empty if record is None else tuple(vars(record).values()) for record in records]
+    record_frame = pd.DataFrame(rows, columns=list(epochs.COLUMNS)).astype(float)
     frame = pd.concat([run_frame.reset_index(drop=True), record_frame], axis="columns")
     return frame.astype({"epoch": "Int64", "iteration": "Int64", "ended_at": "Int64"})
 
 
 def _named(path: str | Path) -> Path:
-    """The folder under the name that says which suite it is, which "." and ".." do not."""
+    """The folder by a path that ends in the suite's name; resolves "." and ".."."""
     path = Path(path)
     return path.resolve() if path.name in ("", "..") else path
 
 
 def _runs_of(path: Path, suites: Path) -> list[tuple[dict[str, Any], list[EpochRecord]]]:
-    """(columns of the run, its records) of every run in a suite's folder, and the missing ones."""
+    """(columns, records) of every run in a suite's folder, and of the missing ones."""
     found = sorted(path.glob("*/seed-*/run.json"))
     if not found:
         if any(path.glob("seed-*/run.json")):
@@ -85,22 +85,22 @@ def _runs_of(path: Path, suites: Path) -> list[tuple[dict[str, Any], list[EpochR
     try:
         suite = load_suite(path.name, suites)
     except UserError:
-        suite = None  # another's results: read them, but there is nothing to hold them against
+        suite = None  # of an unknown suite: nothing to compare with
     result = []
     for run_json in found:
         directory = RunDirectory(run_json.parent)
-        fact, its_rows = columns.run_columns(directory, suite), directory.rows()
-        fact["problem"] = fact["problem"] or inconsistency(directory, fact, its_rows)
-        result.append((fact, its_rows))
+        fact, records = columns.run_columns(directory, suite), directory.rows()
+        fact["problem"] = fact["problem"] or inconsistency(directory, fact, records)
+        result.append((fact, records))
     if suite is not None:
-        there = [fact for fact, _ in result]
-        result += [(fact, []) for fact in columns.missing_run_columns(suite, path, there)]
+        facts = [fact for fact, _ in result]
+        result += [(fact, []) for fact in columns.missing_run_columns(suite, path, facts)]
     names = [experiment.network_name for experiment in suite.experiments] if suite else []
     return sorted(result, key=lambda pair: _order(pair[0], names))
 
 
 def _order(fact: dict[str, Any], names: list[str]) -> tuple[Any, ...]:
-    """Networks by shortcut and depth, then variants as the suite file lists them in `names`."""
+    """Sort key: networks by shortcut and depth, then variants in the order of `names`."""
     variant = fact["variant"]
     return (
         variant != "",

@@ -1,4 +1,4 @@
-"""A suite's runs with all that was measured of them, and the figures that apply to them."""
+"""All results of a suite, and the figures that apply to them."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,10 +22,10 @@ from resnet_bench.suites.suite import Suite, load_suite, suite_names
 
 @dataclass(frozen=True)
 class SuiteResults:
-    """The frames that a suite's figures are drawn from, as from `load.runs`."""
+    """The data of a suite's figures."""
 
-    frame: pd.DataFrame  # the suite's
-    wider: pd.DataFrame  # the same, followed by its siblings'
+    frame: pd.DataFrame  # as from `load.runs`
+    wider: pd.DataFrame  # the same, followed by the rows of `sibling_folders`
 
     @cached_property
     def layers(self) -> Layers:
@@ -37,9 +37,8 @@ class SuiteResults:
 
     @classmethod
     def of(cls, results: Path, suite: str) -> "SuiteResults":
-        """Raises UserError if there is no such suite, or no run of it."""
-        own = results / load_suite(suite).name
-        frame = load.runs(own)
+        """Those in the folder `results`. Raises UserError for a suite unknown or without runs."""
+        frame = load.runs(results / load_suite(suite).name)
         siblings = sibling_folders(results, suite)
         return cls(frame, pd.concat([frame, load.runs(*siblings)]) if siblings else frame)
 
@@ -52,7 +51,7 @@ class SuiteResults:
         ]
 
     def sentences(self) -> list[str]:
-        """What the figures that apply say beside the finding."""
+        """The sentences of the figures that apply."""
         return [
             sentence
             for figure_spec, data in self.figure_specs()
@@ -60,7 +59,7 @@ class SuiteResults:
         ]
 
     def data_of(self, figure_spec: FigureSpec) -> Any:
-        """What a figure is drawn from."""
+        """The data of a figure: a field of this class."""
         return getattr(self, figure_spec.data)
 
     def figure_specs(self) -> Iterator[tuple[FigureSpec, Any]]:
@@ -72,20 +71,20 @@ class SuiteResults:
 
 
 def sibling_folders(results: Path, name: str, suites: Path = SUITES_FOLDER) -> list[Path]:
-    """The folders with runs of suites that differ from this one in their budget alone."""
+    """The folders with runs of those suites that differ from this one in their budget alone."""
     wanted = _apart_from_budget(load_suite(name, suites))
     found = []
     for other in suite_names(suites):
         if other == name or not any((results / other).glob("*/seed-*/run.json")):
             continue
-        with suppress(UserError):  # a mistake in its file is no reason to show nothing of this one
+        with suppress(UserError):  # an invalid file of another suite does not affect this one
             if _apart_from_budget(load_suite(other, suites)) == wanted:
                 found.append(results / other)
     return found
 
 
 def _apart_from_budget(suite: Suite) -> set[str]:
-    """The data sets and recipes of a suite's experiments, without what makes up a budget."""
+    """The data sets and recipes of a suite's experiments, without the fields of the budget."""
     budget = {column.removeprefix("recipe.") for column in budgets.OF_THE_BUDGET}
     return {
         f"{experiment.dataset.name} {experiment.recipe.model_dump(exclude=budget)}"

@@ -1,4 +1,4 @@
-"""Fidelity: is this the paper's experiment, was it run as declared, and do the numbers agree?"""
+"""Check that runs are as declared and matched, and compare them with the paper."""
 
 import pandas as pd
 

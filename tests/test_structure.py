@@ -23,7 +23,8 @@ RESNET_BENCH = (
     ("__main__",),
 )
 ANALYSIS = (
-    ("formatting", "frames"),
+    ("formatting",),
+    ("frames",),
     ("load", "fidelity"),
     ("command",),
     ("verdict", "verify"),

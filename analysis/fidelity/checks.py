@@ -1,28 +1,24 @@
-"""The checks of fidelity: the paper's experiment, run as declared, with numbers that agree?"""
+"""The checks of fidelity: are runs as declared, matched, and do their numbers agree?"""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
-from analysis.fidelity import paper, table6
-from analysis.frames import integrity, select
+from analysis.fidelity import paper, schedule, table6
+from analysis.formatting import counted, percent, percent_range
+from analysis.frames import select
 from resnet_bench.paths import SUITES_FOLDER
-from resnet_bench.suites.experiment import Experiment
-from resnet_bench.suites.recipe import Recipe
 from resnet_bench.suites.suite import Suite, load_suite
-from resnet_bench.training.schedule import learning_rate_at
 
 State = Literal["ok", "off", "not compared"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One point of the comparison."""
+    """The result of one check."""
 
     state: State
     what: str
@@ -33,7 +29,7 @@ def all_checks(frame: pd.DataFrame, suites: Path = SUITES_FOLDER) -> list[Check]
     """Every check of a suite's runs; `frame` as from `load.runs`."""
     runs = select.declared(frame)
     suite = load_suite(runs["suite"].iloc[0], suites)
-    sound = frame[frame["problem"] == ""]  # of changed settings, too
+    sound = frame[frame["problem"] == ""]  # including those of changed settings
     names = [experiment.network_name for experiment in suite.experiments]
     return [
         _as_declared(frame),
@@ -44,30 +40,32 @@ def all_checks(frame: pd.DataFrame, suites: Path = SUITES_FOLDER) -> list[Check]
         _batches(sound),
         _weights(sound),
         _results(runs),
-        _ended(sound[sound["network"].isin(names)]),  # a user's own may diverge
+        _finished(sound[sound["network"].isin(names)]),  # not those of changed settings
     ]
 
 
 def _check(what: str, wrong: list[str], right: str) -> Check:
+    """A check that is off if anything is `wrong`; `right` says what was compared."""
     return Check("off", what, "; ".join(wrong)) if wrong else Check("ok", what, right)
 
 
 def _as_declared(frame: pd.DataFrame) -> Check:
-    refused = select.finals(frame[frame["problem"] != ""])
+    finals = select.finals(frame)
+    refused = finals[finals["problem"] != ""]
     wrong = [
         f"{run['network']} seed {run['seed']}: {run['problem']}"
         for run in refused.to_dict("records")
     ]
-    return _check("runs as the suite file declares", wrong, f"{_count(select.finals(frame))}")
+    return _check("runs as the suite file declares", wrong, counted(len(finals), "run"))
 
 
 def _sizes(runs: pd.DataFrame) -> Check:
     """Parameters and multiply-adds against those counted by hand from section 4.2."""
     what = "parameters and multiply-adds"
-    own = runs[(runs["variant"] == "") & (runs["dataset"] == paper.DATASET)]
-    own = own[own["network.architecture"] == paper.ARCHITECTURE]
+    grid = runs[(runs["variant"] == "") & (runs["dataset"] == paper.DATASET)]
+    grid = grid[grid["network.architecture"] == paper.ARCHITECTURE]
     wrong, compared = [], 0
-    for network, run in _one_each(own):
+    for network, run in _first_rows(grid):
         known = paper.SIZES.get((run["shortcut"], run["depth"]))
         ours = (run["parameters"], run["multiply_adds"])
         compared += known is not None
@@ -81,10 +79,10 @@ def _sizes(runs: pd.DataFrame) -> Check:
 
 
 def _twins(runs: pd.DataFrame) -> Check:
-    """Section 4.2: with option A a residual network is as large as its plain counterpart."""
+    """Section 4.2: a residual network with option A is as large as the plain one of its depth."""
     sizes = {
         (run["shortcut"], run["depth"]): (run["parameters"], run["multiply_adds"])
-        for _, run in _one_each(runs[runs["variant"] == ""])
+        for _, run in _first_rows(runs[runs["variant"] == ""])
     }
     pairs = [depth for kind, depth in sizes if kind == "none" and ("A", depth) in sizes]
     wrong = [
@@ -94,70 +92,39 @@ def _twins(runs: pd.DataFrame) -> Check:
     ]
     if not pairs:
         return Check("not compared", "plain and option A alike", "no pair of equal depth")
-    return _check("plain and option A alike", wrong, f"equal in size at {_list(pairs)} layers")
+    return _check(
+        "plain and option A alike", wrong, f"equal in size at {', '.join(map(str, pairs))} layers"
+    )
 
 
 def _learning_rates(runs: pd.DataFrame, suite: Suite) -> Check:
     """The rate of every record against the closed form of its experiment's recipe."""
-    records = select.curves(runs)
-    wrong = []
-    for (network, seed), of_run in records.groupby(["network", "seed"], sort=False):
-        recipe = _recipe(suite, str(network))
-        for iteration, rate in zip(of_run["iteration"], of_run["learning_rate"], strict=True):
-            declared = learning_rate_at(iteration - 1, recipe)
-            if not math.isclose(rate, declared, rel_tol=1e-9):
-                wrong.append(f"{network} seed {seed}: {rate:g} at {iteration}, not {declared:g}")
-                break  # the first is enough to know
-    return _check("learning rate really used", wrong, f"{len(records):,} records on schedule")
+    right = f"{len(select.curves(runs)):,} records on schedule"
+    return _check("learning rate really used", schedule.wrong_rates(runs, suite), right)
 
 
 def _iterations(runs: pd.DataFrame, suite: Suite) -> Check:
-    """The k-th record where the k-th end of an epoch is, the last at the last iteration."""
-    wrong = []
-    for (network, seed), of_run in select.curves(runs).groupby(["network", "seed"], sort=False):
-        experiment = integrity.declared_experiment(suite, str(network))
-        assert experiment is not None  # others are refused
-        end = experiment.recipe.iterations
-        for number, iteration in enumerate(of_run["iteration"], start=1):
-            due = min(record_due(number, experiment), end)
-            if iteration != due:
-                wrong.append(f"{network} seed {seed}: record {number} at {iteration}, not {due}")
-                break
-        if of_run["iteration"].duplicated().any():
-            wrong.append(f"{network} seed {seed}: two records at one iteration")
-        last = of_run.iloc[-1]
-        if last["status"] == "finished" and last["iteration"] != end:
-            wrong.append(f"{network} seed {seed} ends at {last['iteration']}, not {end}")
+    """The k-th record at the k-th end of an epoch, the last one at the last iteration."""
+    wrong = schedule.wrong_iterations(runs, suite)
     return _check("records at the ends of epochs", wrong, "every record where it is due")
-
-
-def record_due(number: int, experiment: Experiment) -> int:
-    """The iteration after which a run's record of this `number` (1 is the first) is due."""
-    recipe = experiment.recipe
-    per_epoch = Fraction(experiment.train_images, recipe.batch_size)
-    if recipe.last_batch != "run-on":
-        per_epoch = Fraction(
-            math.ceil(per_epoch) if recipe.last_batch == "short" else math.floor(per_epoch)
-        )
-    return math.ceil(number * per_epoch / recipe.records_per_epoch)
 
 
 def _batches(runs: pd.DataFrame) -> Check:
     """The same images in the same order for every network of a seed, and others for other seeds."""
-    there = select.finals(runs[runs["status"] != "missing"])
-    wrong = [f"networks of seed {seed} differ" for seed in select.unmatched_seeds(there)]
-    if not wrong and (there.groupby("batch_stream")["seed"].nunique() > 1).any():
+    begun = select.finals(runs[runs["status"] != "missing"])
+    wrong = [f"networks of seed {seed} differ" for seed in select.unmatched_seeds(begun)]
+    if not wrong and (begun.groupby("batch_stream")["seed"].nunique() > 1).any():
         wrong = ["two seeds share one"]
-    seeds = _list(sorted(there["seed"].unique()))
+    seeds = ", ".join(map(str, sorted(begun["seed"].unique())))
     return _check("batch stream", wrong, f"one for all networks of a recipe, at seeds {seeds}")
 
 
 def _weights(runs: pd.DataFrame) -> Check:
     """Equal initial weights of plain and option A, equal shared ones of all shortcuts."""
-    there = select.finals(runs[runs["status"] != "missing"])
+    begun = select.finals(runs[runs["status"] != "missing"])
     wrong, groups = [], 0
-    twins = select.recipe_columns(there) + select.twin_columns(there)
-    for _, same in there.groupby([*twins, "seed"], dropna=False, sort=False):
+    twins = select.recipe_columns(begun) + select.twin_columns(begun)
+    for _, same in begun.groupby([*twins, "seed"], dropna=False, sort=False):
         groups += 1
         depth, seed = same["depth"].iloc[0], same["seed"].iloc[0]
         if same["initial_shared_weights"].nunique() > 1:
@@ -175,20 +142,20 @@ def _results(runs: pd.DataFrame) -> Check:
     if compared.empty:
         return Check("not compared", what, _without_band(table))
     wrong = [
-        f"{row['network']} {100 * row['test_mean']:.2f}% is outside"
-        f" {100 * row['band_low']:.1f}-{100 * row['band_high']:.1f}%"
+        f"{row['network']} {percent(row['test_mean'])}% is outside"
+        f" {percent_range(row['band_low'], row['band_high'])}%"
         for row in compared[compared["in_band"] == "no"].to_dict("records")
     ]
     return _check(what, wrong, f"{len(compared)} networks inside their bands")
 
 
 def _without_band(table: pd.DataFrame) -> str:
-    """Why no error is held against a band; those that the paper has are named."""
-    there = table[(table["paper_source"] != "") & table["test_mean"].notna()]
+    """Why no error is compared with a band; names those that the paper reports."""
+    without = table[(table["paper_source"] != "") & table["test_mean"].notna()]
     errors = [
-        f"{row['network']} {100 * row['test_mean']:.2f}%, the paper's"
-        f" {100 * row['paper_test']:.2f}% ({row['paper_source']}); no repeats to make a band of"
-        for row in there.to_dict("records")
+        f"{row['network']} {percent(row['test_mean'])}%, the paper's"
+        f" {percent(row['paper_test'])}% ({row['paper_source']}); no repeats to make a band of"
+        for row in without.to_dict("records")
     ]
     return "; ".join(errors) or (
         f"the paper's are for its recipe of {paper.ITERATIONS:,} iterations on {paper.DATASET}, and"
@@ -196,30 +163,20 @@ def _without_band(table: pd.DataFrame) -> str:
     )
 
 
-def _ended(runs: pd.DataFrame) -> Check:
-    """Diverged runs are off; missing and partial ones are not compared yet."""
-    last = select.finals(runs)
-    diverged = last[last["status"] == "diverged"]
-    wrong = [f"{run['network']} seed {run['seed']}" for run in diverged.to_dict("records")]
-    unfinished = int(last["status"].isin(["partial", "missing"]).sum())
+def _finished(runs: pd.DataFrame) -> Check:
+    """Off if any run diverged; not compared if any is missing or partial."""
+    finals = select.finals(runs)
+    diverged = finals[finals["status"] == "diverged"]
+    wrong = [
+        f"diverged: {run['network']} seed {run['seed']}" for run in diverged.to_dict("records")
+    ]
+    unfinished = int(finals["status"].isin(["partial", "missing"]).sum())
     if unfinished and not wrong:
         return Check("not compared", "all runs finished", f"{unfinished} partial or missing")
-    return _check("all runs finished", [f"diverged: {run}" for run in wrong], _count(last))
+    return _check("all runs finished", wrong, counted(len(finals), "run"))
 
 
-def _one_each(runs: pd.DataFrame) -> Iterable[tuple[str, pd.Series]]:
-    return ((str(network), of.iloc[0]) for network, of in runs.groupby("network", sort=False))
-
-
-def _recipe(suite: Suite, network: str) -> Recipe:
-    experiment = integrity.declared_experiment(suite, network)
-    assert experiment is not None  # others are refused
-    return experiment.recipe
-
-
-def _count(each: pd.DataFrame) -> str:
-    return f"{len(each)} run{'s' if len(each) > 1 else ''}"
-
-
-def _list(values: Iterable[Any]) -> str:
-    return ", ".join(map(str, values))
+def _first_rows(runs: pd.DataFrame) -> Iterable[tuple[str, pd.Series]]:
+    """(network, its first row) of every network."""
+    networks = runs.groupby("network", sort=False)
+    return ((str(network), its_rows.iloc[0]) for network, its_rows in networks)

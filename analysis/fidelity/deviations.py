@@ -1,6 +1,6 @@
 """Where a suite departs from the paper, and how it settles what the paper leaves open.
 
-Read off the recipe that the runs were made with, so that no list in prose can fall behind.
+Derived from the recipe that the runs were made with, so that it cannot get out of date.
 """
 
 from collections.abc import Iterable
@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 
 from analysis.fidelity import paper
+from analysis.formatting import listed, setting
 from analysis.frames import select
 
 
 def from_paper(frame: pd.DataFrame) -> list[str]:
-    """Everything that differs from section 4.2, a sentence each; `frame` as from `load.runs`."""
+    """Every difference from section 4.2, a sentence each; `frame` as from `load.runs`."""
     runs = select.main_networks(frame)
     precisions = [
         f"precision: {precision}; the paper's time knew float32 alone"
@@ -26,8 +27,8 @@ def from_paper(frame: pd.DataFrame) -> list[str]:
 def compares(runs: pd.DataFrame) -> bool:
     """Whether the errors of a network's runs compare with the paper's; rows as from `load.runs`.
 
-    Nothing that section 4.2 fixes is otherwise. Precision is not counted, nor the fixed length of
-    the warm-up at depth 110, without which there is no plain network to compare.
+    True if they agree with all that section 4.2 fixes, apart from precision and the fixed length
+    of the warm-up at depth 110 (the paper's ends at a training error that plain-110 may not reach).
     """
     return not _fixed(runs) and all(_warm_ups(runs).values())
 
@@ -44,7 +45,7 @@ def open_points(frame: pd.DataFrame) -> list[str]:
 
 
 def _fixed(runs: pd.DataFrame) -> list[str]:
-    """What section 4.2 fixes, but for the warm-up, and these runs have otherwise."""
+    """The settings that section 4.2 fixes and that these runs change, without the warm-up."""
     architectures = [
         f"architecture: {architecture}, table 1's for ImageNet; section 4.2's is"
         f" {paper.ARCHITECTURE}"
@@ -57,34 +58,35 @@ def _fixed(runs: pd.DataFrame) -> list[str]:
         if dataset != paper.DATASET
     ]
     settings = [
-        f"{column.partition('.')[2]}: {_words(value)}, the paper's is {_either(wanted)}"
+        f"{column.partition('.')[2]}: {setting(value)}, the paper's is {_either(wanted)}"
         for column, wanted in _wanted().items()
-        for value in _values(_held_to(column, runs), column)
+        for value in _values(_of_section(column, runs), column)
         if value not in wanted
     ]
     return datasets + architectures + settings
 
 
 def _wanted() -> dict[str, tuple[Any, ...]]:
-    """What each column of recipe and network can be in the paper."""
+    """The paper's values of each column of recipe and network."""
     recipe = {f"recipe.{key}": (value,) for key, value in paper.RECIPE.items()}
     return recipe | paper.READINGS | {f"network.{k}": (v,) for k, v in paper.NETWORK.items()}
 
 
-def _held_to(column: str, runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs that section 4.2 says a column of: of networks its own alone."""
+def _of_section(column: str, runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs whose `column` section 4.2 fixes: a network's columns for its architecture only."""
     own = runs["network.architecture"] == paper.ARCHITECTURE
     return runs[own] if column.startswith("network.") else runs
 
 
 def _is_reading(column: str, value: Any) -> bool:
+    """Whether the value is a possible reading of the paper, not a deviation from it."""
     return column not in paper.READINGS or value in paper.READINGS[column]
 
 
 def _warm_ups(runs: pd.DataFrame) -> dict[str, bool]:
-    """Section 4.2: at depth 110, 0.01 until the training error is below 80%, else none.
+    """Differences from section 4.2's warm-up: sentence -> whether only in its fixed length.
 
-    Sentence -> whether nothing but its fixed length tells the warm-up from the paper's.
+    The paper's: at depth 110, 0.01 until the training error is below 80%; else none.
     """
     found = {}
     deep = runs["depth"] >= paper.WARMUP_DEPTH
@@ -107,7 +109,7 @@ def _warm_ups(runs: pd.DataFrame) -> dict[str, bool]:
 
 
 def _networks(runs: pd.DataFrame) -> list[str]:
-    """Shortcuts and depths that the paper has not, of either architecture."""
+    """Shortcuts and depths that the paper does not train, for either architecture."""
     found = []
     for architecture, networks in runs.groupby("network.architecture", sort=False):
         name = str(architecture)
@@ -132,13 +134,4 @@ def _values(runs: pd.DataFrame, column: str) -> list[Any]:
 
 
 def _either(values: Iterable[Any]) -> str:
-    *others, last = map(_words, values)
-    return f"{', '.join(others)} or {last}" if others else last
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(f"{part:,}" for part in value) or "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,g}" if isinstance(value, int | float) else str(value)
+    return listed(map(setting, values), "or")

@@ -1,4 +1,4 @@
-"""What the paper reports and prescribes, and what repeats of it found.
+"""The paper's numbers and settings, and the range that public repeats found.
 
 He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", arXiv 1512.03385. All
 errors here are fractions.
@@ -12,12 +12,12 @@ DATASET, ITERATIONS = "cifar10", 64_000  # section 4.2: what the numbers below a
 
 @dataclass(frozen=True)
 class Reference:
-    """What is known of one network's errors after 64k iterations on CIFAR-10."""
+    """The paper's errors of one network after 64k iterations on CIFAR-10."""
 
     test_error: float | None  # the paper's
     train_error: float | None  # the paper's, running
     source: str
-    band: tuple[float, float] | None  # of the final test error, in which a faithful repeat falls
+    band: tuple[float, float] | None  # of the final test error of a faithful repeat
 
 
 # Table 6 for residual networks, option A (test only; of 110 the mean of 5 runs). Plain networks
@@ -61,7 +61,7 @@ SIZES: dict[tuple[str, int], tuple[int, int]] = {
 }
 SIZES |= {("none", depth): SIZES["A", depth] for shortcut, depth in list(SIZES) if shortcut == "A"}
 
-# Section 4.2, as the fields of a recipe; a field that is not here is one it leaves open.
+# Section 4.2, as the fields of a recipe; it leaves all other fields open.
 RECIPE: dict[str, Any] = {
     "iterations": 64_000,
     "batch_size": 128,
@@ -78,7 +78,7 @@ RECIPE: dict[str, Any] = {
     "resize": "none",
     "last_scale": "one",
 }
-# The same of a network of `ARCHITECTURE`.
+# The same, as the fields of a network of `ARCHITECTURE`.
 NETWORK: dict[str, Any] = {
     "block": "basic",
     "activation": "post",
@@ -97,15 +97,15 @@ OPEN = {
     "recipe.last_batch": "the last, partial batch of an epoch",
     "network.zero_channels": "where the zero channels of option A go",
 }
-# The settlements that are readings of the paper, where others are not: column -> values.
+# Open columns in which only some values are readings of the paper: column -> those values.
 READINGS: dict[str, tuple[Any, ...]] = {
     "recipe.train_images": ("all", 50_000, 45_000),
     "recipe.initialization": ("he-fan-in", "he-fan-out"),
 }
 WARMUP_DEPTH = 110  # from here on: 0.01 until the training error is below 80%, about 400 iterations
-WARMUP = (400, 0.01)  # iterations and rate of a fixed one that stands in for it
+WARMUP = (400, 0.01)  # iterations and rate of the fixed warm-up used instead
 
-# Section 4.2's networks, which the numbers above are about, and table 1's, trained on ImageNet.
+# Section 4.2's networks, whose numbers are above, and table 1's, trained on ImageNet.
 ARCHITECTURE = "cifar"
 DEPTHS = {"cifar": (20, 32, 44, 56, 110, 1202), "imagenet": (18, 34, 50, 101, 152)}
 SHORTCUTS = {"cifar": ("none", "A"), "imagenet": ("none", "A", "B", "C")}

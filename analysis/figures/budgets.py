@@ -1,4 +1,4 @@
-"""Final error against a setting: panels that budgets and learning rates share; the budgets."""
+"""The same experiment at several budgets: final errors against the number of iterations."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -6,13 +6,14 @@ from fractions import Fraction
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.formatting import listed, percent
 from analysis.frames import notices, select
-from analysis.frames.select import ERRORS, varied
-from analysis.plotting import layout, style
-from analysis.plotting.setting_axis import depth_lines, draw_panel, mark_values
+from analysis.frames.select import ERRORS
+from analysis.plotting import layout, markers, style
+from analysis.plotting.setting_axis import draw_panel, mark_values
 
-# What two suites may differ in and still be the same experiment at two budgets, where their drops
-# stand at the same fractions; how often is measured does not touch the training.
+# The columns in which one experiment may differ at two budgets, if its drops are at the same
+# fractions of the training; how often errors are measured does not affect the training.
 OF_THE_BUDGET = (
     "recipe.iterations",
     "recipe.drops",
@@ -32,60 +33,63 @@ def has_budgets(frame: pd.DataFrame) -> bool:
 
 
 def at_budgets(frame: pd.DataFrame) -> pd.DataFrame:
-    """The first suite's networks and those like them but for the budget, where there are any.
+    """The rows of the first suite's networks that also ran at another budget, at every budget.
 
-    Where two suites ran a network with one seed and budget, the first one's run is kept.
+    Two runs of equal network, seed and budget: that of the first suite is kept.
     """
     runs = select.grid_networks(frame)
     columns = [column for column in select.recipe_columns(runs) if column not in OF_THE_BUDGET]
     runs = _like_the_first(runs, columns)
-    fractions = [drop_fractions(*of) for of in zip(runs["recipe.drops"], runs[BUDGET], strict=True)]
-    runs = runs[[each == fractions[0] for each in fractions]]
-    runs = varied(runs[_networks(runs).isin(_networks(runs)[_of_the_first_suite(runs)])], BUDGET)
+    fractions = list(map(drop_fractions, runs["recipe.drops"], runs[BUDGET]))
+    runs = runs[[its_fractions == fractions[0] for its_fractions in fractions]]
+    names = runs["shortcut"] + " " + runs["depth"].astype(str)
+    in_first_suite = runs["suite"] == runs["suite"].iloc[0]
+    runs = select.varied(runs[names.isin(names[in_first_suite])], BUDGET)
     first_suite = runs.groupby(["depth", "shortcut", "seed", BUDGET])["suite"].transform("first")
     return runs[runs["suite"] == first_suite]
 
 
 def drop_fractions(drops: Sequence[int], iterations: int) -> tuple[Fraction, ...]:
-    """Where in a training the learning rate drops, as exact fractions of it."""
+    """The iterations at which the learning rate drops, as exact fractions of the training."""
     return tuple(Fraction(int(drop), int(iterations)) for drop in drops)
 
 
 def draw_budgets(frame: pd.DataFrame) -> Figure:
     """Errors at the last iteration against the number of iterations: slow, or stuck?
 
-    `frame` as from `load.runs` of several suites; see `at_budgets` for those compared. A line a
+    `frame` as from `load.runs` of several suites; `at_budgets` selects the networks. A line a
     depth, a dot a seed.
     """
-    ended = compared(frame)
-    kinds = select.shortcuts(ended)
-    colours = style.depth_colours(select.depths(ended))
+    finals = compared(frame)
+    kinds = select.shortcuts(finals)
+    colours = style.depth_colours(select.depths(finals))
     with style.theme():
         rows = [(error, shortcut) for error in ERRORS for shortcut in kinds]
         figure, panels = layout.panels(len(rows), 3.6, 3.0, len(kinds))
         for axes, (error, shortcut) in zip(panels, rows, strict=True):
-            draw_panel(axes, ended[ended["shortcut"] == shortcut], BUDGET, error, colours)
+            draw_panel(axes, finals[finals["shortcut"] == shortcut], BUDGET, error, colours)
             axes.set_title(f"{style.NAMES[shortcut]}: {ERRORS[error]}")
             axes.set(xlabel="iterations in all", ylabel="error")
-            mark_values(axes, sorted(ended[BUDGET].unique()))
+            mark_values(axes, sorted(finals[BUDGET].unique()))
         style.percent_axis(panels)
-        layout.finish(figure, depth_lines(ended), notices.notices(_shown(frame)))
+        handles = markers.depth_legend(colours, linewidth=1.5, marker="o")
+        layout.finish(figure, handles, notices.notices(_shown(frame)))
     return figure
 
 
 def compared(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a run: `at_budgets` at the seeds that a network has finished at every budget.
+    """One row a finished run of `at_budgets`, at the seeds that finished at every budget.
 
-    So that a network is compared with itself; all that have finished if there are no such seeds.
+    Budgets are thus compared over the same seeds; if a suite has no such seed, over all.
     """
-    ended = select.finished(at_budgets(frame))
-    budgets = ended.groupby(["network", "seed"])[BUDGET].transform("nunique")
-    common = ended[budgets == ended[BUDGET].nunique()]
-    return ended if common.empty else common
+    finals = select.finished(at_budgets(frame))
+    budgets = finals.groupby(["network", "seed"])[BUDGET].transform("nunique")
+    common = finals[budgets == finals[BUDGET].nunique()]
+    return finals if common.empty else common
 
 
 def _shown(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows that the figure is of, with those of its suites that could not be."""
+    """The rows that the figure shows, and those of its suites that are unfinished or refused."""
     of_suites = frame[frame["suite"].isin(at_budgets(frame)["suite"])]
     drawn = of_suites["directory"].isin(compared(frame)["directory"])
     return of_suites[drawn | (of_suites["status"] != "finished") | (of_suites["problem"] != "")]
@@ -94,36 +98,29 @@ def _shown(frame: pd.DataFrame) -> pd.DataFrame:
 def sentences(frame: pd.DataFrame) -> list[str]:
     """Final training errors by budget, of the shallowest and the deepest networks: a sentence.
 
-    Means over the seeds that a network has finished at every budget (`compared`).
+    Means over the seeds of `compared`; no sentence if those differ from budget to budget.
     """
-    ended = compared(frame)
-    ended = ended[ended["depth"].isin([ended["depth"].min(), ended["depth"].max()])]
-    budgets = sorted(ended[BUDGET].unique())
-    if (ended.groupby(["network", "seed"])[BUDGET].nunique() < len(budgets)).any():
+    finals = compared(frame)
+    finals = finals[finals["depth"].isin([finals["depth"].min(), finals["depth"].max()])]
+    budgets = sorted(finals[BUDGET].unique())
+    if (finals.groupby(["network", "seed"])[BUDGET].nunique() < len(budgets)).any():
         return []
-    means = ended.pivot_table("precise_train_error", "network", BUDGET, sort=False)[budgets]
+    means = finals.pivot_table("precise_train_error", "network", BUDGET, sort=False)[budgets]
     networks = [
-        f"{network} " + ", ".join(f"{100 * error:.2f}%" for error in errors)
+        f"{network} " + ", ".join(f"{percent(error)}%" for error in errors)
         for network, *errors in means.itertuples()
     ]
-    counts = sorted(set(ended.groupby("network")["seed"].nunique()))
-    after = " and ".join(f"{budget:,}" for budget in budgets)
-    seeds = "one seed" if counts == [1] else f"{' or '.join(map(str, counts))} seeds"
+    counts = sorted(set(finals.groupby("network")["seed"].nunique()))
+    after = listed(f"{budget:,}" for budget in budgets)
+    seeds = "one seed" if counts == [1] else f"{listed(counts, 'or')} seeds"
     return [
         f"Final training error after {after} iterations, over {seeds} that ran at each:"
         f" {'; '.join(networks)}."
     ]
 
 
-def _networks(runs: pd.DataFrame) -> pd.Series:
-    return runs["shortcut"] + " " + runs["depth"].astype(str)
-
-
-def _of_the_first_suite(runs: pd.DataFrame) -> pd.Series:
-    return runs["suite"] == runs["suite"].iloc[0]
-
-
 def _like_the_first(runs: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """The rows that agree with the first row in all `columns`."""
     keep = runs["seed"].notna()
     for column in columns:
         keep &= runs[column] == runs[column].iloc[0]

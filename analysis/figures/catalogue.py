@@ -1,4 +1,4 @@
-"""All figures there are: what each is drawn from, when it applies, and what it says."""
+"""All figures: the data of each, when it applies, its caption and its sentences."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,15 +28,15 @@ from analysis.witness import sentences
 
 @dataclass(frozen=True)
 class FigureSpec:
-    """A figure with the words that go with it."""
+    """A figure with its caption and sentences."""
 
     name: str  # the file's, without suffix
     title: str
     caption: str
     draw: Callable[..., Figure]  # of `data`
     applies: Callable[[Any], bool] = select.has_own
-    data: Literal["frame", "wider", "layers", "witnesses"] = "frame"  # the field of `SuiteResults`
-    sentences: Callable[[Any], list[str]] = lambda data: []  # what it shows, a sentence each
+    data: Literal["frame", "wider", "layers", "witnesses"] = "frame"  # field of `SuiteResults`
+    sentences: Callable[[Any], list[str]] = lambda data: []  # the results that it shows
 
 
 FIGURES = (
@@ -125,13 +125,13 @@ FIGURES = (
         "witness",
         "A good solution exists; does SGD stay at it?",
         "The witness is the shallow network with identity blocks appended: a deep network of the"
-        " same function, for SGD's to be held against. Errors are in"
+        " same function, to compare SGD's with. Errors are in"
         " evaluation mode with precise batch norm; of SGD's own network the running one, and at"
         " the end a dot a seed for the precise one. The witness is trained on at constant learning"
         " rates. Lines are medians over seeds, bands reach from the lowest to the highest; the"
-        " axis is linear up to 1% and logarithmic above. In sentences, what is never measured more"
-        " than half a point above where it began stays; what is, but does not end there, comes"
-        " back; what ends there drifts away.",
+        " axis is linear up to 1% and logarithmic above. In the text, a witness stays if its error"
+        " is never measured more than half a point above its first one; it comes back if it was,"
+        " but is not at the end; it drifts away if it is at the end.",
         witness_figure.draw,
         witness_figure.applies,
         data="witnesses",
@@ -140,8 +140,8 @@ FIGURES = (
     FigureSpec(
         "signals",
         "Do signals vanish?",
-        "At initialisation, on one batch, by layer. Above: standard deviation of the activations"
-        " that a block hands on; below: norm of the loss's gradient at each convolution's response."
+        "At initialisation, on one batch, by layer. Above: standard deviation of each block's"
+        " output; below: norm of the loss's gradient at each convolution's response."
         " Lines are medians over seeds, bands reach from the lowest to the highest.",
         signals_figure.draw,
         signals_figure.applies,
@@ -150,10 +150,10 @@ FIGURES = (
     ),
     FigureSpec(
         "signals-in-training",
-        "What becomes of the signals",
+        "Signals in training",
         "The deepest networks at several iterations: standard deviation of each convolution's"
-        " responses, norm of the gradient there, and by what part of its norm the next update would"
-        " change the layer's weights. Lines are medians over seeds, bands reach from the lowest to"
+        " responses, norm of the gradient at the responses, and norm of the next weight update over"
+        " that of the weights. Lines are medians over seeds, bands reach from the lowest to"
         " the highest.",
         signals_figure.draw_in_training,
         signals_figure.applies_in_training,
@@ -164,7 +164,7 @@ FIGURES = (
         "Shattered gradients",
         "Balduzzi et al. 2017: the correlation of the gradients at an image and at its neighbour,"
         " a hundredth of the way to another image, at initialisation; 1 for a linear network, 0"
-        " where the two say nothing about each other.",
+        " for unrelated gradients.",
         shattered.draw,
         shattered.applies,
         data="layers",

@@ -1,4 +1,4 @@
-"""How many iterations a network needs to reach a training error, against its depth."""
+"""The number of iterations to a given training error, against depth."""
 
 import math
 
@@ -15,23 +15,23 @@ THRESHOLDS = (0.5, 0.2, 0.1)  # running training error
 def iterations_to(frame: pd.DataFrame, threshold: float) -> pd.DataFrame:
     """The iteration of each run's first record with a running training error <= threshold.
 
-    `frame` as from `load.runs`; columns depth, shortcut, seed, value. Infinite for a run that
-    ended, or diverged, without getting there. Partial runs have no row: those that got there
-    already would be the fast ones. It is counted in whole records: epochs, or the parts that the
-    recipe asks for.
+    `frame` as from `load.runs`; columns depth, shortcut, seed, value. The value is infinite for a
+    run that finished or diverged without such a record. Partial runs have no row: those that have
+    such a record already are the fast ones. The resolution is that of records: an epoch, or the
+    part of one that the recipe sets.
     """
     runs = select.grid_networks(frame)
     first = select.curves(runs[runs["train_error"] <= threshold]).groupby("directory")["iteration"]
-    each = select.finals(runs[runs["status"].isin(["finished", "diverged"])])
-    value = each["directory"].map(first.min()).astype(float).fillna(math.inf)
-    return each.assign(value=value)[["depth", "shortcut", "seed", "value"]]
+    ended = select.finals(runs[runs["status"].isin(["finished", "diverged"])])
+    value = ended["directory"].map(first.min()).astype(float).fillna(math.inf)
+    return ended.assign(value=value)[["depth", "shortcut", "seed", "value"]]
 
 
 def draw(frame: pd.DataFrame) -> Figure:
     """Iterations to 50%, 20% and 10% running training error against depth, a panel each.
 
     `frame` as from `load.runs`. A dot is a seed, in its depth's colour; the line joins medians.
-    What never gets there within the budget stands above the axis' last tick, at "never".
+    Infinite values are drawn at "never", above the last tick.
     """
     runs = select.grid_networks(frame)
     axis = DepthAxis.of(runs)

@@ -13,7 +13,7 @@ from matplotlib.typing import LineStyleType
 
 from analysis.figures import figure6
 from analysis.frames import notices, select
-from analysis.plotting import layout, style
+from analysis.plotting import layout, markers, style
 from resnet_bench.datasets.definitions import DATASETS
 
 ERRORS = figure6.LINES
@@ -170,10 +170,7 @@ def _above_the_axis(alike: list[pd.DataFrame]) -> list[str]:
 
 
 def _legend(runs: pd.DataFrame, colours: Mapping[str, str]) -> list[Line2D]:
-    handles = [
-        Line2D([], [], color=colour, linewidth=2.2, label=label)
-        for label, colour in colours.items()
-    ]
+    handles = markers.line_legend(colours)
     for error, words in {"train_error": "training (running)", "test_error": "test"}.items():
         handles.append(
             Line2D([], [], color=style.INK, lw=1.3, linestyle=ERRORS[error], label=words)
@@ -182,5 +179,5 @@ def _legend(runs: pd.DataFrame, colours: Mapping[str, str]) -> list[Line2D]:
         words = "learning rate drops"
         handles.append(Line2D([], [], color=style.MUTED, linewidth=0.9, linestyle=":", label=words))
     if (runs["status"] == "diverged").any():
-        handles.append(Line2D([], [], color=style.INK, marker="X", ls="none", label="diverged"))
+        handles.append(markers.diverged_legend(style.INK))
     return handles

@@ -1,4 +1,4 @@
-"""Final error against depth: the degradation problem in one figure."""
+"""Final error against depth: the degradation problem."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from analysis.fidelity import deviations, paper
 from analysis.figures import figure6
 from analysis.frames import notices, select
-from analysis.plotting import layout, style
+from analysis.plotting import layout, markers, style
 from analysis.plotting.depth_axis import ASIDE, DepthAxis
 
 PANELS = {
@@ -19,7 +19,7 @@ PANELS = {
     "test_error": "test error",
 }
 INSET = (0.13, 0.57, 0.37, 0.32)  # left, bottom, width, height, as fractions of a panel
-FLATTENED = 1 / 8  # of a panel's height: what stays below it cannot be read there
+FLATTENED = 1 / 8  # of a panel's height: errors below it are too close together to read
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -27,7 +27,7 @@ def draw(frame: pd.DataFrame) -> Figure:
 
     `frame` as from `load.runs`. A dot is a seed, in its depth's colour; a marker on the line is
     their mean, with Student's 95% interval from two seeds on; a cross on the upper edge is a run
-    that diverged. Where the suite is the paper's, its points stand beside, as open markers.
+    that diverged. The paper's points, if they compare, are open markers beside ours.
     """
     runs = select.grid_networks(frame)
     axis = DepthAxis.of(runs)
@@ -35,7 +35,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     with style.theme():
         figure, panels = layout.panels(len(PANELS), 4.8, 3.8)
         for axes, (error, title) in zip(panels, PANELS.items(), strict=True):
-            points = select.finished(runs).assign(value=lambda ended: 100 * ended[error])  # noqa: B023
+            points = select.finished(runs).assign(value=lambda finals: 100 * finals[error])  # noqa: B023
             axis.draw_seeds(axes, points)
             axis.draw_means(axes, points)
             if top is not None:
@@ -53,12 +53,12 @@ def draw(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_residual_alone(axes: Axes, ended: pd.DataFrame, error: str, axis: DepthAxis) -> None:
-    """The residual networks once more, on an axis of their own, where plain ones' flattens them.
+def _draw_residual_alone(axes: Axes, finals: pd.DataFrame, error: str, axis: DepthAxis) -> None:
+    """An inset of the residual networks, if plain ones' errors stretch the axis too far for them.
 
-    It goes where plain networks leave room: above the shallow ones.
+    It is drawn above the shallow plain networks, if they leave room.
     """
-    points = ended.assign(value=100 * ended[error])
+    points = finals.assign(value=100 * finals[error])
     residual, plain = (points[(points["shortcut"] != "none") == kind] for kind in (True, False))
     if plain.empty or residual.empty:
         return
@@ -83,7 +83,7 @@ def _draw_residual_alone(axes: Axes, ended: pd.DataFrame, error: str, axis: Dept
 
 
 def _draw_paper(axes: Axes, error: str, axis: DepthAxis, runs: pd.DataFrame) -> None:
-    """The paper's points, where ours compare: test errors, running training errors of plain."""
+    """The paper's points of the networks that compare: test errors; of plain, training errors."""
     for (shortcut, depth), reference in paper.REFERENCES.items():
         ours = runs[(runs["shortcut"] == shortcut) & (runs["depth"] == depth)]
         if ours.empty or not deviations.compares(ours):
@@ -99,13 +99,10 @@ def _paper_look(colour: str) -> dict[str, Any]:
 
 
 def _draw_diverged(axes: Axes, runs: pd.DataFrame, axis: DepthAxis) -> None:
-    """A cross at the upper edge for each diverged run: its error is not a number."""
+    """A cross on the upper edge for each diverged run, which has no final error."""
     for run in select.finals(runs[runs["status"] == "diverged"]).to_dict("records"):
         x = axis.place(run["depth"], run["shortcut"])
-        axes.plot(
-            x, axes.get_ylim()[1], "X", color=axis.colours[run["depth"]],
-            markeredgecolor=style.PAPER, markersize=9, clip_on=False, zorder=6,
-        )  # fmt: skip
+        markers.diverged_cross(axes, x, None, axis.colours[run["depth"]])
 
 
 def _legend(runs: pd.DataFrame, axis: DepthAxis, with_paper: bool) -> list[Line2D]:
@@ -115,6 +112,5 @@ def _legend(runs: pd.DataFrame, axis: DepthAxis, with_paper: bool) -> list[Line2
         label = "the paper's (training: running error)"
         handles.append(Line2D([], [], marker="o", linestyle="none", label=label, **look))
     if (runs["status"] == "diverged").any():
-        colour = axis.colours[axis.depths[-1]]
-        handles.append(Line2D([], [], color=colour, marker="X", ls="none", label="diverged"))
+        handles.append(markers.diverged_legend(axis.colours[axis.depths[-1]]))
     return handles

@@ -1,7 +1,7 @@
-"""Fairness in learning rate: the same networks at several, and the finding at each one's best.
+"""Final errors against the learning rate, with the best rate of each network marked.
 
-The first objection to any such comparison is that the plain network was mistuned. So each network
-gets the rate that is best for it, chosen on held-out training images, never on the test set.
+It answers the objection that the plain network was mistuned: each network is compared at its best
+rate, chosen on held-out training images, never on the test set.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.frames import notices, select
-from analysis.plotting import layout, setting_axis, style
-from analysis.verdict.best_rates import (
-    CHOICE,
-    RATE,
-    at_rates,
-    best,
-)
+from analysis.plotting import layout, markers, setting_axis, style
+from analysis.verdict.best_rates import CHOICE, RATE, at_rates, best
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -47,8 +42,10 @@ def draw(frame: pd.DataFrame) -> Figure:
             setting_axis.mark_values(axes, sorted(runs[RATE].unique()))
         style.percent_axis(panels)
         for axes, (_, shortcut) in zip(panels, rows, strict=True):
-            _draw_diverged(axes, runs[runs["shortcut"] == shortcut], colours)
-        layout.finish(figure, _legend(runs, chosen), notices.notices(frame))
+            of_kind = select.finals(runs[runs["shortcut"] == shortcut])
+            for run in of_kind[of_kind["status"] == "diverged"].to_dict("records"):
+                markers.diverged_cross(axes, run[RATE], None, colours[run["depth"]])
+        layout.finish(figure, _legend(runs, chosen, colours), notices.notices(frame))
     return figure
 
 
@@ -64,32 +61,15 @@ def _draw_chosen(
 
 
 def _ring(colour: str) -> dict[str, Any]:
-    return {
-        "color": colour,
-        "markerfacecolor": "none",
-        "markersize": 11,
-        "markeredgewidth": 1.6,
-        "clip_on": False,
-    }
+    return {"color": colour, "mfc": "none", "ms": 11, "mew": 1.6, "clip_on": False}
 
 
-def _draw_diverged(axes: Axes, runs: pd.DataFrame, colours: Mapping[int, str]) -> None:
-    """A cross on the upper edge for each diverged run: its error is not a number."""
-    for run in select.finals(runs[runs["status"] == "diverged"]).to_dict("records"):
-        axes.plot(
-            run[RATE], axes.get_ylim()[1], "X", color=colours[run["depth"]],
-            markeredgecolor=style.PAPER, markersize=9, clip_on=False, zorder=6,
-        )  # fmt: skip
-
-
-def _legend(runs: pd.DataFrame, chosen: pd.DataFrame) -> list[Line2D]:
-    handles = setting_axis.depth_lines(runs)
-    colour = handles[-1].get_color()
+def _legend(runs: pd.DataFrame, chosen: pd.DataFrame, colours: Mapping[int, str]) -> list[Line2D]:
+    handles = markers.depth_legend(colours, linewidth=1.5, marker="o")
+    *_, colour = colours.values()
     if not chosen.empty:
-        ring = Line2D(
-            [], [], marker="o", ls="none", label="best on held-out images", **_ring(str(colour))
-        )
-        handles.append(ring)
+        label = "best on held-out images"
+        handles.append(Line2D([], [], marker="o", ls="none", label=label, **_ring(colour)))
     if (runs["status"] == "diverged").any():
-        handles.append(Line2D([], [], color=colour, marker="X", ls="none", label="diverged"))
+        handles.append(markers.diverged_legend(colour))
     return handles

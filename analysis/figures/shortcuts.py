@@ -1,4 +1,4 @@
-"""Option B, and C, against option A at equal depth, paired by seed."""
+"""Options B and C against option A at equal depth, paired by seed."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -10,7 +10,7 @@ from analysis.plotting.depth_axis import DepthAxis
 
 
 def applies(frame: pd.DataFrame) -> bool:
-    """Whether there are two options to compare."""
+    """Whether option A and another have finished runs at one depth and seed."""
     return not differences(frame, "test_error").empty
 
 
@@ -20,11 +20,10 @@ def differences(frame: pd.DataFrame, error: str) -> pd.DataFrame:
     Columns depth, shortcut (B, C), seed, value (fraction): one row a pair of finished runs that
     saw the same batches.
     """
-    ended = select.finished(select.grid_networks(frame))[
-        ["depth", "shortcut", "seed", error]
-    ].dropna()
-    reference = ended[ended["shortcut"] == "A"].drop(columns="shortcut")
-    others = ended[ended["shortcut"].isin(["B", "C"])]
+    finals = select.finished(select.grid_networks(frame))
+    finals = finals[["depth", "shortcut", "seed", error]].dropna()
+    reference = finals[finals["shortcut"] == "A"].drop(columns="shortcut")
+    others = finals[finals["shortcut"].isin(["B", "C"])]
     pairs = others.merge(reference, on=["depth", "seed"], suffixes=("", "_of_a"))
     pairs["value"] = pairs[error] - pairs[f"{error}_of_a"]
     return pairs[["depth", "shortcut", "seed", "value"]]

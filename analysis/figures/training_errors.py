@@ -1,8 +1,8 @@
-"""The three training errors told apart: is a deep network bad, or only its running statistics?
+"""Running, clean and precise training error: are the weights bad, or the running statistics?
 
 In evaluation mode batch norm uses running statistics, which lag behind the weights; in deep plain
-networks that alone can look like degradation. Precise: with statistics re-estimated on training
-images.
+networks that alone can look like degradation. The precise error uses statistics re-estimated on
+training images instead.
 """
 
 from typing import Any
@@ -11,8 +11,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from analysis.formatting import percent
 from analysis.frames import notices, select
 from analysis.plotting import layout, style
+from analysis.plotting.depth_axis import DepthAxis
 
 MARKERS = {"train_error": "o", "clean_train_error": "s", "precise_train_error": "D"}
 NAMES = {
@@ -24,7 +26,7 @@ STEP = 0.22  # between the three at one depth, where depths are 1 apart
 
 
 def applies(frame: pd.DataFrame) -> bool:
-    """Whether any run of the suite's own networks is finished."""
+    """Whether any run of a grid network is finished."""
     return not select.finished(select.grid_networks(frame)).empty
 
 
@@ -34,25 +36,21 @@ def draw(frame: pd.DataFrame) -> Figure:
     `frame` as from `load.runs`. A panel a shortcut; small dots are seeds, large markers their
     means.
     """
-    ended = select.finished(select.over_last_epoch(select.grid_networks(frame)))
-    depths, kinds = select.depths(ended), select.shortcuts(ended)
-    colours = style.depth_colours(depths)
+    finals = select.finished(select.over_last_epoch(select.grid_networks(frame)))
+    axis = DepthAxis.of(finals)
     with style.theme():
-        figure, panels = layout.panels(len(kinds), 4.0, 3.4)
-        for axes, shortcut in zip(panels, kinds, strict=True):
-            of_kind = ended[ended["shortcut"] == shortcut]
-            for place, depth in enumerate(depths):
+        figure, panels = layout.panels(len(axis.shortcuts), 4.0, 3.4)
+        for axes, shortcut in zip(panels, axis.shortcuts, strict=True):
+            of_kind = finals[finals["shortcut"] == shortcut]
+            for place, depth in enumerate(axis.depths):
                 runs = of_kind[of_kind["depth"] == depth]
-                look: dict[str, Any] = {"color": colours[depth], "linestyle": "none"}
+                look: dict[str, Any] = {"color": axis.colours[depth], "linestyle": "none"}
                 for lane, (error, marker) in enumerate(MARKERS.items(), start=-1):
                     x, values = place + STEP * lane, 100 * runs[error]
                     axes.plot([x + 0.09] * len(values), values, ".", markersize=4, **look)
                     axes.plot(x, values.mean(), marker, markersize=6.5, **look)
-            axes.set_xticks(range(len(depths)), [str(depth) for depth in depths])
-            axes.set_xlim(-0.5, len(depths) - 0.5)
-            axes.grid(visible=False, axis="x")
-            axes.set(title=style.NAMES[shortcut], xlabel="depth (weighted layers)")
-            axes.set_ylabel("training error")
+            axis.prepare(axes)
+            axes.set(title=style.NAMES[shortcut], ylabel="training error")
         style.percent_axis(panels)
         handles = [
             Line2D([], [], color=style.INK, marker=marker, linestyle="none", label=NAMES[error])
@@ -63,16 +61,16 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 
 def sentences(frame: pd.DataFrame) -> list[str]:
-    """The network whose running statistics lag most, by its mean errors."""
-    ended = select.finished(select.over_last_epoch(select.grid_networks(frame)))
-    means = 100 * ended.groupby("network", sort=False)[list(MARKERS)].mean().dropna()
+    """The mean errors of the network in which clean and precise error differ most."""
+    finals = select.finished(select.over_last_epoch(select.grid_networks(frame)))
+    means = finals.groupby("network", sort=False)[list(MARKERS)].mean().dropna()
     if means.empty:
         return []
     gap = (means["clean_train_error"] - means["precise_train_error"]).abs()
     widest = means.assign(gap=gap).sort_values("gap", kind="stable").tail(1)
-    running, clean, precise, _ = widest.iloc[0]
+    running, clean, precise = map(percent, widest.iloc[0][list(MARKERS)])
     return [
         "Training errors of the network in which clean and precise differ most,"
-        f" {widest.index[0]}: running {running:.2f}% (over the last epoch), clean {clean:.2f}%,"
-        f" precise {precise:.2f}%."
+        f" {widest.index[0]}: running {running}% (over the last epoch), clean {clean}%,"
+        f" precise {precise}%."
     ]

@@ -1,4 +1,4 @@
-"""Variants beside the networks they are variants of: what does the one field that differs do?"""
+"""Final errors of variants beside those of the networks that they vary."""
 
 from typing import Any
 
@@ -8,13 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.frames import notices, select
-from analysis.plotting import layout, style
+from analysis.plotting import layout, markers, style
 from analysis.plotting.depth_axis import DepthAxis
-from analysis.verdict.variants import (
-    pairs,
-)
+from analysis.verdict.variants import pairs
 
-LANE, ASIDE = 0.36, 0.07  # between kinds at one depth; of base and variant from their middle
+ASIDE = 0.07  # from a pair's middle to each of it
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -24,7 +22,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     the upper edge is a variant's run that diverged.
     """
     found = pairs(frame)
-    axis = DepthAxis.of(found)
+    axis = DepthAxis.of(found, step=0.36)
     kinds = list(dict.fromkeys(found["differs"]))
     runs = select.declared(frame)
     with style.theme():
@@ -42,19 +40,13 @@ def draw(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def _place(axis: DepthAxis, pair: dict[Any, Any]) -> float:
-    """The x between a network and its variant."""
-    lane = axis.shortcuts.index(pair["shortcut"]) - (len(axis.shortcuts) - 1) / 2
-    return axis.depths.index(pair["depth"]) + LANE * lane
-
-
 def _draw_pair(
-    axes: Axes, axis: DepthAxis, ended: pd.DataFrame, pair: dict[Any, Any], error: str
+    axes: Axes, axis: DepthAxis, finals: pd.DataFrame, pair: dict[Any, Any], error: str
 ) -> None:
     """A network, its variant, and the line from one to the other."""
-    x = _place(axis, pair)
+    x = axis.place(pair["depth"], pair["shortcut"])
     base, variant = (
-        100 * ended.loc[ended["network"] == pair[name], error] for name in ("base", "network")
+        100 * finals.loc[finals["network"] == pair[name], error] for name in ("base", "network")
     )
     look: dict[str, Any] = {"color": axis.colours[pair["depth"]], "zorder": 4}
     marker = style.MARKERS[pair["shortcut"]]
@@ -65,13 +57,11 @@ def _draw_pair(
 
 
 def _draw_diverged(axes: Axes, axis: DepthAxis, runs: pd.DataFrame, found: pd.DataFrame) -> None:
+    """A cross on the upper edge for each variant of `found` with a diverged run."""
     diverged = set(runs.loc[runs["status"] == "diverged", "network"])
     for pair in found[found["network"].isin(diverged)].to_dict("records"):
-        axes.plot(
-            _place(axis, pair) + ASIDE, axes.get_ylim()[1], "X",
-            color=axis.colours[pair["depth"]], markeredgecolor=style.PAPER, markersize=9,
-            clip_on=False, zorder=6,
-        )  # fmt: skip
+        x = axis.place(pair["depth"], pair["shortcut"]) + ASIDE
+        markers.diverged_cross(axes, x, None, axis.colours[pair["depth"]])
 
 
 def _legend(axis: DepthAxis) -> list[Line2D]:

@@ -1,4 +1,4 @@
-"""What is known of a run apart from its records: the columns from run.json and the suite file."""
+"""The columns of a run: what run.json and the suite file say, apart from its records."""
 
 import re
 from pathlib import Path
@@ -18,16 +18,16 @@ from resnet_bench.suites.validation import validate
 RUN_COLUMNS = {
     "suite": "the suite's name: experiments/<suite>.toml",
     "dataset": "digits, cifar10, ...",
-    "network": "the experiment's name: plain-56, resnet-56-A, or what the suite file calls it;"
+    "network": "the experiment's name: plain-56, resnet-56-A, or the one in the suite file;"
     " with +key=value for a changed setting",
-    "variant": "the name that the suite file gives it, where that says more than family, depth and"
-    ' shortcut; "" for plain-56, resnet-56-A, ...',
+    "variant": "the name in the suite file, if it is not made of family, depth and shortcut;"
+    ' "" for plain-56, resnet-56-A, ...',
     "changed": 'the settings changed, such as "learning_rate=0.05"; "" for none',
     "family": "plain or resnet",
     "depth": "weighted layers",
     "shortcut": "none, A, B, C or 3x3",
     "seed": "of weights and batches; one seed means the same batches for every network",
-    "status": "finished, diverged, partial (not done yet) or missing (not begun)",
+    "status": "finished, diverged, partial (not finished yet) or missing (not begun)",
     "ended_at": "iteration at which it finished, or diverged; NA while it has not ended",
     "problem": 'how it differs from its suite file; "" if not. Figures leave such runs out',
     "parameters": "trainable numbers",
@@ -35,15 +35,15 @@ RUN_COLUMNS = {
     "precision": "as executed: ieee, tf32 or bf16",
     "threads": "of the process",
     "device": "as executed; 'a then b' where attempts differ",
-    "processor": "the same",
-    "commit": "of the code, shortened; the same",
+    "processor": "as executed; as device where attempts differ",
+    "commit": "of the code, shortened; as device where attempts differ",
     "dirty": "whether the code had uncommitted changes",
     "torch": "version",
     "seconds_total": "training time of its group so far, s, without evaluation",
-    "seconds_share": "the same, divided by the group's runs: what sums over runs are made of",
+    "seconds_share": "seconds_total over the number of runs in the group; add up this one",
     "batch_stream": "digest of the batches; equal = the same images in the same order",
     "initial_weights": "digest of the weights before training",
-    "initial_shared_weights": "the same without the shortcuts' own",
+    "initial_shared_weights": "digest of those weights that are not in shortcuts",
     "directory": "the run's folder",
 }
 NETWORK_COLUMNS = {f"network.{key}": f"the network's {key}" for key in NetworkSpec.model_fields}
@@ -51,11 +51,11 @@ RECIPE_COLUMNS = {f"recipe.{key}": f"the recipe's {key}" for key in Recipe.model
 
 
 def run_columns(directory: RunDirectory, suite: Suite | None) -> dict[str, Any]:
-    """The columns of a run that has a run.json. UserError if that is not a run's description."""
+    """`RUN_COLUMNS` and settings of a run with a run.json. Raises UserError for an invalid one."""
     description = directory.description()
     summary = directory.summary()
     try:
-        assert description is not None  # the caller found it
+        assert description is not None  # the caller has found run.json
         identity, attempts = description["identity"], description["attempts"]
         name = identity["experiment"].partition("/")[2]
         commits = [{"commit": str(attempt["commit"] or "unknown")[:10]} for attempt in attempts]
@@ -90,14 +90,15 @@ def run_columns(directory: RunDirectory, suite: Suite | None) -> dict[str, Any]:
 
 
 def missing_run_columns(
-    suite: Suite, path: Path, there: list[dict[str, Any]]
+    suite: Suite, path: Path, found: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The columns of the runs that the suite declares and that are not `there`, in `path`.
+    """The columns of the runs that the suite declares and that are not among those `found`.
 
-    The suite's experiments at each seed that any of them has been run at.
+    Declared are the suite's experiments, at each seed at which any of them was begun. `path`: the
+    suite's folder.
     """
     declared = {experiment.network_name for experiment in suite.experiments}
-    begun = {(fact["network"], fact["seed"]) for fact in there if fact["network"] in declared}
+    begun = {(fact["network"], fact["seed"]) for fact in found if fact["network"] in declared}
     return [
         _specified(
             suite.name,
@@ -125,15 +126,15 @@ def _specified(
     dataset: str,
     network: dict[str, Any],
     recipe: dict[str, Any],
-    where: str,
+    source: str,
 ) -> dict[str, Any]:
-    """The columns that follow from what an experiment is; UserError names `where` it is said."""
-    specification = validate(NetworkSpec, network, f"{where}: network")
+    """The columns that an experiment determines. UserError, which names `source`, if invalid."""
+    specification = validate(NetworkSpec, network, f"{source}: network")
     if dataset not in DATASETS:
-        raise UserError(f"{where}: unknown data set {dataset!r}")
-    images = input_shape(DATASETS[dataset], validate(Recipe, recipe, f"{where}: recipe"))
+        raise UserError(f"{source}: unknown data set {dataset!r}")
+    images = input_shape(DATASETS[dataset], validate(Recipe, recipe, f"{source}: recipe"))
     size = network_size(specification, images)
-    # A plus before anything but a key belongs to a value, such as 1e+30.
+    # A plus that no key follows is part of a value, such as 1e+30.
     given, *changes = re.split(r"\+(?=[A-Za-z_]+=)", name)
     return {
         "suite": suite,
@@ -152,7 +153,7 @@ def _specified(
 
 
 def _prefixed(part: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """{"recipe.drops": (180, 270), ...}: lists as tuples, so that they can be compared."""
+    """{"recipe.drops": (180, 270), ...}: lists become tuples, which pandas can group by."""
     return {
         f"{part}.{key}": tuple(value) if isinstance(value, list) else value
         for key, value in fields.items()
@@ -160,5 +161,5 @@ def _prefixed(part: str, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_attempts(attempts: list[dict[str, Any]], key: str) -> str:
-    """The value that all attempts of a run share, or every one in turn: "cpu then cuda"."""
+    """The value that all attempts of a run share, or the distinct ones: "cpu then cuda"."""
     return " then ".join(dict.fromkeys(str(attempt[key]) for attempt in attempts))

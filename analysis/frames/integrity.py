@@ -20,7 +20,7 @@ def declared_experiment(suite: Suite, network_name: str) -> Experiment | None:
         found = find_experiment(f"{suite.name}/{network_name}")
     except UserError:
         return None
-    return found if found.network_name == network_name else None  # another name of the same
+    return found if found.network_name == network_name else None  # an alias is not declared
 
 
 def mismatch(description: dict[str, Any], suite: Suite, folder_name: str) -> str:
@@ -32,25 +32,25 @@ def mismatch(description: dict[str, Any], suite: Suite, folder_name: str) -> str
     if experiment is None:
         return f"is no experiment of the suite file {suite.name}.toml"
     parts = [
-        f"{part}.{key} is {identity[part].get(key)!r}, the suite file says {wanted!r}"
+        f"{part}.{key} is {identity[part].get(key)!r}, the suite file says {declared!r}"
         for part in ("network", "recipe")
-        for key, wanted in experiment.identity()[part].items()
-        if identity[part].get(key) != wanted
+        for key, declared in experiment.identity()[part].items()
+        if identity[part].get(key) != declared
     ]
     if identity["dataset"] != experiment.dataset.name:
         parts.append(f"dataset is {identity['dataset']}, not {experiment.dataset.name}")
     declared, executed = experiment.recipe.precision, identity["precision"]
     on_cpu = all(attempt["device"] == "cpu" for attempt in description["attempts"])
-    # A CPU has no tf32: there float32 is exact, and the runner says so in run.json.
+    # A CPU has no tf32: the runner computes in float32 and records "ieee" in run.json.
     if executed != declared and not (declared == "tf32" and executed == "ieee" and on_cpu):
         parts.append(f"ran in {executed}, the suite file says {declared}")
     return "; ".join(parts)
 
 
 def inconsistency(directory: RunDirectory, fact: dict[str, Any], rows: list[EpochRecord]) -> str:
-    """How a run's files differ from their place or among each other, in words; "" if not.
+    """How a run's files contradict their folder or each other, in words; "" if they do not.
 
-    A copy of a run, or one whose records were cut or changed, counts as nobody's evidence.
+    Finds copies of runs, and records that were cut off or edited. `fact`: the run's columns.
     """
     folder = f"{directory.path.parent.name}/{directory.path.name}"
     if folder != f"{fact['network']}/seed-{fact['seed']}":
@@ -63,10 +63,13 @@ def inconsistency(directory: RunDirectory, fact: dict[str, Any], rows: list[Epoc
 
 
 def _equal(record: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether all values are equal, or no numbers on both sides."""
+    """Whether all values are equal, or NaN on both sides."""
     pairs = [(record[key], other.get(key)) for key in record]
-    return record.keys() == other.keys() and all(a == b or (a != a and b != b) for a, b in pairs)
+    return record.keys() == other.keys() and all(
+        one == two or (one != one and two != two) for one, two in pairs
+    )
 
 
 def _at(record: Mapping[str, Any]) -> str:
+    """ "iteration 360", or "none" without a record"""
     return f"iteration {record['iteration']}" if record else "none"

@@ -1,9 +1,9 @@
-"""What was measured inside the networks, layer by layer, as one tidy pandas frame.
+"""The measurements of each layer as one tidy pandas frame.
 
     from analysis import load
     table = load.layers(load.runs("results/digits-layers"))
 
-`COLUMNS` says what each column is; resnet_bench/training/signals.py, how it is measured.
+`COLUMNS` describes the columns; resnet_bench/training/signals.py makes the measurements.
 """
 
 import math
@@ -23,8 +23,8 @@ from resnet_bench.records.layers import (
 )
 from resnet_bench.records.run_directory import RunDirectory
 
-# Yang et al. 2019 (arXiv 1902.08129): by so much the gradient's norm grows with each layer towards
-# the input, in plain networks of batch norm and ReLU at initialisation, wide and of large batches.
+# Yang et al. 2019 (arXiv 1902.08129): the factor by which the gradient's norm grows with each layer
+# towards the input, at initialisation, in wide plain networks with batch norm, ReLU, large batches.
 YANG = math.sqrt(math.pi / (math.pi - 1))  # 1.211
 
 OF_THE_RUN = ("suite", "network", "variant", "family", "depth", "shortcut", "seed", "status")
@@ -35,23 +35,23 @@ COLUMNS = dict.fromkeys(OF_THE_RUN, "as in `load.COLUMNS`") | {
     "stage": "0 is the first convolution, 1 to 3 the stages; NA for input and linear layer",
     "kind": "input, conv3x3, conv1x1, ..., linear",
     "response_deviation": "after batch norm, before ReLU and addition: figure 7",
-    "activation_deviation": "of what leaves the layer, after addition and ReLU",
+    "activation_deviation": "of the layer's output, after addition and ReLU",
     "activation_gradient_norm": "of the mean loss, at the response; layer 0: at the images",
     "gradient_correlation": "cosine at neighbouring images; NaN where gradients are zero",
     "weight_norm": "L2",
     "weight_gradient_norm": "of the mean loss, without weight decay",
     "update_ratio": "the optimizer's next change of the weight, over weight_norm",
 }
-OF_THE_PLACE = ("iteration", "layer", "name", "stage", "kind")
-RUN = ["network", "seed"]  # what names a run within the table of a suite
+OF_THE_LAYER = ("iteration", "layer", "name", "stage", "kind")
+RUN = ["network", "seed"]  # the key of a run within a suite
 
 
 @dataclass(frozen=True)
 class Layers:
-    """What the figures of layers are drawn from."""
+    """The data of the figures of layers."""
 
     runs: pd.DataFrame  # as from `load.runs`
-    table: pd.DataFrame  # as from `layers`, of the suite's own networks
+    table: pd.DataFrame  # as from `layers`, of the grid networks
 
     @classmethod
     def of(cls, runs: pd.DataFrame) -> "Layers":
@@ -64,30 +64,30 @@ class Layers:
 
 
 def layers(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a layer and measured iteration, of every run that left a layers.csv.
+    """One row a layer and measured iteration, of every declared run with a layers.csv: `COLUMNS`.
 
-    `runs` as from `load.runs`; without those that differ from their suite file, or of a changed
-    setting. Empty where the suite's recipe measures no layers. Raises UserError for a damaged file.
+    `runs` as from `load.runs`. Empty if the suite's recipe measures no layers. Raises UserError for
+    a damaged file.
     """
-    cells = []
+    rows = []
     for run in select.finals(select.declared(runs)).to_dict("records"):
-        own = tuple(run[column] for column in OF_THE_RUN)
+        of_run = tuple(run[column] for column in OF_THE_RUN)
         records = LayersFile(RunDirectory(Path(run["directory"])).layers_csv).rows()
-        cells += [own + tuple(vars(record).values()) for record in records]
-    table = pd.DataFrame(cells, columns=list(COLUMNS))
-    numbers = [column for column in LAYER_COLUMNS if column not in OF_THE_PLACE]
+        rows += [of_run + tuple(vars(record).values()) for record in records]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    numbers = [column for column in LAYER_COLUMNS if column not in OF_THE_LAYER]
     return table.astype({"stage": "Int64"} | dict.fromkeys(numbers, float))
 
 
 def convolutions(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the weighted layers but the last, which is linear."""
+    """The rows of the weighted layers without the last, which is linear."""
     return table[~table["kind"].isin([INPUT, LINEAR])]
 
 
 def block_ends(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of convolutions whose activation is handed on: the first, and the last of a block.
+    """The rows of the first convolution and of the last one of each block.
 
-    In between, a residual block's activations are those of its branch alone.
+    Their activations are a block's output; within a residual block, only its branch's.
     """
     convs = convolutions(table)
     block = convs["name"].str.rpartition(".")[0]
@@ -108,12 +108,12 @@ def at_end(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_seeds(rows: pd.DataFrame, quantity: str, by: str = "layer") -> pd.DataFrame:
-    """Median, lowest and highest value over seeds of a `quantity`; indexed `by` layer."""
+    """Columns median, min and max over seeds of the column `quantity`; the index is `by`."""
     return rows.groupby(by)[quantity].agg(["median", "min", "max"]).dropna()
 
 
 def summaries(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a run and measured iteration: how its signals change from layer to layer.
+    """One row a run and measured iteration: the change of its signals from layer to layer.
 
     Columns network, depth, shortcut, seed, iteration, and
 
@@ -129,12 +129,12 @@ def summaries(table: pd.DataFrame) -> pd.DataFrame:
     keys = ["network", "depth", "shortcut", "seed", "iteration"]
     for names, of_network in convolutions(table).groupby(keys, sort=False):
         ordered = of_network.sort_values("layer")
-        cells = ordered[list(LAYER_COLUMNS)].itertuples(index=False)
-        records = [LayerRecord(**dict(zip(LAYER_COLUMNS, row, strict=True))) for row in cells]
-        # What is not a number overflowed on its way.
+        values = ordered[list(LAYER_COLUMNS)].itertuples(index=False)
+        records = [LayerRecord(**dict(zip(LAYER_COLUMNS, row, strict=True))) for row in values]
+        # A NaN comes from an overflow.
         responses = ordered["response_deviation"].fillna(math.inf)
         gradients = ordered["activation_gradient_norm"].fillna(math.inf)
-        if gradients.iloc[-1] > 0:  # else there is none anywhere: vanished
+        if gradients.iloc[-1] > 0:  # else all are 0: vanished
             gradients = (gradients / gradients.iloc[-1]).fillna(math.inf)
         rows.append(
             dict(zip(keys, names, strict=True))

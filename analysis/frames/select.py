@@ -1,4 +1,4 @@
-"""Which rows of a frame from `load.runs` a figure or table is about."""
+"""Selections of rows from the frame of `load.runs`, and of its columns."""
 
 from typing import get_args
 
@@ -10,11 +10,10 @@ from resnet_bench.suites.network import Shortcut
 
 
 def declared(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a suite's experiments, variants among them, of every status.
+    """The rows of a suite's experiments, variants included, of every status.
 
-    Without runs that differ from their suite file, and without those of a changed setting
-    (`plain-56+learning_rate=0.05`), which are compared among themselves. Raises UserError if none
-    is left.
+    Left out are runs that differ from their suite file (refused) and those of a changed setting
+    (`plain-56+learning_rate=0.05`). Raises UserError if no row remains.
     """
     kept = frame[(frame["problem"] == "") & (frame["changed"] == "")]
     if kept.empty:
@@ -24,34 +23,34 @@ def declared(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def grid_networks(frame: pd.DataFrame) -> pd.DataFrame:
-    """Those of `declared` that depth and shortcut name: plain-56, resnet-56-A.
+    """The rows of `declared` that are no variants: plain-56, resnet-56-A.
 
-    Variants (`resnet-56-A-preactivation`) are left out, so that no figure pools them with the
-    network they are a variant of. Empty for a suite of named experiments alone.
+    Without variants (`resnet-56-A-preactivation`), no figure pools them with the network that they
+    vary. Empty for a suite of named experiments alone.
     """
     kept = declared(frame)
     return kept[kept["variant"] == ""]
 
 
 def main_networks(frame: pd.DataFrame) -> pd.DataFrame:
-    """What a suite is about: its own networks, or its variants where it has no others."""
+    """The rows of `grid_networks`, or of all experiments in a suite that has none."""
     networks = grid_networks(frame)
     return declared(frame) if networks.empty else networks
 
 
 def has_own(frame: pd.DataFrame) -> bool:
-    """Whether there is any run, begun or missing, that depth and shortcut name."""
+    """Whether the suite has any grid network, begun or missing."""
     return not grid_networks(frame).empty
 
 
 def curves(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows that are records: without the empty ones of runs that have none."""
-    there = frame[frame["iteration"].notna()]
-    return there.astype({"epoch": int, "iteration": int})
+    """The rows that are records, without the empty rows of runs that have none yet."""
+    records = frame[frame["iteration"].notna()]
+    return records.astype({"epoch": int, "iteration": int})
 
 
 def finals(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a run: its last record, or its empty row."""
+    """One row a run: its last record, or its empty row if it has none."""
     return frame.drop_duplicates("directory", keep="last")
 
 
@@ -61,18 +60,19 @@ def finished(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_last_epoch(frame: pd.DataFrame) -> pd.DataFrame:
-    """`frame` with `train_error` over an epoch, a fraction, at each finished run's last record.
+    """`frame` with `train_error` averaged over an epoch at each finished run's last record.
 
-    That record alone may cover a batch or two. The mean of the last records that together cover
-    as many iterations as the longest epoch, weighted by the iterations of each.
+    The last record alone may cover a batch or two. Averaged are the last records that together
+    cover as many iterations as the longest epoch, weighted by their iterations.
     """
-    done = curves(frame[frame["status"] == "finished"])
-    errors = {of_run.index[-1]: _last_epoch(of_run) for _, of_run in done.groupby("directory")}
-    ends = pd.Series(errors, dtype=float).reindex(frame.index)
-    return frame.assign(train_error=ends.fillna(frame["train_error"]))
+    records = curves(frame[frame["status"] == "finished"])
+    errors = {of_run.index[-1]: _last_epoch(of_run) for _, of_run in records.groupby("directory")}
+    averaged = pd.Series(errors, dtype=float).reindex(frame.index)
+    return frame.assign(train_error=averaged.fillna(frame["train_error"]))
 
 
 def _last_epoch(of_run: pd.DataFrame) -> float:
+    """The mean running training error, a fraction, over the last epoch of one run's records."""
     covered = of_run["iteration"].diff().fillna(of_run["iteration"])
     epoch = covered.groupby(of_run["epoch"]).sum().max()
     kept = of_run["iteration"].iloc[-1] - of_run["iteration"] < epoch
@@ -84,18 +84,18 @@ def depths(frame: pd.DataFrame) -> list[int]:
 
 
 def shortcuts(frame: pd.DataFrame) -> list[str]:
-    """Those in the frame, in the order of every figure and table."""
-    there = set(frame["shortcut"])
-    return [shortcut for shortcut in get_args(Shortcut) if shortcut in there]
+    """The shortcuts in the frame, in the order of every figure and table."""
+    found = set(frame["shortcut"])
+    return [shortcut for shortcut in get_args(Shortcut) if shortcut in found]
 
 
 def recipe_columns(frame: pd.DataFrame) -> list[str]:
-    """The columns that say on what data, and how, a network was trained."""
+    """The columns of the data set and the recipe."""
     return ["dataset", *(column for column in frame.columns if column.startswith("recipe."))]
 
 
 def twin_columns(frame: pd.DataFrame) -> list[str]:
-    """The columns in which networks agree that differ in their shortcuts alone."""
+    """The network's columns, without those of its shortcuts."""
     of_shortcuts = ("shortcut", "zero_channels", "projection_norm")
     return [
         column
@@ -105,7 +105,7 @@ def twin_columns(frame: pd.DataFrame) -> list[str]:
 
 
 def unmatched_seeds(frame: pd.DataFrame) -> list[int]:
-    """The seeds at which runs of one recipe saw different batches; there should be none."""
+    """The seeds at which runs of one recipe saw different batches: none, if all is well."""
     keys = [*recipe_columns(frame), "seed"]
     streams = frame.groupby(keys, dropna=False, sort=False)["batch_stream"].nunique()
     return sorted(set(streams[streams > 1].index.get_level_values("seed")))

@@ -1,4 +1,4 @@
-"""The frame of all witnesses of a suite, from their witness.json and CSVs."""
+"""The witnesses of a suite as pandas tables, from their witness.json and CSVs."""
 
 import json
 import math
@@ -15,23 +15,23 @@ from resnet_bench.records.run_directory import RunDirectory
 PAIR = ["source", "deep"]
 POINT_COLUMNS = {
     "source": "the network whose function is kept: plain-20",
-    "deep": "what the witness is built as: plain-56; the source itself for a copy",
-    "depth": "the witness's",
-    "source_depth": "",
+    "deep": "the network that the witness is built as: plain-56; the source itself for a copy",
+    "depth": "of the witness, in weighted layers",
+    "source_depth": "of the source",
     "seed": "of the source's run",
-    "max_difference": "of the two's outputs, over all images; 0 is bit for bit",
-    "images": "how many they were compared on",
-    "source_error": "the source's precise training error, a fraction",
-    "witness_error": "the witness's",
-    "trained_error": "that of the run of `deep` itself: what SGD found; NaN if there is none",
-    "start_error": "the witness's in train mode's calibration, where training on starts",
+    "max_difference": "largest one between both outputs, over all images; 0: equal bit for bit",
+    "images": "on which the outputs were compared",
+    "source_error": "precise training error of the source, a fraction",
+    "witness_error": "the same, of the witness",
+    "trained_error": "the same, of the run of `deep` that SGD trained; NaN if there is none",
+    "start_error": "the same, of the witness calibrated in train mode, where training on starts",
     "commit": "of the code that built it, or unknown",
 }
 CURVE_COLUMNS = {
-    "source": "as above",
-    "deep": "the same",
-    "seed": "the same",
-    "learning_rate": "constant",
+    "source": "as in `POINT_COLUMNS`",
+    "deep": "as in `POINT_COLUMNS`",
+    "seed": "as in `POINT_COLUMNS`",
+    "learning_rate": "of training on, constant",
     "status": "finished, diverged or partial",
     "iteration": "of training on; 0 is the witness",
     "error": "precise training error, a fraction",
@@ -40,7 +40,7 @@ CURVE_COLUMNS = {
 
 @dataclass(frozen=True)
 class Witnesses:
-    """What the figure of witnesses is drawn from."""
+    """The data of the figure of witnesses."""
 
     runs: pd.DataFrame  # as from `load.runs`
     points: pd.DataFrame  # one row a witness: `POINT_COLUMNS`
@@ -48,7 +48,7 @@ class Witnesses:
 
     @classmethod
     def of(cls, runs: pd.DataFrame) -> "Witnesses":
-        """Those in the folder of a suite's runs. UserError for a damaged witness.json."""
+        """The witnesses in the suite's folder. Raises UserError for a damaged witness.json."""
         directory = Path(select.declared(runs)["directory"].iloc[0])
         points: list[dict[str, Any]] = []
         curves: list[dict[str, Any]] = []
@@ -65,16 +65,25 @@ class Witnesses:
         )
 
     def pairs(self) -> list[tuple[str, str]]:
-        """(source, deep) of those with something to compare: SGD's own run, or training on."""
+        """(source, deep) of the witnesses that were trained on, or that SGD's run compares with."""
         continued = set(self.curves[PAIR].itertuples(index=False, name=None))
         trained = self.points[self.points["trained_error"].notna()]
         trained = trained[trained["source"] != trained["deep"]]
         kept = continued | set(trained[PAIR].itertuples(index=False, name=None))
-        everything = self.points[PAIR].itertuples(index=False, name=None)
-        return [pair for pair in dict.fromkeys(everything) if pair in kept]
+        all_pairs = self.points[PAIR].itertuples(index=False, name=None)
+        return [pair for pair in dict.fromkeys(all_pairs) if pair in kept]
+
+    def of_pair(self, source: str, deep: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The rows of one pair in (points, curves)."""
+        points, curves = (
+            table[(table["source"] == source) & (table["deep"] == deep)]
+            for table in (self.points, self.curves)
+        )
+        return points, curves
 
 
 def _point(path: Path) -> dict[str, Any]:
+    """One row of `POINT_COLUMNS`, from a witness.json. Raises UserError for a damaged one."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         errors = found["errors"]
@@ -95,7 +104,10 @@ def _point(path: Path) -> dict[str, Any]:
 
 
 def _curve(point: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
-    """The records of training on at one learning rate, with the witness itself before them."""
+    """The rows of training on at one learning rate, the witness's own at iteration 0 first.
+
+    Raises UserError if the folder's name has no learning rate.
+    """
     directory = RunDirectory(folder)
     try:
         rate = float(folder.name.partition("=")[2])

@@ -1,10 +1,9 @@
-"""The axis that several figures share: depth, with the kinds of shortcut side by side."""
+"""The axis of depths, with the shortcuts side by side, that several figures share."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -12,30 +11,30 @@ from analysis.frames import select
 from analysis.plotting import style
 from analysis.verdict import statistics
 
-STEP = 0.17  # between kinds of shortcut at one depth, where depths are 1 apart
 ASIDE = 0.05  # between a mean's marker and its seeds' dots
 
 
 @dataclass(frozen=True)
 class DepthAxis:
-    """Depths in order, evenly spaced (1202 beside 20 on one axis), each kind in its own lane."""
+    """Depths in order, evenly spaced (20 to 1202 fit one axis), each shortcut in its own lane."""
 
     depths: list[int]
     shortcuts: list[str]
+    step: float = 0.17  # between shortcuts at one depth, where depths are 1 apart
 
     @classmethod
-    def of(cls, runs: pd.DataFrame) -> "DepthAxis":
-        return cls(select.depths(runs), select.shortcuts(runs))
+    def of(cls, runs: pd.DataFrame, step: float = step) -> "DepthAxis":
+        return cls(select.depths(runs), select.shortcuts(runs), step)
 
     def place(self, depth: int, shortcut: str) -> float:
         """The x of a depth in the lane of a shortcut."""
         lane = self.shortcuts.index(shortcut) - (len(self.shortcuts) - 1) / 2
-        return self.depths.index(depth) + STEP * lane
+        return self.depths.index(depth) + self.step * lane
 
     @property
     def right(self) -> float:
-        """From a depth's middle to the lane right of all shortcuts."""
-        return STEP * (len(self.shortcuts) + 1) / 2
+        """The offset from a depth's middle to the lane right of all shortcuts."""
+        return self.step * (len(self.shortcuts) + 1) / 2
 
     @property
     def colours(self) -> dict[int, str]:
@@ -43,6 +42,7 @@ class DepthAxis:
         return style.depth_colours(self.depths)
 
     def prepare(self, axes: Axes) -> None:
+        """Ticks, limits and label of the axis; vertical grid lines off."""
         axes.set_xticks(range(len(self.depths)), [str(depth) for depth in self.depths])
         axes.set_xlim(-0.5, len(self.depths) - 0.5)
         axes.set_xlabel("depth (weighted layers)")
@@ -50,14 +50,12 @@ class DepthAxis:
 
     def draw_seeds(self, axes: Axes, points: pd.DataFrame) -> None:
         """A dot for each row of `points` (depth, shortcut, value), in its depth's colour."""
-        if points.empty:
+        if points.empty:  # an empty scatter counts as data on the axis
             return
-        places = zip(points["depth"], points["shortcut"], strict=True)
-        sns.scatterplot(
-            x=[self.place(depth, shortcut) - ASIDE for depth, shortcut in places],
-            y=points["value"], hue=points["depth"], legend=False, ax=axes, s=20, alpha=0.8,
-            palette={depth: self.colours[depth] for depth in select.depths(points)},
-            edgecolor="none", zorder=3,
+        places = map(self.place, points["depth"], points["shortcut"])
+        axes.scatter(
+            [place - ASIDE for place in places], points["value"], s=20, alpha=0.8,
+            c=[self.colours[depth] for depth in points["depth"]], edgecolor="none", zorder=3,
         )  # fmt: skip
 
     def draw_means(self, axes: Axes, points: pd.DataFrame, connected: bool = True) -> None:
@@ -76,7 +74,7 @@ class DepthAxis:
     def draw_medians(self, axes: Axes, points: pd.DataFrame, top: float) -> None:
         """A connected marker at the median of each depth and shortcut, at most at `top`.
 
-        The values may be infinite: so is the median, then, unless fewer than half of them are.
+        Values may be infinite, and with them the median.
         """
         for shortcut in select.shortcuts(points):
             medians = points[points["shortcut"] == shortcut].groupby("depth")["value"].median()
@@ -94,7 +92,7 @@ class DepthAxis:
         )  # fmt: skip
 
     def legend(self, connected: bool = True) -> list[Line2D]:
-        """The markers of the shortcuts, and the dot of a seed."""
+        """Legend entries for the shortcuts' markers and the dot of a seed."""
         handles = [
             Line2D(
                 [], [], color=style.SHORTCUT_GREYS[shortcut], marker=style.MARKERS[shortcut],

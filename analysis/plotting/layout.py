@@ -1,4 +1,4 @@
-"""Where panels, legend and notes stand, in inches, so that panels are as large in all figures."""
+"""The places of panels, legend and notes in inches; panels are equally large in all figures."""
 
 import math
 import textwrap
@@ -18,7 +18,7 @@ from analysis.plotting.style import INK, MUTED
 # the title above, tick labels and the axis' name below; to the right half a label of four digits.
 LEFT, RIGHT, TITLE, FOOT = 0.76, 0.24, 0.32, 0.56
 LEGEND_LINE = 0.22  # height of a line
-LEGEND_LOOK = 0.58  # width of what is beside an entry's label
+LEGEND_LOOK = 0.58  # width of an entry's line and gaps beside its label
 LETTER, NOTE_LINE = 0.075, 0.165  # of the notes below: a letter's width, a line's height
 HEADING_LETTER, HEADING_LINE = 0.077, 0.22
 
@@ -26,9 +26,9 @@ HEADING_LETTER, HEADING_LINE = 0.077, 0.22
 def panels(
     count: int, width: float, height: float, columns: int | None = None
 ) -> tuple[Figure, list[Axes]]:
-    """`count` panels of width x height inches each, in `columns` (rows of up to four if None).
+    """A figure with `count` panels of width x height inches, in `columns` (up to four if None).
 
-    The figure is to be closed with `finish`, which makes room around them.
+    Call `finish` when they are drawn: it adds legend and notes, and makes room for them.
     """
     columns = min(columns or math.ceil(count / math.ceil(count / 4)), count)
     rows = math.ceil(count / columns)
@@ -43,15 +43,14 @@ def panels(
 def finish(
     figure: Figure, handles: list[Line2D], sentences: list[str], heading: Sequence[str] = ()
 ) -> None:
-    """A legend above the panels; below them what the figure leaves out, cuts or mixes.
+    """Add the `heading` lines, a legend above the panels and `sentences` as notes below them.
 
-    Above the legend the lines of `heading`, if any. The figure grows by as much as these take, so
-    that panels are equally large in every figure. Places are set in inches: letting matplotlib
-    find them takes as long as all the rest.
+    The figure grows by their height, so that panels are equally large in every figure. Places are
+    set in inches: matplotlib's own layout engines take as long as all the drawing.
     """
     width, height = figure.get_size_inches()
     columns = _legend_columns(handles, width)
-    # matplotlib fills column by column; people read row by row.
+    # matplotlib fills a legend column by column; this order reads row by row.
     by_column = [handle for column in range(columns) for handle in handles[column::columns]]
     letters = int(width / LETTER)
     lines = [line for sentence in sentences for line in textwrap.wrap(sentence, letters)]
@@ -78,7 +77,7 @@ def finish(
 
 
 def _legend_columns(handles: list[Line2D], width: float) -> int:
-    """Columns of a legend in as few rows as `width` inches allow, about equally long ones."""
+    """The number of columns with the fewest rows that fit in `width` inches, evenly filled."""
     columns = len(handles)
     while columns > 1 and _legend_width(handles, columns) > width:
         columns -= 1
@@ -88,7 +87,7 @@ def _legend_columns(handles: list[Line2D], width: float) -> int:
 
 
 def _legend_width(handles: list[Line2D], columns: int) -> float:
-    """Inches that a legend in so many columns takes, each as wide as its longest label."""
+    """The width in inches of a legend in `columns`, each as wide as its longest label."""
     font = FontProperties(size=mpl.rcParams["legend.fontsize"])
     widths = [
         text_to_path.get_text_width_height_descent(str(handle.get_label()), font, ismath=False)[0]
@@ -101,7 +100,7 @@ def _legend_width(handles: list[Line2D], columns: int) -> float:
 def _place_panels(figure: Figure, width: float, height: float, above: float, below: float) -> None:
     """Panels `height` inches high in all, with room for titles, ticks and labels around each."""
     grid = figure.axes[0].get_gridspec()
-    assert grid is not None  # `panels` made them in one
+    assert grid is not None  # `panels` made a grid
     rows, columns = grid.nrows, grid.ncols
     panel_width = (width - LEFT - RIGHT) / columns - (LEFT * (columns - 1)) / columns
     panel_height = height / rows - TITLE - FOOT

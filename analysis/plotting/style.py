@@ -1,4 +1,4 @@
-"""The looks that every figure shares: one colour a depth, one marker a shortcut."""
+"""The style of all figures: one colour a depth, one marker a shortcut."""
 
 import math
 from collections.abc import Collection, Iterator
@@ -16,7 +16,7 @@ from matplotlib.typing import LineStyleType
 
 INK, MUTED, GRID, PAPER = "#1c1c1e", "#6e6e73", "#d9d9de", "#ffffff"
 
-# Okabe and Ito's colours, told apart by colour-blind readers too; cool is shallow, warm is deep.
+# Okabe and Ito's colours, which colour-blind readers can distinguish; cool: shallow, warm: deep.
 DEPTH_COLOURS = {
     8: "#56b4e9",
     14: "#b8860b",
@@ -30,7 +30,7 @@ DEPTH_COLOURS = {
     110: "#cc79a7",
     1202: "#7a7ad6",
 }
-# Where depth is an axis, marker and line tell the shortcuts apart.
+# Where depth is an axis, shortcuts have different markers and greys.
 MARKERS = {"none": "o", "A": "s", "B": "^", "C": "D", "3x3": "P"}
 NAMES = {
     "none": "plain",
@@ -45,16 +45,16 @@ PAPER_TOP = 20.0  # per cent: the upper end of the axes of the paper's figure 6
 
 
 def depth_colour(depth: int) -> str:
-    """The colour of a depth where it is alone; one not in the list takes its nearest's."""
+    """The colour of a depth on its own: that of the nearest one in `DEPTH_COLOURS`."""
     nearest = min(DEPTH_COLOURS, key=lambda known: abs(math.log(known / depth)))
     return DEPTH_COLOURS[nearest]
 
 
 def depth_colours(depths: Collection[int]) -> dict[int, str]:
-    """A colour for each depth of one figure, no two the same, in the order of `depths`.
+    """A different colour for each depth of one figure, in the order of `depths`.
 
-    Its `depth_colour`, unless another depth has that: those in the list come first, then the
-    shallower; the others get the next free one. More depths than colours get shades.
+    Its `depth_colour`; if two depths share that, one in `DEPTH_COLOURS` has precedence, then the
+    shallower one, and the other gets the next free colour. More depths than colours get `shades`.
     """
     palette = list(dict.fromkeys(DEPTH_COLOURS.values()))
     if len(depths) > len(palette):
@@ -68,14 +68,14 @@ def depth_colours(depths: Collection[int]) -> dict[int, str]:
 
 
 def shades(count: int) -> list[str]:
-    """So many colours from light to dark."""
+    """`count` sequential colours, visible on white and on dark pages."""
     colours = mpl.colormaps["plasma"](np.linspace(0.85, 0.25, count))
     return [to_hex(colour) for colour in colours]
 
 
 @contextmanager
 def theme() -> Iterator[None]:
-    """Draw inside this: seaborn's white grid with the shared inks, and nothing left behind."""
+    """Within this context figures have seaborn's white grid and the shared colours."""
     looks: dict[str, Any] = {
         "text.color": INK,
         "axes.labelcolor": INK,
@@ -102,32 +102,30 @@ def theme() -> Iterator[None]:
 
 
 def percent_axis(panels: list[Axes], top: float | None = None) -> None:
-    """The same error axis from 0 for all panels; `top` in per cent, by the data if None.
+    """The same error axis from 0 for all panels; `top` in per cent, from the data if None.
 
-    Without any data it reaches to 100%.
+    Without any data it ends at 100%.
     """
-    # The axis begins at 0, so that matplotlib's margin may be too small for a whole marker.
+    # matplotlib's margin may be too small for a whole marker at the upper end.
     tops = [max(axes.get_ylim()[1], 1.03 * axes.dataLim.y1) for axes in panels if axes.has_data()]
     highest = max(1.0, *tops) if tops else 100.0
     for axes in panels:
         if top is not None:
             axes.set_ylim(0, top)
-        else:  # a little below 0, so that a dot at 0 is whole
+        else:  # from below 0, so that a dot at 0 is not cut
             axes.set_ylim(-0.02 * highest, min(highest, 102))
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
 
 
-def draw_band(
-    axes: Axes, band: pd.DataFrame, colour: str, look: LineStyleType = "-", width: float = 1.5
-) -> None:
-    """A line at the median of each row of `band` (median, min, max), a band around it."""
-    axes.plot(band.index, band["median"], color=colour, linestyle=look, linewidth=width)
+def draw_band(axes: Axes, band: pd.DataFrame, colour: str, look: LineStyleType = "-") -> None:
+    """A line at the first column of `band`, mean or median, and a band from its min to max."""
+    axes.plot(band.index, band.iloc[:, 0], color=colour, linestyle=look, linewidth=1.5)
     axes.fill_between(band.index, band["min"], band["max"], color=colour, alpha=0.18, lw=0)
 
 
 def iteration_unit(iterations: int) -> tuple[int, str]:
-    """(iterations a unit, axis label): thousands, as in the paper, unless there are too few."""
+    """(iterations in a unit, axis label): thousands from 10,000 iterations on, else single ones."""
     return (1000, "iteration (thousands)") if iterations >= 10_000 else (1, "iteration")
 
 

@@ -91,7 +91,7 @@ def _verdict(frame: pd.DataFrame) -> dict[str, Any]:
         "primary": verdict.primary_rows(primary),
         "by_seed": verdict.by_seed_rows(primary),
         "limits": verdict.limits(primary),
-        "lost": sorted({reason for contrast in primary for reason in contrast.lost}),
+        "lost": verdict.lost(primary),
         "best_rates": at_best_rates,
         "secondary": verdict.secondary_rows(contrasts.secondary(frame)),
     }

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.formatting import duration, listed
+from analysis.formatting import duration, listed, rounded_time
 from analysis.frames import select
 from analysis.frames.witnesses import Witnesses
 from resnet_bench.records.run_directory import RunDirectory
@@ -62,10 +62,10 @@ def sentence(frame: pd.DataFrame) -> str:
         f"{len(runs)} runs, {seeds} seed{'s' if seeds > 1 else ''}, in {listed(precisions)} on "
         f"{listed(runs['processor'].unique())} with torch {listed(runs['torch'].unique())}, at "
         f"commit{'s' if runs['commit'].nunique() > 1 else ''} "
-        f"{listed(runs['commit'].unique())}{changes}. Training, "
-        f"without evaluation, took {_time(seconds.min())} to {_time(seconds.max())} a "
+        f"{listed(runs['commit'].unique())}{changes}. Training, without evaluation, took "
+        f"{rounded_time(seconds.min())} to {rounded_time(seconds.max())} a "
         f"{'run' if alone else 'group of runs side by side'}, "
-        f"{_time(runs['seconds_share'].sum())} in all."
+        f"{rounded_time(runs['seconds_share'].sum())} in all."
     )
 
 

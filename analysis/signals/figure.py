@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from analysis.frames import layers, notices, select
 from analysis.frames.layers import YANG, Layers
-from analysis.plotting import layout, style
+from analysis.plotting import layout, markers, style
 
 AT_START = {
     "activation_deviation": "deviation of what blocks hand on",
@@ -21,7 +21,7 @@ IN_TRAINING = {
     "activation_gradient_norm": "norm of the gradient",
     "update_ratio": "next update, over the weights",
 }
-MOST = 6  # iterations in one panel
+MOST = 6  # iterations drawn in one panel
 
 
 def applies(data: Layers) -> bool:
@@ -30,7 +30,7 @@ def applies(data: Layers) -> bool:
 
 
 def applies_in_training(data: Layers) -> bool:
-    """Whether they were measured at two iterations at least."""
+    """Whether layers were measured at two iterations at least."""
     return bool(data.table["iteration"].nunique() > 1)
 
 
@@ -43,10 +43,7 @@ def draw(data: Layers) -> Figure:
     colours = style.depth_colours(select.depths(start))
     with style.theme():
         figure = _draw(start, "depth", colours, AT_START)
-        handles = [
-            Line2D([], [], color=colour, lw=2.2, label=f"{depth} layers")
-            for depth, colour in colours.items()
-        ]
+        handles = markers.depth_legend(colours)
         label = f"{YANG:.3f} a layer (Yang et al.)"
         handles.append(Line2D([], [], color=style.MUTED, lw=1.2, ls=":", label=label))
         layout.finish(figure, handles, notices.notices(data.runs))
@@ -59,10 +56,8 @@ def draw_in_training(data: Layers) -> Figure:
     shades = _shades(sorted(deepest["iteration"].unique().tolist()))
     with style.theme():
         figure = _draw(deepest, "iteration", shades, IN_TRAINING)
-        handles = [
-            Line2D([], [], color=colour, lw=2.2, label=f"iteration {iteration:,}")
-            for iteration, colour in shades.items()
-        ]
+        labels = {f"iteration {iteration:,}": colour for iteration, colour in shades.items()}
+        handles = markers.line_legend(labels)
         layout.finish(figure, handles, notices.notices(data.runs))
     return figure
 
@@ -87,8 +82,8 @@ def _draw(
         for value, colour in colours.items():
             rows_of_line = chosen(of_kind[of_kind[by] == value])
             style.draw_band(axes, layers.over_seeds(rows_of_line, quantity), colour)
-        whose = style.NAMES[shortcut] if by == "depth" else of_kind["network"].iloc[0]
-        axes.set(title=f"{whose}: {quantities[quantity]}", xlabel="layer")
+        name = style.NAMES[shortcut] if by == "depth" else of_kind["network"].iloc[0]
+        axes.set(title=f"{name}: {quantities[quantity]}", xlabel="layer")
         if by == "depth" and (quantity, shortcut) == ("activation_gradient_norm", "none"):
             _draw_theory(axes, layers.convolutions(of_kind))
     for place in range(0, len(panels), len(kinds)):
@@ -97,7 +92,7 @@ def _draw(
 
 
 def _draw_theory(axes: Axes, convs: pd.DataFrame) -> None:
-    """What Yang et al. expect of the deepest plain network, from its last convolution back."""
+    """The gradients that Yang et al. expect of the deepest plain network."""
     deepest = convs[convs["depth"] == convs["depth"].max()]
     band = layers.over_seeds(deepest, "activation_gradient_norm")["median"]
     expected = band.iloc[-1] * YANG ** (band.index[-1] - band.index)
@@ -113,14 +108,14 @@ def _same_log_axis(panels: list[Axes]) -> None:
     if high < 10 * low:  # room for more than one tick
         low, high = min(low, 0.5), max(high, 5.0)
     steps = (1.0, 2.0, 5.0) if high < 100 * low else (1.0,)
-    words = FuncFormatter(lambda value, _: f"{value:g}" if high < 1e4 * low else _power(value))
+    labels = FuncFormatter(lambda value, _: f"{value:g}" if high < 1e4 * low else _power(value))
     for axes in panels:
         axes.set_ylim(low, high)
         axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=9))
-        axes.yaxis.set_major_formatter(words)
+        axes.yaxis.set_major_formatter(labels)
         axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _power(value: float) -> str:
-    """1, or another power of ten."""
+    """A power of ten as "1" or "$10^{-3}$"."""
     return f"$10^{{{round(math.log10(value))}}}$" if value != 1 else "1"

@@ -1,4 +1,4 @@
-"""Figure 7 of the paper, redrawn: how strongly each 3x3 layer responds, in order and sorted."""
+"""Figure 7 of the paper, redrawn: the responses of the 3x3 layers, in order and sorted."""
 
 from collections.abc import Mapping
 
@@ -18,28 +18,27 @@ LOOKS: dict[str, LineStyleType] = {"plain": (0, (3.0, 1.5)), "resnet": "-"}
 def responses(table: pd.DataFrame) -> pd.DataFrame:
     """The 3x3 layers at the last measured iteration, of plain networks and of option A.
 
-    `table` as from `load.layers`, of finished runs. With `rank`: 1 is a run's strongest response.
-    Plain networks of 110 layers and more are left out, as in the paper: they do not train, and
-    their responses would set the axis.
+    `table` as from `load.layers`. A further column rank: 1 is a run's strongest response. Plain
+    networks of 110 layers and more are left out, as in the paper: they do not train, and their
+    responses would dominate the axis.
     """
-    ended = layers.at_end(table)
-    ended = ended[(ended["kind"] == "conv3x3") & ended["shortcut"].isin(["none", "A"])]
-    trains = (ended["family"] != "plain") | (ended["depth"] < paper.WARMUP_DEPTH)
-    ended = ended[trains]
-    strength = ended.groupby(layers.RUN)["response_deviation"]
-    return ended.assign(rank=strength.rank(method="first", ascending=False).astype(int))
+    rows = layers.at_end(table)
+    rows = rows[(rows["kind"] == "conv3x3") & rows["shortcut"].isin(["none", "A"])]
+    rows = rows[(rows["family"] != "plain") | (rows["depth"] < paper.WARMUP_DEPTH)]
+    strength = rows.groupby(layers.RUN)["response_deviation"]
+    return rows.assign(rank=strength.rank(method="first", ascending=False).astype(int))
 
 
 def applies(data: Layers) -> bool:
-    """Whether any finished run was measured after it began."""
+    """Whether any finished run was measured after initialisation."""
     return not responses(data.table).empty
 
 
 def draw(data: Layers) -> Figure:
     """Deviation of each 3x3 layer's response: left in the layers' order, right sorted.
 
-    Lines are medians over seeds, bands reach from the lowest to the highest seed; sorted, each
-    seed by its own order. Dashed: plain; solid: residual; a colour is a depth.
+    Lines are medians over seeds, bands reach from the lowest to the highest seed; each seed is
+    sorted separately. Dashed: plain; solid: residual; a colour is a depth.
     """
     table = responses(data.table)
     networks = [of_network for _, of_network in table.groupby(["family", "depth"])]
@@ -73,7 +72,7 @@ def _look(of_network: pd.DataFrame, colours: Mapping[int, str]) -> tuple[str, Li
 
 
 def sentences(data: Layers) -> list[str]:
-    """How strong responses are; the paper's are weaker in residual networks, and in deeper ones."""
+    """The size of the responses: in the paper smaller in residual networks, and in deeper ones."""
     table = responses(data.table)
     parts = []
     for network, of_network in table.groupby("network", sort=False):

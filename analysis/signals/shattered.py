@@ -1,4 +1,4 @@
-"""Shattered gradients: do neighbouring images ask for the same change?
+"""Shattered gradients: the correlation of the gradients at neighbouring images.
 
 Balduzzi et al. 2017 (arXiv 1702.08591): in plain networks the correlation of the gradients at
 neighbouring inputs decays exponentially with depth, in residual ones much more slowly.
@@ -6,31 +6,30 @@ neighbouring inputs decays exponentially with depth, in residual ones much more 
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from analysis.frames import layers, notices, select
 from analysis.frames.layers import Layers
-from analysis.plotting import layout, style
+from analysis.plotting import layout, markers, style
 from analysis.plotting.depth_axis import DepthAxis
 from resnet_bench.records.layers import INPUT, LINEAR
 
 
 def at_the_images(data: Layers) -> pd.DataFrame:
-    """`gradient_correlation` at the images and at initialisation: depth, shortcut, seed, value."""
+    """`gradient_correlation` at the images, at initialisation, as column value; a row a run."""
     start = layers.at_start(data.table)
     inputs = start[start["kind"] == INPUT].rename(columns={"gradient_correlation": "value"})
     return inputs[["network", "depth", "shortcut", "seed", "value"]].dropna()
 
 
 def applies(data: Layers) -> bool:
-    """Whether it was measured."""
+    """Whether the correlation was measured."""
     return not at_the_images(data).empty
 
 
 def draw(data: Layers) -> Figure:
-    """Left, at the images, against depth; then against the layer, a panel a kind of shortcut.
+    """The correlation at initialisation: at the images against depth, then against the layer.
 
-    All at initialisation. A dot is a seed; lines against the layer are medians over seeds.
+    First a panel with a dot a seed, then one for each shortcut with medians over seeds.
     """
     points = at_the_images(data)
     axis = DepthAxis.of(points)
@@ -52,11 +51,8 @@ def draw(data: Layers) -> Figure:
         low = min(0.0, *(axes.get_ylim()[0] for axes in panels))
         for axes in panels:
             axes.set_ylim(low, 1.03)
-        lines = [
-            Line2D([], [], color=colour, label=f"{depth} layers")
-            for depth, colour in axis.colours.items()
-        ]
-        layout.finish(figure, axis.legend() + lines, notices.notices(data.runs))
+        handles = axis.legend() + markers.depth_legend(axis.colours, linewidth=1.5)
+        layout.finish(figure, handles, notices.notices(data.runs))
     return figure
 
 

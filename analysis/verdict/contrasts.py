@@ -1,6 +1,7 @@
 """Differences between networks that the verdict is about, paired by seed."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -8,11 +9,12 @@ import pandas as pd
 
 from analysis.frames import select
 from analysis.verdict import statistics
+from analysis.verdict.final_errors import FinalErrors, Lost, Network
 from analysis.verdict.statistics import Interval
-from resnet_bench.datasets.definitions import DATASETS
 
 ENDPOINT = "precise_train_error"  # the primary one, at the last iteration
-TOLERANCE = 0.005  # half a point: what may rise by less, as far as is known, does not degrade
+TOLERANCE = 0.005  # half a point: an interval that ends below it counts as no degradation
+Family = Literal["plain", "residual", "difference"]  # the last is plain - residual
 Word = Literal["degrades", "does not degrade", "positive", "negative", "undecided"]
 
 
@@ -20,16 +22,34 @@ Word = Literal["degrades", "does not degrade", "positive", "negative", "undecide
 class Contrast:
     """A difference of final errors, one value a seed (same batches, same shared weights)."""
 
-    name: str  # "plain: 56 - 20"
+    family: Family
+    shortcut: str  # of the deep and the shallow network; of a difference, of the residual ones
+    shallow: int  # weighted layers
+    deep: int
     endpoint: str
     primary: bool
     seeds: tuple[int, ...]
     values: tuple[float, ...]  # fractions, one a seed
-    lost: tuple[str, ...]  # the runs that keep a seed out, "plain-56 seed 1 diverged"
-    resolution: float  # one image: the least spread of the values that is taken for real
+    lost: tuple[Lost, ...]  # the runs whose seeds are left out
+    resolution: float  # one image, as a fraction: a smaller spread of the values is not trusted
     interval: Interval | None = None  # None with fewer than two pairs
     p_value: float | None = None  # paired t, two-sided
     word: Word = "undecided"
+
+    @property
+    def kind(self) -> str:
+        """ "plain", "option A" or, of a difference, "plain - option A" """
+        option = f"option {self.shortcut}"
+        return {"plain": "plain", "residual": option, "difference": f"plain - {option}"}[
+            self.family
+        ]
+
+    @property
+    def name(self) -> str:
+        """ "plain: 56 - 20", or "plain - option A" of a difference"""
+        return self.kind + (
+            "" if self.family == "difference" else f": {self.deep} - {self.shallow}"
+        )
 
     @property
     def n(self) -> int:
@@ -41,11 +61,16 @@ class Contrast:
 
     @property
     def diverged(self) -> bool:
-        return any(reason.endswith("diverged") for reason in self.lost)
+        return any(run.why == "diverged" for run in self.lost)
+
+
+def lost_runs(contrasts: Iterable[Contrast]) -> list[str]:
+    """The lost runs of all `contrasts` in words, sorted, each once."""
+    return sorted({run.text for contrast in contrasts for run in contrast.lost})
 
 
 def depth_pair(runs: pd.DataFrame) -> tuple[int, int] | None:
-    """(shallow, deep): 20 and 56 as the protocol has it, else the extremes; None for one depth."""
+    """(shallow, deep): 20 and 56 if both are there, else the extremes; None for one depth."""
     depths = select.depths(runs)
     if len(depths) < 2:
         return None
@@ -53,13 +78,13 @@ def depth_pair(runs: pd.DataFrame) -> tuple[int, int] | None:
 
 
 def residual_kind(runs: pd.DataFrame) -> str:
-    """The residual networks that plain ones are compared with: option A, or what there is."""
+    """The shortcut of the residual networks that plain ones are compared with: A if there is."""
     kinds = [shortcut for shortcut in select.shortcuts(runs) if shortcut != "none"]
     return "A" if "A" in kinds or not kinds else kinds[0]
 
 
 def primary(frame: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
-    """The primary contrasts of a suite's own networks; `frame` as from `load.runs`."""
+    """The primary contrasts of a suite's grid networks; `frame` as from `load.runs`."""
     return primary_of(select.grid_networks(frame), alpha)
 
 
@@ -67,38 +92,32 @@ def primary_of(runs: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
     """The three primary contrasts: deep - shallow for plain, for residual, and their difference.
 
     `runs`: rows of `load.runs` with one experiment for each depth and shortcut. Intervals are
-    paired-t ones at the levels of Holm's procedure over the three. Where a run of a contrast
-    diverged it stays undecided: the seeds that are left are the lucky ones. Empty for one depth.
+    paired-t ones at the levels of Holm's procedure over the three. A contrast with a diverged run
+    stays undecided: its remaining seeds are a biased sample. Empty for one depth.
     """
     pair = depth_pair(runs)
     if pair is None:
         return []
-    shallow, deep = pair
-    ended = Ended.of(runs, ENDPOINT)
-    span, kind = f"{deep} - {shallow}", residual_kind(runs)
-    terms = {
-        f"plain: {span}": {("none", deep): 1, ("none", shallow): -1},
-        f"option {kind}: {span}": {(kind, deep): 1, (kind, shallow): -1},
-        f"plain - option {kind}": {
-            ("none", deep): 1, ("none", shallow): -1, (kind, deep): -1, (kind, shallow): 1,
-        },
-    }  # fmt: skip
-    found = [_contrast(name, True, of, ended) for name, of in terms.items()]
+    errors, kind = FinalErrors.of(runs, ENDPOINT), residual_kind(runs)
+    families: tuple[tuple[Family, str], ...] = (
+        ("plain", "none"), ("residual", kind), ("difference", kind)
+    )  # fmt: skip
+    found = [_contrast(family, shortcut, pair, True, errors) for family, shortcut in families]
     tested = [contrast for contrast in found if contrast.n >= 2]
     p_values = [statistics.t_p_value(np.array(one.values), one.resolution) for one in tested]
-    # A contrast without pairs still takes its share of alpha: nothing is gained by missing runs.
+    # A contrast without pairs keeps its share of alpha, so missing runs loosen no other level.
     levels = statistics.holm_levels(p_values + [1.0] * (len(found) - len(tested)), alpha)
     judged = {
-        contrast.name: _judge(contrast, p, level)
-        for contrast, p, level in zip(tested, p_values, levels, strict=False)
+        contrast.family: _judge(contrast, p_value, level)
+        for contrast, p_value, level in zip(tested, p_values, levels, strict=False)
     }
-    return [judged.get(contrast.name, contrast) for contrast in found]
+    return [judged.get(contrast.family, contrast) for contrast in found]
 
 
 def secondary(frame: pd.DataFrame) -> list[Contrast]:
     """Every other depth against the shallowest, each shortcut, training and test error.
 
-    Unadjusted 95% intervals and no verdicts: for looking, not for deciding.
+    Exploratory: unadjusted 95% intervals, no verdicts.
     """
     runs = select.grid_networks(frame)
     pair = depth_pair(runs)
@@ -107,80 +126,48 @@ def secondary(frame: pd.DataFrame) -> list[Contrast]:
     shallow, deep = pair
     found = []
     for endpoint in (ENDPOINT, "test_error"):
-        ended = Ended.of(runs, endpoint)
+        errors = FinalErrors.of(runs, endpoint)
         for shortcut in select.shortcuts(runs):
+            family: Family = "plain" if shortcut == "none" else "residual"
             for depth in select.depths(runs):
                 in_primary = shortcut in ("none", residual_kind(runs)) and depth == deep
-                is_primary = endpoint == ENDPOINT and in_primary
-                if depth <= shallow or is_primary:
+                if depth <= shallow or (endpoint == ENDPOINT and in_primary):
                     continue
-                kind = "plain" if shortcut == "none" else f"option {shortcut}"
-                terms = {(shortcut, depth): 1, (shortcut, shallow): -1}
-                name = f"{kind}: {depth} - {shallow}"
-                contrast = _contrast(name, False, terms, ended)
+                contrast = _contrast(family, shortcut, (shallow, depth), False, errors)
                 found.append(_judge(contrast, None, 0.95) if contrast.n >= 2 else contrast)
     return [contrast for contrast in found if contrast.n]
 
 
-Cell = tuple[str, int]  # (shortcut, depth)
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How the runs of each cell ended, by seed."""
-
-    endpoint: str
-    errors: dict[Cell, dict[int, float]]  # of finished runs
-    fates: dict[Cell, dict[int, str]]  # of the others, "plain-56 seed 1 diverged"
-    resolution: float  # one image, as a fraction of those that the endpoint is measured on
-
-    @classmethod
-    def of(cls, runs: pd.DataFrame, endpoint: str) -> "Ended":
-        errors: dict[Cell, dict[int, float]] = {}
-        fates: dict[Cell, dict[int, str]] = {}
-        finals = select.finals(runs)
-        for run in finals.to_dict("records"):
-            key = (run["shortcut"], run["depth"])
-            if run["status"] == "finished" and not pd.isna(run[endpoint]):
-                errors.setdefault(key, {})[run["seed"]] = run[endpoint]
-            else:
-                unmeasured = " without " + endpoint if run["status"] == "finished" else ""
-                fate = f"{run['network']} seed {run['seed']} {run['status']}{unmeasured}"
-                fates.setdefault(key, {})[run["seed"]] = fate
-        return cls(endpoint, errors, fates, _resolution(finals, endpoint))
-
-
-def _resolution(runs: pd.DataFrame, endpoint: str) -> float:
-    """One image as a fraction: of the most that any of the runs measures `endpoint` on."""
-    counts = []
-    for name, trained_on in zip(runs["dataset"], runs["recipe.train_images"], strict=True):
-        dataset = DATASETS[name]
-        if endpoint == "test_error":
-            counts.append(dataset.test_images)
-        else:
-            counts.append(dataset.train_images if trained_on == "all" else int(trained_on))
-    return 1 / max(counts)
-
-
-def _contrast(name: str, primary: bool, terms: dict[Cell, int], ended: Ended) -> Contrast:
-    """The sum of the terms' final errors with their signs, at every seed that has them all."""
-    errors = ended.errors
-    shared = set.intersection(*(set(errors.get(key, {})) for key in terms))
-    seeds = tuple(sorted(shared))
-    values = tuple(sum(sign * errors[key][seed] for key, sign in terms.items()) for seed in seeds)
-    lost = tuple(fate for key in terms for fate in ended.fates.get(key, {}).values())
-    return Contrast(name, ended.endpoint, primary, seeds, values, lost, ended.resolution)
+def _contrast(
+    family: Family, shortcut: str, depths: tuple[int, int], primary: bool, finals: FinalErrors
+) -> Contrast:
+    """The contrast at every seed at which all its networks have a final error, not judged yet."""
+    shallow, deep = depths
+    signs: dict[Network, int] = {(shortcut, deep): 1, (shortcut, shallow): -1}
+    if family == "difference":
+        minus_residual = {network: -sign for network, sign in signs.items()}
+        signs = {("none", deep): 1, ("none", shallow): -1} | minus_residual
+    errors = {network: finals.errors.get(network, {}) for network in signs}
+    seeds = tuple(sorted(set.intersection(*map(set, errors.values()))))
+    values = tuple(sum(sign * errors[network][seed] for network, sign in signs.items())
+                   for seed in seeds)  # fmt: skip
+    lost = tuple(run for network in signs for run in finals.lost.get(network, []))
+    return Contrast(
+        family, shortcut, shallow, deep, finals.endpoint, primary, seeds, values, lost,
+        finals.resolution,
+    )  # fmt: skip
 
 
 def _judge(contrast: Contrast, p_value: float | None, level: float) -> Contrast:
+    """The contrast with its interval; with a word if it is primary and no run diverged."""
     interval = statistics.t_interval(np.array(contrast.values), level, contrast.resolution)
-    judged = dict(vars(contrast)) | {"interval": interval, "p_value": p_value}
-    if contrast.primary and not contrast.diverged:
-        judged["word"] = word_for(interval, of_one_family=":" in contrast.name)
-    return Contrast(**judged)
+    decided = contrast.primary and not contrast.diverged
+    word = word_for(interval, contrast.family != "difference") if decided else contrast.word
+    return replace(contrast, interval=interval, p_value=p_value, word=word)
 
 
 def word_for(interval: Interval, of_one_family: bool) -> Word:
+    """The verdict on an interval (fractions) of one family, or of the difference of both."""
     if interval.low > 0:
         return "degrades" if of_one_family else "positive"
     if of_one_family:

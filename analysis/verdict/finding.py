@@ -1,10 +1,10 @@
 """The finding in one sentence, with the budget it holds at."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from analysis.formatting import points
+from analysis.formatting import listed, percent, points
 from analysis.frames import select
 from analysis.verdict import contrasts
 from analysis.verdict.contrasts import TOLERANCE, Contrast
@@ -18,151 +18,145 @@ def sentence(frame: pd.DataFrame) -> str:
     return f"After {budget(frame)}, {of_contrasts(contrasts.primary(frame))}"
 
 
-def of_contrasts(found: list[Contrast]) -> str:
+def of_contrasts(primary: list[Contrast]) -> str:
     """What the three primary contrasts show: the sentence's end, after its budget."""
-    if not found:
+    if not primary:
         return "nothing can be said: there are no networks of two depths."
-    *families, difference = found
-    there = [contrast for contrast in families if contrast.values]
-    gone = [contrast for contrast in families if not contrast.values and contrast.lost]
-    if not there:
-        lost = sorted({reason for contrast in gone for reason in contrast.lost})
+    *families, difference = primary
+    measured = [contrast for contrast in families if contrast.values]
+    unmeasured = [contrast for contrast in families if not contrast.values and contrast.lost]
+    if not measured:
+        lost = contrasts.lost_runs(unmeasured)
         if not lost:
             return "nothing can be said: no network is there at both depths."
-        return f"nothing can be said{_yet(lost)}: {', '.join(lost)}."
-    start = f"going from {_span(there[0])}"
-    if all(contrast.n == 1 for contrast in there):
-        changes = " and ".join(f"by {_change(one)} for {_family(one)}" for one in there)
+        return f"nothing can be said{_yet(unmeasured)}: {', '.join(lost)}."
+    start, rest = f"going from {span(measured[0])}", "".join(map(_unmeasured, unmeasured))
+    if all(contrast.n == 1 for contrast in measured):
+        changes = listed(f"by {_mean(one)} for {_networks(one)}" for one in measured)
         end = "a single pair of runs carries no verdict"
-        return f"{start} changes the training error {changes}: {end}{_of_the_gone(gone)}."
-    clauses = ", and ".join(map(_clause, there))
-    relation = f"; {_relation(difference, there)}" if len(there) == 2 else ""
-    return f"{start}, {clauses}{relation}{_of_the_gone(gone)}."
+        return f"{start} changes the training error {changes}: {end}{rest}."
+    clauses = ", and ".join(map(_clause, measured))
+    relation = f"; {_relation(difference, measured)}" if len(measured) == 2 else ""
+    return f"{start}, {clauses}{relation}{rest}."
 
 
-def _of_the_gone(gone: list[Contrast]) -> str:
-    """What is said of families without a single pair of runs, and why."""
-    return "".join(
-        f"; of {_family(contrast)} nothing can be said{_yet(contrast.lost)}:"
-        f" {', '.join(contrast.lost)}"
-        for contrast in gone
-    )
+def _unmeasured(contrast: Contrast) -> str:
+    """A clause on a family without a single pair of runs."""
+    lost = ", ".join(run.text for run in contrast.lost)
+    return f"; of {_networks(contrast)} nothing can be said{_yet([contrast])}: {lost}"
 
 
-def _yet(lost: Sequence[str]) -> str:
-    """ " yet", unless all that is lost is lost for good."""
-    return "" if all(reason.endswith("diverged") for reason in lost) else " yet"
+def _yet(unmeasured: Iterable[Contrast]) -> str:
+    """ " yet" if any lost run can still finish, else "" (all diverged)."""
+    lost = (run for contrast in unmeasured for run in contrast.lost)
+    return "" if all(run.why == "diverged" for run in lost) else " yet"
 
 
 def of_other_options(frame: pd.DataFrame) -> str:
-    """What depth costs residual networks that the primary contrasts leave out; "" without any."""
+    """What depth does to residual networks outside the primary contrasts; "" without any."""
     pair = contrasts.depth_pair(select.grid_networks(frame))
     found = [
         contrast
         for contrast in contrasts.secondary(frame)
-        if pair and contrast.name.endswith(f": {pair[1]} - {pair[0]}")
-        if contrast.endpoint == contrasts.ENDPOINT
+        if (contrast.shallow, contrast.deep) == pair and contrast.endpoint == contrasts.ENDPOINT
     ]
     clauses = [
-        f"of {_family(one)} changes by {_change(one)} ({ends(one.interval)}, {one.n} seeds)"
+        f"of {_networks(one)} changes by {_mean(one)} ({ends(one.interval)}, {one.n} seeds)"
         for one in found
         if one.interval
     ]
     if not clauses:
         return ""
     return (
-        f"From {_span(found[0])} the training error {', that '.join(clauses)}: secondary, with"
+        f"From {span(found[0])} the training error {', that '.join(clauses)}: secondary, with"
         " unadjusted 95% intervals and no verdict."
     )
 
 
 def budget(frame: pd.DataFrame) -> str:
     """ "64,000 iterations on cifar10" """
-    runs = select.main_networks(frame)
     parts = []
-    for dataset, of_dataset in runs.groupby("dataset", sort=False):
-        budgets = sorted(of_dataset["recipe.iterations"].unique())
-        count = " or ".join(f"{iterations:,}" for iterations in budgets)
-        parts.append(f"{count} iterations on {dataset}")
-    return " and ".join(parts)
+    for dataset, runs in select.main_networks(frame).groupby("dataset", sort=False):
+        budgets = sorted(runs["recipe.iterations"].unique())
+        counts = listed((f"{iterations:,}" for iterations in budgets), "or")
+        parts.append(f"{counts} iterations on {dataset}")
+    return listed(parts)
 
 
 def ends(interval: Interval) -> str:
     """Both ends of an interval in percentage points: "+58.49 to +73.50".
 
-    With as many more digits as it takes for an end not to be rounded onto 0 or the tolerance, on
-    whose sides the verdict turns.
+    An end that two digits would round onto 0 or the tolerance, where the verdict changes, gets up
+    to four.
     """
     return f"{_end(interval.low)} to {_end(interval.high)}"
 
 
 def _end(value: float) -> str:
-    percent, borders = 100 * value, (0.0, 100 * TOLERANCE)
+    exact, borders = 100 * value, (0.0, 100 * TOLERANCE)
     for digits in (2, 3, 4):
-        shown = round(percent, digits)
-        if shown == percent or shown not in borders:
+        shown = round(exact, digits)
+        if shown == exact or shown not in borders:
             return f"{shown + 0.0:+.{digits}f}"
-    return points(value)  # closer than anybody could tell
+    return points(value)  # within 0.00005 points of the border
 
 
-def _span(contrast: Contrast) -> str:
-    """ "20 to 56 layers", of "plain: 56 - 20" """
-    deep, _, shallow = contrast.name.partition(": ")[2].partition(" - ")
-    return f"{shallow} to {deep} layers"
+def span(contrast: Contrast) -> str:
+    """ "20 to 56 layers" """
+    return f"{contrast.shallow} to {contrast.deep} layers"
 
 
-def _family(contrast: Contrast) -> str:
-    """ "residual networks (option A)", of "option A: 56 - 20" """
-    kind = contrast.name.partition(":")[0]
-    return "plain networks" if kind == "plain" else f"residual networks ({kind})"
+def _networks(contrast: Contrast) -> str:
+    """ "plain networks" or "residual networks (option A)" """
+    plain = contrast.family == "plain"
+    return "plain networks" if plain else f"residual networks ({contrast.kind})"
 
 
-def _change(contrast: Contrast) -> str:
-    assert contrast.mean is not None
+def _mean(contrast: Contrast) -> str:
+    """ "+62.20 points" """
+    assert contrast.mean is not None  # the caller has checked that there are values
     return f"{points(contrast.mean)} points"
 
 
 def _clause(contrast: Contrast) -> str:
-    family = _family(contrast)
+    networks = _networks(contrast)
     if contrast.interval is None:
-        change = f"training error {_change(contrast)}, a single pair of runs"
-        return f"whether {family} degrade is open ({change})"
+        change = f"training error {_mean(contrast)}, a single pair of runs"
+        return f"whether {networks} degrade is open ({change})"
     words = {
-        "degrades": f"{family} degrade",
-        "does not degrade": f"{family} do not degrade",
-    }.get(contrast.word, f"whether {family} degrade is undecided")
+        "degrades": f"{networks} degrade",
+        "does not degrade": f"{networks} do not degrade",
+    }.get(contrast.word, f"whether {networks} degrade is undecided")
     return (
-        f"{words} (training error {_change(contrast)}, {ends(contrast.interval)},"
+        f"{words} (training error {_mean(contrast)}, {ends(contrast.interval)},"
         f" {contrast.n} seeds{', a run diverged' if contrast.diverged else ''})"
     )
 
 
 def _relation(difference: Contrast, families: Sequence[Contrast]) -> str:
-    """Of the difference of both families, over the seeds that have all four runs."""
+    """A clause on the difference of both families, over the seeds that have all four runs."""
     if difference.interval is None:
         return "their difference is undecided"
     fewer = any(family.n != difference.n for family in families)
     seeds = f" ({difference.n} seeds)" if fewer else ""
-    return f"their difference, {_change(difference)}{seeds}, is {difference.word}"
+    return f"their difference, {_mean(difference)}{seeds}, is {difference.word}"
 
 
 def final_errors(frame: pd.DataFrame) -> str:
-    """Where each experiment ends, by data set, in a sentence that compares no depths."""
-    runs = select.declared(frame)
+    """The final test error of each experiment, by data set: a sentence that compares no depths."""
     parts = []
-    for dataset, of_dataset in select.finals(runs).groupby("dataset", sort=False):
-        ends = [_final_error(of) for _, of in of_dataset.groupby("network", sort=False)]
-        parts.append(f"on {dataset} {', '.join(ends)}")
+    for dataset, runs in select.finals(select.declared(frame)).groupby("dataset", sort=False):
+        networks = [_final_error(its_runs) for _, its_runs in runs.groupby("network", sort=False)]
+        parts.append(f"on {dataset} {', '.join(networks)}")
     return f"Final test errors, means over finished seeds: {'; '.join(parts)}."
 
 
-def _final_error(of_network: pd.DataFrame) -> str:
-    """ "d2l-resnet18 8.53%", or what became of it instead."""
-    name = of_network["network"].iloc[0]
-    errors = select.finished(of_network)["test_error"]
-    diverged = of_network.loc[of_network["status"] == "diverged", "ended_at"]
-    words = [f"{100 * errors.mean():.2f}%"] if len(errors) else []
+def _final_error(runs: pd.DataFrame) -> str:
+    """ "d2l-resnet18 8.53%", "... diverged at iteration 90" or "... has not ended" """
+    errors = select.finished(runs)["test_error"]
+    diverged = runs.loc[runs["status"] == "diverged", "ended_at"]
+    words = [f"{percent(errors.mean())}%"] if len(errors) else []
     if len(diverged):
-        at = " and ".join(f"{iteration:,}" for iteration in sorted(set(diverged)))
+        at = listed(f"{iteration:,}" for iteration in sorted(set(diverged)))
         words.append(f"{'a seed ' if words else ''}diverged at iteration {at}")
-    return f"{name} {', '.join(words) or 'has not ended'}"
+    return f"{runs['network'].iloc[0]} {', '.join(words) or 'has not ended'}"

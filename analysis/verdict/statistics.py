@@ -1,4 +1,4 @@
-"""The statistics behind figures and verdict: pure functions of arrays, n values one a seed."""
+"""The statistics behind figures and verdict: pure functions of (n,) arrays, one value a seed."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
 Values = npt.NDArray[np.float64]  # (n,)
-EXACT_PAIRS = 20  # 2^20 choices of signs are all looked at
+EXACT_PAIRS = 20  # up to here all 2^n choices of signs are enumerated
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Interval:
 
 
 def t_interval(values: Values, level: float = 0.95, resolution: float = 0.0) -> Interval:
-    """Student's interval of the mean; (n,) values, n >= 2. Of differences, the paired-t one.
+    """Student's interval of the mean of (n,) values, n >= 2; of differences, the paired-t one.
 
-    `resolution` is the least standard deviation that it takes for real; see `spread`.
+    `resolution` is the least standard deviation assumed; see `spread`.
     """
     n = len(values)
     mean = float(np.mean(values))
@@ -55,8 +55,8 @@ def spread(values: Values, resolution: float) -> float:
 def holm_levels(p_values: list[float], alpha: float = 0.05) -> list[float]:
     """The confidence level of each of m intervals after Holm's step-down procedure.
 
-    The smallest p is held against alpha/m, the next against alpha/(m-1), and so on; from the
-    first that fails on, the rest keep its alpha. An interval at level 1 - (its alpha) then
+    The smallest p is compared with alpha/m, the next with alpha/(m-1), and so on; from the first
+    that fails on, the rest keep its alpha. An interval at level 1 - (its alpha) then
     excludes 0 exactly where Holm's test rejects, so that the chance of any false "differs from
     0" is at most alpha. Each interval alone has a level of at least 1 - alpha; all of them
     together cover somewhat less often than that once some exclude 0.
@@ -75,9 +75,9 @@ def holm_levels(p_values: list[float], alpha: float = 0.05) -> list[float]:
 def sign_flip_p_value(differences: Values) -> float:
     """One-sided p of the sign-flip test that the mean of (n,) differences is above 0.
 
-    The share of all 2^n choices of signs whose sum is at least the observed one: it assumes
-    nothing but that a difference is as likely to fall to either side. Exact to 20 pairs; beyond
-    them a million choices are drawn, always the same ones.
+    The share of all 2^n choices of signs whose sum is at least the observed one. Its only
+    assumption is that either sign of a difference is equally likely. Exact up to 20 pairs; above,
+    2^20 choices are drawn with a fixed seed.
     """
     n = len(differences)
     sums = np.zeros(1)
@@ -87,7 +87,7 @@ def sign_flip_p_value(differences: Values) -> float:
     else:
         random = np.random.default_rng(0)
         sums = np.zeros(2**EXACT_PAIRS)
-        sums[0] = np.sum(differences)  # with the observed choice among them, p is never 0
+        sums[0] = np.sum(differences)  # the observed choice is one of them, so p is never 0
         for difference in differences:
             sums[1:] += difference * random.choice((-1.0, 1.0), len(sums) - 1)
     observed = float(np.sum(differences))

@@ -17,11 +17,11 @@ METHOD = (
     "Primary endpoint: training error in evaluation mode with precise batch norm, at the last"
     " iteration; differences in percentage points, paired by seed (same batches, same shared"
     " initial weights). Intervals: Student's for paired differences, at the levels of Holm's"
-    f" procedure over the three, which holds the chance of any difference claimed and not there to"
-    f" {ALPHA:.0%}."
-    " degrades: the interval lies above 0, be it by ever so little; does not degrade: it does not,"
-    f" and lies below {100 * TOLERANCE:+g} points; else undecided. Seeds that agree closer than to"
-    " one image count as one image apart."
+    f" procedure over the three, which keeps the chance of any false claim of a difference at"
+    f" {ALPHA:.0%} at most."
+    " degrades: the interval lies above 0, by however little; does not degrade: it does not lie"
+    f" above 0, and ends below {100 * TOLERANCE:+g} points; undecided: neither. The standard"
+    " deviation of the differences is taken as one image at least."
 )
 
 
@@ -32,7 +32,7 @@ def holds(primary: list[Contrast]) -> bool:
 
 
 def as_data(frame: pd.DataFrame) -> dict[str, Any]:
-    """The verdict for machines: errors and differences as fractions."""
+    """The verdict as JSON data: errors and differences as fractions."""
     runs = select.declared(frame)
     primary = contrasts.primary(frame, ALPHA)
     return {
@@ -64,9 +64,20 @@ def _best_rates_data(frame: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _contrast_data(contrast: Contrast) -> dict[str, Any]:
-    data = dataclasses.asdict(contrast) | {"n": contrast.n, "mean": contrast.mean}
-    if not contrast.primary:
-        data["word"] = None  # no verdict was asked for
+    data: dict[str, Any] = {
+        "name": contrast.name,
+        "endpoint": contrast.endpoint,
+        "primary": contrast.primary,
+        "seeds": contrast.seeds,
+        "values": contrast.values,
+        "lost": [run.text for run in contrast.lost],
+        "resolution": contrast.resolution,
+        "interval": contrast.interval and dataclasses.asdict(contrast.interval),
+        "p_value": contrast.p_value,
+        "word": contrast.word if contrast.primary else None,  # secondary ones have no verdict
+        "n": contrast.n,
+        "mean": contrast.mean,
+    }
     if contrast.values:
         data["sign_flip_p"] = statistics.sign_flip_p_value(np.array(contrast.values))
         data["sign_flip_floor"] = statistics.sign_flip_floor(contrast.n)
@@ -74,7 +85,7 @@ def _contrast_data(contrast: Contrast) -> dict[str, Any]:
 
 
 def primary_rows(primary: list[Contrast]) -> list[list[str]]:
-    """The table of the three primary contrasts, for people."""
+    """The table of the three primary contrasts; the first row is the header."""
     rows = [["contrast", "verdict", "n", "mean", "interval", "level", "p (t)", "p (sign flips)"]]
     for contrast in primary:
         word = "none" if contrast.interval is None else contrast.word
@@ -89,35 +100,35 @@ def primary_rows(primary: list[Contrast]) -> list[list[str]]:
 
 
 def secondary_rows(secondary: list[Contrast]) -> list[list[str]]:
-    """The table of the secondary contrasts, for people: no verdict."""
+    """The table of the secondary contrasts, without a verdict; the first row is the header."""
     rows = [["secondary contrast", "of", "n", "mean", "interval", "level"]]
     for contrast in secondary:
-        of = "test error" if contrast.endpoint == "test_error" else "training error"
-        rows.append([contrast.name, of, str(contrast.n), _mean(contrast), *_interval(contrast)])
+        error = "test error" if contrast.endpoint == "test_error" else "training error"
+        rows.append([contrast.name, error, str(contrast.n), _mean(contrast), *_interval(contrast)])
     return rows
 
 
 def by_seed_rows(primary: list[Contrast]) -> list[list[str]]:
-    """The primary differences of every seed, for people."""
+    """The primary differences of every seed in points; the first row is the header."""
     seeds = sorted({seed for contrast in primary for seed in contrast.seeds})
     rows = [["difference in points", *(f"seed {seed}" for seed in seeds)]]
     for contrast in primary:
         values = dict(zip(contrast.seeds, contrast.values, strict=True))
-        cells = [formatting.points(values[seed]) if seed in values else "" for seed in seeds]
-        rows.append([contrast.name, *cells])
+        points = [formatting.points(values[seed]) if seed in values else "" for seed in seeds]
+        rows.append([contrast.name, *points])
     return rows
 
 
 def limits(primary: list[Contrast]) -> list[str]:
-    """What so many pairs can and cannot show: a sentence each."""
+    """What tests of this number of pairs can and cannot show: a sentence or two."""
     counts = sorted({contrast.n for contrast in primary if contrast.n})
     if not counts or counts[-1] < 2:
         return [f"{'One seed carries' if counts else 'No pair of runs: there is'} no verdict."]
-    n = counts[0]  # where they differ, the fewest: what holds for all
+    n = counts[0]  # the fewest
     floor = statistics.sign_flip_floor(n)
     needed = next(pairs for pairs in range(1, 64) if statistics.sign_flip_floor(pairs) <= ALPHA / 3)
     return [
-        f"n = {' or '.join(map(str, counts))} pairs. An exact sign-flip test of {n} pairs"
+        f"n = {formatting.listed(counts, 'or')} pairs. An exact sign-flip test of {n} pairs"
         f"{' (the fewest here)' if len(counts) > 1 else ''} cannot give a one-sided p under"
         f" {floor:.3g} ({2 * floor:.3g} two-sided); to reject under Holm with three contrasts it"
         f" needs {needed} pairs or more. The t intervals assume normal differences; p (t) is"
@@ -125,8 +136,14 @@ def limits(primary: list[Contrast]) -> list[str]:
     ]
 
 
+def lost(primary: list[Contrast]) -> list[str]:
+    """The runs missing from the primary contrasts: one sentence, or none."""
+    runs = contrasts.lost_runs(primary)
+    return [f"Not in the primary contrasts: {', '.join(runs)}."] if runs else []
+
+
 def more_seeds(frame: pd.DataFrame) -> list[str]:
-    """What to type where one seed carries no verdict: a sentence, or none."""
+    """The command that adds seeds where one seed carries no verdict: one sentence, or none."""
     if max((contrast.n for contrast in contrasts.primary(frame, ALPHA)), default=0) != 1:
         return []
     first = select.declared(frame).iloc[0]
@@ -140,7 +157,7 @@ def _mean(contrast: Contrast) -> str:
 
 
 def _interval(contrast: Contrast) -> list[str]:
-    """[interval, level]"""
+    """[interval in points, level in per cent]"""
     if contrast.interval is None:
         return ["", ""]
     return [finding.ends(contrast.interval), f"{100 * contrast.interval.level:.1f}%"]
@@ -149,7 +166,6 @@ def _interval(contrast: Contrast) -> list[str]:
 def as_text(frame: pd.DataFrame) -> str:
     """The verdict for a terminal."""
     primary, secondary = contrasts.primary(frame, ALPHA), contrasts.secondary(frame)
-    lost = sorted({reason for contrast in primary for reason in contrast.lost})
     suite = select.declared(frame)["suite"].iloc[0]
     parts = [f"Verdict of {suite}, after {finding.budget(frame)}"]
     if primary:
@@ -157,12 +173,10 @@ def as_text(frame: pd.DataFrame) -> str:
             formatting.wrapped(METHOD),
             formatting.as_text(primary_rows(primary)),
             formatting.as_text(by_seed_rows(primary)),
-            *map(formatting.wrapped, limits(primary)),
+            *map(formatting.wrapped, limits(primary) + lost(primary)),
         ]
     else:
         parts.append("No two depths are compared here, so there is no verdict.")
-    if lost:
-        parts.append(formatting.wrapped(f"Not in the primary contrasts: {', '.join(lost)}."))
     if secondary:
         parts.append(
             "Secondary: for looking, not for deciding; intervals not adjusted, no verdicts.\n"

@@ -1,4 +1,4 @@
-"""The witness beside what SGD finds: training error by iteration; does SGD stay there?"""
+"""Training errors of the witness and of SGD's own network against the iteration."""
 
 from collections.abc import Mapping
 
@@ -10,15 +10,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis.frames import notices, select
 from analysis.frames.witnesses import Witnesses
-from analysis.plotting import layout, style
+from analysis.plotting import layout, markers, style
 from analysis.verdict import contrasts
 
-LINEAR_BELOW = 1.0  # per cent: below it the axis is linear, so that 0 is on it
+LINEAR_BELOW = 1.0  # per cent: below it the axis is linear, so that it contains 0
 TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 
 def applies(data: Witnesses) -> bool:
-    """Whether a witness can be held against anything."""
+    """Whether any witness can be compared with SGD's network, or was trained on."""
     return bool(data.pairs())
 
 
@@ -35,9 +35,9 @@ def draw(data: Witnesses) -> Figure:
     with style.theme():
         figure, panels = layout.panels(len(pairs), 6.0, 4.0, min(len(pairs), 2))
         for axes, (source, deep) in zip(panels, pairs, strict=True):
-            points = _of(data.points, source, deep)
+            points, curves = data.of_pair(source, deep)
             _draw_trained(axes, data, points, depths[points["depth"].iloc[0]])
-            _draw_continued(axes, _of(data.curves, source, deep), colours)
+            _draw_continued(axes, curves, colours)
             _draw_source(axes, points, depths[points["source_depth"].iloc[0]])
             seeds = f"{len(points)} seeds" if len(points) > 1 else "one seed"
             name = deep if source != deep else f"{source} itself, trained on"
@@ -51,23 +51,19 @@ def draw(data: Witnesses) -> Figure:
 
 
 def _shown(data: Witnesses, pairs: list[tuple[str, str]]) -> pd.DataFrame:
-    """The runs that are drawn: those of `pairs`, at the seeds of their witnesses alone."""
+    """The rows of the runs that are drawn: those of `pairs`, at the seeds of their witnesses."""
     drawn = {
         (network, seed)
         for pair in pairs
-        for seed in _of(data.points, *pair)["seed"]
+        for seed in data.of_pair(*pair)[0]["seed"]
         for network in pair
     }
     runs = zip(data.runs["network"], data.runs["seed"], strict=True)
     return data.runs[[run in drawn for run in runs]]
 
 
-def _of(table: pd.DataFrame, source: str, deep: str) -> pd.DataFrame:
-    return table[(table["source"] == source) & (table["deep"] == deep)]
-
-
 def _draw_source(axes: Axes, points: pd.DataFrame, colour: str) -> None:
-    """The source's error as a line across, and the witness on it, before any training."""
+    """A horizontal line at the source's error, and the witness at iteration 0."""
     error = 100 * points["source_error"]
     axes.axhspan(error.min(), error.max(), color=colour, alpha=0.18, linewidth=0)
     axes.axhline(error.median(), color=colour, linewidth=1.3, linestyle="--", zorder=3)
@@ -79,7 +75,7 @@ def _draw_source(axes: Axes, points: pd.DataFrame, colour: str) -> None:
 
 
 def _draw_trained(axes: Axes, data: Witnesses, points: pd.DataFrame, colour: str) -> None:
-    """SGD's network: its running error, and at the end the precise one as a dot a seed."""
+    """The running error of SGD's network; at the end its precise error, a dot a seed."""
     runs = select.curves(select.grid_networks(data.runs))
     runs = runs[runs["status"] == "finished"]
     runs = runs[(runs["network"] == points["deep"].iloc[0]) & runs["seed"].isin(points["seed"])]
@@ -95,20 +91,21 @@ def _draw_trained(axes: Axes, data: Witnesses, points: pd.DataFrame, colour: str
 
 
 def _draw_continued(axes: Axes, curves: pd.DataFrame, colours: Mapping[float, str]) -> None:
+    """The witness's error in training on, by learning rate."""
     for rate, of_rate in curves.groupby("learning_rate"):
         colour = colours[float(str(rate))]
-        done = of_rate[of_rate["status"] == "finished"]
-        band = 100 * done.groupby("iteration")["error"].agg(["median", "min", "max"])
+        finished = of_rate[of_rate["status"] == "finished"]
+        band = 100 * finished.groupby("iteration")["error"].agg(["median", "min", "max"])
         style.draw_band(axes, band, colour)
         for _, of_run in of_rate[of_rate["status"] != "finished"].groupby("seed"):
             axes.plot(of_run["iteration"], 100 * of_run["error"], color=colour, linewidth=0.8)
             last = of_run.iloc[-1]
             if last["status"] == "diverged":
-                place = (last["iteration"], 100 * last["error"])
-                axes.plot(*place, "X", color=colour, ms=8, markeredgecolor=style.PAPER, zorder=6)
+                markers.diverged_cross(axes, last["iteration"], 100 * last["error"], colour)
 
 
 def _error_axis(axes: Axes) -> None:
+    """An axis in per cent, linear up to `LINEAR_BELOW` and logarithmic above."""
     axes.set_yscale("symlog", linthresh=LINEAR_BELOW, linscale=0.5)
     axes.set_ylim(-0.03, 110)
     axes.set_xlim(0, None)
@@ -130,12 +127,13 @@ def _legend(
         colour = of_depths[depth]
         label = f"{depth} layers, the source, at its end"
         handles.append(Line2D([], [], color=colour, lw=1.3, ls="--", label=label))
-    for depth in sorted(set(shown["depth"])):
-        label = f"{depth} layers, by SGD (dot: precise)"
-        handles.append(Line2D([], [], color=of_depths[depth], lw=2.2, label=label))
+    handles += markers.line_legend(
+        {
+            f"{depth} layers, by SGD (dot: precise)": of_depths[depth]
+            for depth in sorted(set(shown["depth"]))
+        }
+    )
     star = {"marker": "*", "ls": "none", "ms": 12}
     handles.append(Line2D([], [], color=style.INK, label="the witness", **star))  # type: ignore[arg-type]
-    return handles + [
-        Line2D([], [], color=colour, lw=2.2, label=f"trained on from it at {rate:g}")
-        for rate, colour in colours.items()
-    ]
+    trained_on = {f"trained on from it at {rate:g}": colours[rate] for rate in colours}
+    return handles + markers.line_legend(trained_on)

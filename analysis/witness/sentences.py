@@ -2,32 +2,27 @@
 
 Section 1 of the paper: "there exists a solution by construction to the deeper model", the shallow
 one's layers and identities, so that it "should produce no higher training error". `python -m
-resnet_bench witness` builds it; here is what became of it. Trained on from there, what is never
-more than half a point above where it began *stays*; what was, but does not end there, *comes back*;
-what ends there *drifts away*.
+resnet_bench witness` builds that solution, the witness, and trains it on. A witness *stays* if its
+training error is never measured more than half a point above its first; it *comes back* if it was,
+but is not at the end; it *drifts away* if it is at the end.
 """
 
 from collections import Counter
 
 import pandas as pd
 
+from analysis.formatting import counted, percent
 from analysis.frames.witnesses import Witnesses
 from analysis.verdict import contrasts
 
 
 def sentences(data: Witnesses) -> list[str]:
-    """What each pair of networks shows: a sentence each; copies, the control, come last."""
+    """The result of each pair of networks: a sentence each; copies, the control, come last."""
     pairs = sorted(data.pairs(), key=lambda pair: pair[0] == pair[1])
     return [
-        (_of_copy if pair[0] == pair[1] else _sentence)(
-            _of(data.points, pair), _of(data.curves, pair)
-        )
-        for pair in pairs
+        (_of_copy if source == deep else _sentence)(*data.of_pair(source, deep))
+        for source, deep in pairs
     ]
-
-
-def _of(table: pd.DataFrame, pair: tuple[str, str]) -> pd.DataFrame:
-    return table[(table["source"] == pair[0]) & (table["deep"] == pair[1])]
 
 
 def _sentence(points: pd.DataFrame, curves: pd.DataFrame) -> str:
@@ -38,7 +33,7 @@ def _sentence(points: pd.DataFrame, curves: pd.DataFrame) -> str:
     trained = points["trained_error"].dropna()
     by_sgd = f", while SGD's {first['deep']} has {_percent(trained, n)}" if len(trained) else ""
     on = f" Trained on from there, by learning rate: {_rates(curves, n)}." if len(curves) else ""
-    # Precise batch norm re-estimates the added norms, too, which may move an image or two.
+    # Precise batch norm re-estimates the added norms, too, which may change an image or two.
     return (
         f"{first['source']} and identity blocks make a {first['deep']} of the same function"
         f" (outputs {equal} on {first['images']:,} images; {_seeds(points)}): with batch norm"
@@ -48,7 +43,7 @@ def _sentence(points: pd.DataFrame, curves: pd.DataFrame) -> str:
 
 
 def _of_copy(points: pd.DataFrame, curves: pd.DataFrame) -> str:
-    """What training on does without added layers."""
+    """The effect of training on without added layers."""
     return (
         f"For comparison, {points['source'].iloc[0]} itself, trained on in the same way"
         f" ({_seeds(points)}): {_rates(curves, len(points))}."
@@ -56,47 +51,47 @@ def _of_copy(points: pd.DataFrame, curves: pd.DataFrame) -> str:
 
 
 def _seeds(points: pd.DataFrame) -> str:
-    """What the errors of a sentence are taken over."""
+    """The seeds over which the errors of a sentence are taken."""
     return f"errors are medians over {len(points)} seeds" if len(points) > 1 else "one seed"
 
 
 def _rates(curves: pd.DataFrame, n: int) -> str:
     rates = curves.groupby("learning_rate")
-    return "; ".join(_rate(float(str(rate)), of, n) for rate, of in rates)
+    return "; ".join(_rate(float(str(rate)), rows, n) for rate, rows in rates)
 
 
 def _rate(rate: float, curves: pd.DataFrame, n: int) -> str:
     """ "0.01: 1.18% after 360 iterations, 7.24% at most on the way (comes back)" """
     by_seed = curves.groupby("seed", sort=True)
-    ended = by_seed.last()
-    done = ended[ended["status"] == "finished"]
+    finals = by_seed.last()
+    finished = finals[finals["status"] == "finished"]
     words = []
-    if len(done):
-        kept = by_seed["error"].first()[done.index] + contrasts.TOLERANCE
-        highest = by_seed["error"].max()[done.index]
-        found = [
+    if len(finished):
+        limit = by_seed["error"].first()[finished.index] + contrasts.TOLERANCE
+        highest = by_seed["error"].max()[finished.index]
+        fates = [
             "stays" if stayed else "comes back" if came_back else "drifts away"
-            for stayed, came_back in zip(highest <= kept, done["error"] <= kept, strict=True)
+            for stayed, came_back in zip(highest <= limit, finished["error"] <= limit, strict=True)
         ]
-        end = f"{done['iteration'].max():,} iterations"
-        way = "" if set(found) == {"stays"} else f", {_percent(highest, n)} at most on the way"
-        words.append(f"{_percent(done['error'], n)} after {end}{way} ({_fates(found)})")
+        end = f"{finished['iteration'].max():,} iterations"
+        way = "" if set(fates) == {"stays"} else f", {_percent(highest, n)} at most on the way"
+        words.append(f"{_percent(finished['error'], n)} after {end}{way} ({_fates(fates)})")
     for status in ("diverged", "partial"):
-        if (ended["status"] == status).any():
-            words.append(f"{(ended['status'] == status).sum()} {status}")
+        if count := int((finals["status"] == status).sum()):
+            words.append(f"{count} {status}")
     return f"{rate:g}: {', '.join(words)}"
 
 
-def _fates(found: list[str]) -> str:
-    """ "stays", or how many seeds each: "stays with 1, drifts away with 2 of 3 seeds" """
-    counts = Counter(sorted(found, reverse=True))
+def _fates(fates: list[str]) -> str:
+    """ "stays", or the number of seeds of each: "stays with 1, drifts away with 2 of 3 seeds" """
+    counts = Counter(sorted(fates, reverse=True))
     if len(counts) == 1:
-        return found[0]
-    return f"{', '.join(f'{fate} with {n}' for fate, n in counts.items())} of {len(found)} seeds"
+        return fates[0]
+    return f"{', '.join(f'{fate} with {n}' for fate, n in counts.items())} of {len(fates)} seeds"
 
 
 def _percent(errors: pd.Series, n: int) -> str:
-    """The median, and over how many seeds where that is not all `n` of them: "2.37% (1 seed)"."""
+    """The median, with the number of seeds if below `n`: "2.37% (1 seed)"."""
     count = int(errors.count())
-    some = f" ({count} seed{'s' if count > 1 else ''})" if count < n else ""
-    return f"{100 * errors.median():.2f}%{some}"
+    few = f" ({counted(count, 'seed')})" if count < n else ""
+    return f"{percent(errors.median())}%{few}"

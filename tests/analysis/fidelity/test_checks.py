@@ -10,6 +10,7 @@ import pytest
 from analysis import command, load, verify
 from analysis.fidelity import checks as fidelity_checks
 from analysis.fidelity import deviations
+from analysis.fidelity.schedule import record_due
 from resnet_bench.suites.suite import find_experiment
 from resnet_bench.training.schedule import RecordSchedule
 from tests.support.results import END, Options, frame_of, write_suite
@@ -66,7 +67,7 @@ def test_records_are_due_where_the_training_makes_them(policy: str, per_epoch: i
     experiment = find_experiment("digits/plain-20", settings)
     schedule = RecordSchedule(experiment.recipe, experiment.train_images)
     for number in range(1, schedule.records()):
-        due = fidelity_checks.record_due(number, experiment)
+        due = record_due(number, experiment)
         assert due == schedule.record_end(number)
 
 

@@ -130,8 +130,12 @@ def test_one_image_is_that_of_the_set_that_is_measured_on(results: Path) -> None
 
 def test_a_diverged_run_leaves_its_contrasts_undecided(tmp_path: Path) -> None:
     odd = Options(seeds=(0, 1, 2), diverged={"plain-56/2": 0.5})
-    plain, residual, difference = contrasts.primary(frame_of(tmp_path, "digits", odd))
-    assert (plain.n, plain.word, plain.lost) == (2, "undecided", ("plain-56 seed 2 diverged",))
+    frame = frame_of(tmp_path, "digits", odd)
+    plain, residual, difference = contrasts.primary(frame)
+    (lost,) = plain.lost
+    assert (lost.network, lost.seed, lost.why) == ("plain-56", 2, "diverged")
+    assert lost.diverged_at == frame.loc[frame["status"] == "diverged", "ended_at"].iloc[0]
+    assert (plain.n, plain.word, lost.text) == (2, "undecided", "plain-56 seed 2 diverged")
     assert (residual.n, residual.word) == (3, "does not degrade")
     assert difference.word == "undecided"
 
@@ -141,8 +145,9 @@ def test_what_an_unfinished_run_has_so_far_is_no_final_error(tmp_path: Path) -> 
     frame = frame_of(tmp_path, "digits", odd)
     frame["precise_train_error"] = 0.5  # measured at every record
     plain, residual, _ = contrasts.primary(frame)
-    assert (plain.seeds, plain.lost) == ((0, 1), ("plain-56 seed 2 partial",))
-    assert (residual.seeds, residual.lost) == ((0, 2), ("resnet-56-A seed 1 diverged",))
+    assert (plain.seeds, contrasts.lost_runs([plain])) == ((0, 1), ["plain-56 seed 2 partial"])
+    assert residual.seeds == (0, 2)
+    assert contrasts.lost_runs([residual]) == ["resnet-56-A seed 1 diverged"]
     on_test = {one.name: one.seeds for one in contrasts.secondary(frame) if one.n < 3}
     assert on_test == {"plain: 56 - 20": (0, 1), "option A: 56 - 20": (0, 2)}
 

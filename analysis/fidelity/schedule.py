@@ -1,0 +1,66 @@
+"""Whether records have the learning rates and iterations that their recipe says."""
+
+import math
+from fractions import Fraction
+
+import pandas as pd
+
+from analysis.frames import integrity, select
+from resnet_bench.suites.experiment import Experiment
+from resnet_bench.suites.suite import Suite
+from resnet_bench.training.schedule import learning_rate_at
+
+
+def wrong_rates(runs: pd.DataFrame, suite: Suite) -> list[str]:
+    """The first wrong learning rate of each run, in words; rows as from `load.runs`."""
+    wrong = []
+    for (network, seed), records in _by_run(runs):
+        recipe = _experiment(suite, network).recipe
+        for iteration, rate in zip(records["iteration"], records["learning_rate"], strict=True):
+            declared = learning_rate_at(iteration - 1, recipe)
+            if not math.isclose(rate, declared, rel_tol=1e-9):
+                wrong.append(f"{network} seed {seed}: {rate:g} at {iteration}, not {declared:g}")
+                break
+    return wrong
+
+
+def wrong_iterations(runs: pd.DataFrame, suite: Suite) -> list[str]:
+    """Records at other iterations than they are due, in words; rows as from `load.runs`."""
+    wrong = []
+    for (network, seed), records in _by_run(runs):
+        experiment = _experiment(suite, network)
+        end = experiment.recipe.iterations
+        for number, iteration in enumerate(records["iteration"], start=1):
+            due = min(record_due(number, experiment), end)
+            if iteration != due:
+                wrong.append(f"{network} seed {seed}: record {number} at {iteration}, not {due}")
+                break
+        if records["iteration"].duplicated().any():
+            wrong.append(f"{network} seed {seed}: two records at one iteration")
+        last = records.iloc[-1]
+        if last["status"] == "finished" and last["iteration"] != end:
+            wrong.append(f"{network} seed {seed} ends at {last['iteration']}, not {end}")
+    return wrong
+
+
+def record_due(number: int, experiment: Experiment) -> int:
+    """The iteration after which a run's record of this `number` (1 is the first) is due."""
+    recipe = experiment.recipe
+    per_epoch = Fraction(experiment.train_images, recipe.batch_size)
+    if recipe.last_batch != "run-on":
+        per_epoch = Fraction(
+            math.ceil(per_epoch) if recipe.last_batch == "short" else math.floor(per_epoch)
+        )
+    return math.ceil(number * per_epoch / recipe.records_per_epoch)
+
+
+def _by_run(runs: pd.DataFrame) -> list[tuple[tuple[str, object], pd.DataFrame]]:
+    """((network, seed), records) of each run."""
+    groups = select.curves(runs).groupby(["network", "seed"], sort=False)
+    return [((str(network), seed), records) for (network, seed), records in groups]
+
+
+def _experiment(suite: Suite, network: str) -> Experiment:
+    experiment = integrity.declared_experiment(suite, network)
+    assert experiment is not None  # runs of undeclared ones are refused
+    return experiment
