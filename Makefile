@@ -18,7 +18,7 @@ CHOSEN = $(or $(SUITE),$(shell $(BENCH) default-suite))
 INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run list shapes status witness figures verdict verify report reference dashboard sync data test bench bench-gpu
+.PHONY: help setup sweep run list cure shapes status witness figures verdict verify report reference dashboard sync data test bench bench-gpu
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ run: $(VENV)/.ready  ## train one experiment: EXP=cifar10/plain-56 SEED=1
 
 list: $(VENV)/.ready  ## list the suites, or one suite's experiments: SUITE=
 	@$(BENCH) list $(SUITE)
+
+cure: $(VENV)/.ready  ## write a new cure's file and a suite that tests it: NAME=my-idea
+	@$(BENCH) cure "$(NAME)"
 
 shapes: $(VENV)/.ready  ## print the shapes through a network: EXP=, INPUT=1x224x224
 	@$(BENCH) shapes "$(EXP)" $(if $(INPUT),--input $(INPUT))

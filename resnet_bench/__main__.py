@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from resnet_bench.commands import dashboards, data, export, listings, shapes, train, witness
+from resnet_bench.commands import cure, dashboards, data, export, listings, shapes, train, witness
 from resnet_bench.commands.train import silence_output
 from resnet_bench.errors import UserError
 
@@ -42,6 +42,7 @@ app.command("list")(listings.list_experiments)
 app.command()(listings.status)
 app.command()(shapes.shapes)
 app.command()(witness.witness)
+app.command()(cure.cure)
 app.command()(data.data)
 app.command()(export.export)
 app.command()(dashboards.dashboard)

@@ -15,6 +15,7 @@ RESNET_BENCH = (
     ("suites",),
     ("records",),
     ("networks",),
+    ("cures",),
     ("training", "tracking"),
     ("gpu",),
     ("sweeps",),

@@ -10,7 +10,7 @@ from resnet_bench.commands.options import RESULTS, Results
 from resnet_bench.errors import UserError
 from resnet_bench.networks.sizes import network_size
 from resnet_bench.records.run_directory import RunDirectory
-from resnet_bench.suites.experiment import Run
+from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.suite import find_experiment, load_suite, suite_names
 
 LEFT_OUT = "left out"  # damaged, of another recipe, or of no experiment
@@ -31,7 +31,15 @@ def list_experiments(
     typer.echo(f"{'experiment':<{width}}{'parameters':>12}{'multiply-adds':>16}")
     for experiment in loaded.experiments:
         size = network_size(experiment.spec, experiment.images)
-        typer.echo(f"{experiment.name:<{width}}{size.parameters:>12,}{size.multiply_adds:>16,}")
+        parameters = _cured_parameters(experiment) if experiment.cures else size.parameters
+        typer.echo(f"{experiment.name:<{width}}{parameters:>12,}{size.multiply_adds:>16,}")
+
+
+def _cured_parameters(experiment: Experiment) -> int:
+    """A cure's block may have more parameters than its control's; counting them takes torch."""
+    from resnet_bench.cures.treatment import parameters_of
+
+    return parameters_of(experiment)
 
 
 def name_width() -> int:

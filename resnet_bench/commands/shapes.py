@@ -13,7 +13,7 @@ import typer
 from resnet_bench.commands.options import ExperimentName, Settings
 from resnet_bench.datasets.definitions import InputShape
 from resnet_bench.errors import UserError
-from resnet_bench.suites.network import NetworkSpec
+from resnet_bench.suites.experiment import Experiment
 from resnet_bench.suites.suite import find_experiment
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ def shapes(experiment: ExperimentName, settings: Settings = None, images: Input 
     """Print the shapes through an experiment's network."""
     found = find_experiment(experiment, tuple(settings or ()))
     shape = found.images if images is None else parse_input(images, found.images.classes)
-    parts = network_stages(found.spec, shape)
+    parts = network_stages(found, shape)
+    if found.cures:
+        typer.echo(f"cure: {' + '.join(map(str, found.cures))}")
     typer.echo(f"{'part':<12}{'output':>14}{'parameters':>14}")
     typer.echo(Stage("images", (shape.channels, shape.side, shape.side), 0))
     for part in parts:
@@ -58,18 +60,18 @@ def parse_input(text: str, classes: int) -> InputShape:
     return InputShape(int(match[1]), int(match[2]), classes)
 
 
-def network_stages(spec: NetworkSpec, images: InputShape) -> list[Stage]:
-    """Stem, stages, global pooling and linear layer of `network`, in this order.
+def network_stages(experiment: Experiment, images: InputShape) -> list[Stage]:
+    """Stem, stages, global pooling and linear layer of the network, in this order.
 
     Raises UserError for images that the network cannot take.
     """
     import torch
     from torch import nn
 
-    from resnet_bench.networks.build import build_network
+    from resnet_bench.cures.treatment import built_network
 
     with torch.device("meta"):
-        module = build_network(spec, images).eval()
+        module = built_network(experiment, images).eval()
         batch = torch.empty(1, images.channels, images.side, images.side)
     entering: dict[nn.Module, tuple[int, ...]] = {}
     leaving: dict[nn.Module, tuple[int, ...]] = {}

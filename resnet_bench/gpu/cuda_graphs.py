@@ -79,7 +79,18 @@ class CapturedStep:
         graph_state = replace(state, optimizer=cast(torch.optim.Optimizer, rate))
         return cls(state, rate, graph_state)
 
+    @property
+    def capturable(self) -> bool:
+        """Whether the optimizer is one of PyTorch's whose state is there before the first step.
+
+        A cure's optimizer may make its state as it goes, which a capture would repeat; its steps
+        are eager.
+        """
+        return type(self.state.optimizer) in (torch.optim.SGD, torch.optim.Adam)
+
     def needs_capture(self) -> bool:
+        if not self.capturable:
+            return False
         # Loading a checkpoint copies weights in place but replaces the momentum buffers.
         return self.captured is None or self.captured_state is not self.state.optimizer.state
 

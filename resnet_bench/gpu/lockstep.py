@@ -61,7 +61,9 @@ class LaneStep:
         for lane, stream in zip(lanes, self.streams, strict=True):
             for step in filter(CapturedStep.needs_capture, lane):
                 self._capture(step, stream)
-        self._run(lanes, lambda step: cast(Replayable, step.captured).replay())
+        self._run(
+            lanes, lambda step: step.captured.replay() if step.captured else step.eager(batch)
+        )
 
     def _fill(self, batch: Batch) -> None:
         if self.batch is None:

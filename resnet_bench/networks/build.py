@@ -3,18 +3,25 @@
 from torch import nn
 
 from resnet_bench.datasets.definitions import InputShape
-from resnet_bench.networks.cifar import Block, CifarNet
+from resnet_bench.errors import UserError
+from resnet_bench.networks.cifar import Block, CifarNet, MakeBlock
 from resnet_bench.networks.imagenet import ImagenetNet
 from resnet_bench.networks.variants import Bottleneck, PreactivationNet
 from resnet_bench.suites.network import NetworkSpec
 
 
-def build_network(spec: NetworkSpec, images: InputShape) -> nn.Module:
+def build_network(
+    spec: NetworkSpec, images: InputShape, block: MakeBlock | None = None
+) -> nn.Module:
     """The untrained module; maps images (N, C, H, W) to logits (N, classes).
 
-    Raises UserError for images that the network cannot take.
+    `block` is a cure's; without one `spec` decides. Raises UserError for images that the network
+    cannot take, and for a cure's block in a variant that has a block already.
     """
-    block = Bottleneck if spec.block == "bottleneck" else Block
+    if block is not None and (spec.block, spec.activation) != ("basic", "post"):
+        raise UserError(f"{spec.name}: a cure's Block replaces basic post-activation blocks only")
+    if block is None:
+        block = Bottleneck if spec.block == "bottleneck" else Block
     if spec.architecture == "imagenet":
         return ImagenetNet(spec, images, block)
     if spec.activation == "pre":

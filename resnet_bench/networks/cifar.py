@@ -14,6 +14,7 @@ activation (section 3.4). On 3x32x32 images with 10 classes (tests pin the numbe
     1202    200    19,421,274                  19,424,026   20,538,714
 """
 
+from collections.abc import Callable
 from typing import cast
 
 from torch import Tensor, nn
@@ -75,6 +76,10 @@ class Block(nn.Module):
         return F.relu(y)
 
 
+# (inputs, width, stride, spec) to a block; a class, or a function of a cure.
+MakeBlock = Callable[[int, int, int, NetworkSpec], nn.Module]
+
+
 class CifarNet(nn.Module):
     """A network of 6n+2 layers; maps images (N, C, H, W) to logits (N, classes).
 
@@ -82,7 +87,7 @@ class CifarNet(nn.Module):
     that the stages cannot halve twice.
     """
 
-    def __init__(self, spec: NetworkSpec, images: InputShape, block: type[Block] = Block) -> None:
+    def __init__(self, spec: NetworkSpec, images: InputShape, block: MakeBlock = Block) -> None:
         super().__init__()
         if images.side % 4:
             raise UserError(
@@ -102,7 +107,7 @@ class CifarNet(nn.Module):
         return cast(Tensor, self.linear(pool(x, self.pooling)))
 
 
-def make_stages(spec: NetworkSpec, block: type[Block]) -> nn.Sequential:
+def make_stages(spec: NetworkSpec, block: MakeBlock) -> nn.Sequential:
     """The stages, one after another, each a sequence of blocks."""
     inputs = spec.stage_widths[0]
     stages: list[nn.Sequential] = []

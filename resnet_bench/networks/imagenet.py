@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_bench.datasets.definitions import InputShape
-from resnet_bench.networks.cifar import Block, batch_norm, convolution, make_stages, pool
+from resnet_bench.networks.cifar import MakeBlock, batch_norm, convolution, make_stages, pool
 from resnet_bench.suites.network import NetworkSpec
 
 
 class ImagenetNet(nn.Module):
     """A network of table 1; maps images (N, C, H, W) of any side to logits (N, classes)."""
 
-    def __init__(self, spec: NetworkSpec, images: InputShape, block: type[Block]) -> None:
+    def __init__(self, spec: NetworkSpec, images: InputShape, block: MakeBlock) -> None:
         super().__init__()
         channels = spec.stage_widths[0]
         self.conv = convolution(images.channels, channels, 7, 2, spec)

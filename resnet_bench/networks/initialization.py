@@ -81,7 +81,8 @@ def digest(network: nn.Module, *, shared_only: bool = False) -> str:
     return sha.hexdigest()
 
 
-def _generator(seed: int, name: str) -> np.random.Generator:
+def generator(seed: int, name: str) -> np.random.Generator:
+    """The random numbers of the tensor called `name`, at this seed."""
     # numpy's generators draw the same numbers on every processor; torch's vectorised normal
     # need not.
     words = np.frombuffer(hashlib.sha256(name.encode()).digest(), dtype=np.uint32)
@@ -89,10 +90,10 @@ def _generator(seed: int, name: str) -> np.random.Generator:
 
 
 def _fill_normal(tensor: Tensor, deviation: float, seed: int, name: str) -> None:
-    values = _generator(seed, name).standard_normal(tuple(tensor.shape)) * deviation
+    values = generator(seed, name).standard_normal(tuple(tensor.shape)) * deviation
     tensor.copy_(torch.from_numpy(values))
 
 
 def _fill_uniform(tensor: Tensor, bound: float, seed: int, name: str) -> None:
-    values = _generator(seed, name).uniform(-bound, bound, tuple(tensor.shape))
+    values = generator(seed, name).uniform(-bound, bound, tuple(tensor.shape))
     tensor.copy_(torch.from_numpy(values))

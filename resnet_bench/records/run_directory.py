@@ -90,6 +90,8 @@ class RunDirectory:
         for part, schema in (("network", NetworkSpec), ("recipe", Recipe)):
             if isinstance(identity.get(part), dict):
                 identity[part] = with_later_fields(schema, identity[part])
+        if isinstance(identity, dict):
+            identity.setdefault("cures", {})
         return contents
 
     def _no_description(self) -> UserError:

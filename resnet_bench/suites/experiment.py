@@ -6,6 +6,7 @@ from typing import Any
 
 from resnet_bench.datasets.definitions import Dataset, InputShape
 from resnet_bench.suites.compatibility import input_shape, train_images
+from resnet_bench.suites.cure_file import CureSpec
 from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.recipe import Recipe
 
@@ -19,6 +20,7 @@ class Experiment:
     dataset: Dataset
     spec: NetworkSpec
     recipe: Recipe
+    cures: tuple[CureSpec, ...] = ()
 
     @property
     def name(self) -> str:
@@ -48,6 +50,7 @@ class Experiment:
             "dataset": self.dataset.name,
             "network": self.spec.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json"),
+            "cures": {cure.name: cure.identity() for cure in self.cures},
         }
 
 

@@ -6,12 +6,14 @@ Nothing here imports torch, so that listing and checking experiments is instant.
 import re
 import tomllib
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 from resnet_bench.datasets.definitions import DATASETS, Dataset
 from resnet_bench.errors import UserError, did_you_mean
 from resnet_bench.paths import SUITES_FOLDER
 from resnet_bench.suites.compatibility import check_fit
+from resnet_bench.suites.cure_file import find_cure
 from resnet_bench.suites.experiment import Experiment
 from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.overrides import changed_recipe, in_a_name
@@ -61,21 +63,29 @@ def load_suite(name: str, folder: Path = SUITES_FOLDER) -> Suite:
         description=_opening_comment(text),
         dataset=dataset,
         recipe=file.recipe,
-        experiments=_experiments(name, file, dataset),
+        experiments=_experiments(name, file, dataset, folder),
     )
 
 
-def _experiments(suite: str, file: SuiteFile, dataset: Dataset) -> tuple[Experiment, ...]:
-    """The experiments of [networks], then [experiments], then each again for [vary]."""
+def _experiments(
+    suite: str, file: SuiteFile, dataset: Dataset, folder: Path
+) -> tuple[Experiment, ...]:
+    """The experiments of [networks], with cures, of [experiments], then each again for [vary]."""
     where = f"{suite}.toml"
     found: dict[str, Experiment] = {}
     for spec in file.networks.specs(f"{where}: networks") if file.networks else []:
         found[spec.name] = Experiment(suite, spec.name, dataset, spec, file.recipe)
         check_fit(spec, file.recipe, dataset, where)
+    for experiment in list(found.values()):
+        for names in product(*file.cures):
+            if cured := [name for name in names if name]:
+                cures = tuple(find_cure(name, {}, folder, f"{where}: cures") for name in cured)
+                name = "-".join([experiment.network_name, *cured])
+                found[name] = replace(experiment, network_name=name, cures=cures)
     for name, table in file.experiments.items():
         if name in found or not re.fullmatch(NAME, name):
             raise UserError(f"{where}: experiments.{name}: not a name, or one that is taken")
-        found[name] = _named(suite, name, table, file, found)
+        found[name] = _named(suite, name, table, file, found, folder)
     if not found:
         raise UserError(f"{where}: neither networks nor experiments")
     for key in file.vary:
@@ -95,7 +105,12 @@ def _experiments(suite: str, file: SuiteFile, dataset: Dataset) -> tuple[Experim
 
 
 def _named(
-    suite: str, name: str, table: NamedExperiment, file: SuiteFile, found: dict[str, Experiment]
+    suite: str,
+    name: str,
+    table: NamedExperiment,
+    file: SuiteFile,
+    found: dict[str, Experiment],
+    folder: Path,
 ) -> Experiment:
     """The experiment of one [experiments.<name>] table; its `like` is one of `found`."""
     where = f"{suite}.toml: experiments.{name}"
@@ -113,6 +128,10 @@ def _named(
         _dataset(dataset, where),
         validate(NetworkSpec, {**spec, **table.network}, f"{where}: network"),
         validate(Recipe, {**recipe.model_dump(), **table.recipe}, f"{where}: recipe"),
+        tuple(
+            find_cure(cure, options, folder, f"{where}: cure")
+            for cure, options in table.cures().items()
+        ),
     )
     if like and like.identity() == replace(experiment, network_name=like.network_name).identity():
         raise UserError(f"{where}: differs in nothing from {table.like!r}")

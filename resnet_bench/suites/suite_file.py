@@ -38,6 +38,14 @@ class NamedExperiment(Specification):
     dataset: str | None = None
     network: dict[str, Any] = Field(default_factory=dict)
     recipe: dict[str, Any] = Field(default_factory=dict)
+    # The name of a cure, several names, or a table of options for each name.
+    cure: str | tuple[str, ...] | dict[str, dict[str, Any]] = ()
+
+    def cures(self) -> dict[str, dict[str, Any]]:
+        """The options of each cure, by its name."""
+        if isinstance(self.cure, dict):
+            return self.cure
+        return {name: {} for name in ([self.cure] if isinstance(self.cure, str) else self.cure)}
 
 
 class SuiteFile(Specification):
@@ -47,5 +55,7 @@ class SuiteFile(Specification):
     recipe: Recipe
     networks: NetworkGrid | None = None
     experiments: dict[str, NamedExperiment] = Field(default_factory=dict)
+    # Every network of [networks] again with one cure of each list, in every combination; "" is none.
+    cures: tuple[tuple[str, ...], ...] = ()
     # Recipe keys and values: every experiment is repeated with each of them.
     vary: dict[str, tuple[Any, ...]] = Field(default_factory=dict)

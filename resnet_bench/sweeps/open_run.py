@@ -165,8 +165,11 @@ def _identity(state: TrainingState) -> dict[str, Any]:
     """Everything that decides the result's bits on one kind of device: run.json's `identity`."""
     run = state.run
     experiment, recipe = run.experiment, run.experiment.recipe
+    parameters = sum(parameter.numel() for parameter in state.network.parameters())
     return {
         **run.identity(),
+        # A cure may add some; without one they follow from the network's specification.
+        **({"parameters": parameters} if experiment.cures else {}),
         "precision": executed_precision(recipe.precision, state.device),
         "threads": torch.get_num_threads(),
         "digests": {

@@ -13,6 +13,7 @@ def short_name(run: Run) -> str:
 def tags_of(run: Run) -> list[str]:
     spec = run.experiment.spec
     tags = [run.experiment.suite, spec.family, f"depth-{spec.depth}"]
+    tags += [f"cure-{cure.name}" for cure in run.experiment.cures]
     return [tag[:64] for tag in tags]  # W&B's limit
 
 
@@ -34,5 +35,7 @@ def config_of(run: Run, identity: dict[str, Any]) -> dict[str, Any]:
         "shortcut": experiment.spec.shortcut,
         "dataset": experiment.dataset.name,
         "seed": run.seed,
-        "parameters": network_size(experiment.spec, experiment.images).parameters,
+        "cure": " + ".join(map(str, experiment.cures)),
+        "parameters": identity.get("parameters")
+        or network_size(experiment.spec, experiment.images).parameters,
     }

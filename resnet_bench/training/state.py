@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from resnet_bench.networks.build import build_network
-from resnet_bench.networks.initialization import initialize
+from resnet_bench.cures.treatment import treated_network, treated_optimizer
 from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.recipe import Recipe
@@ -101,13 +100,12 @@ class TrainingState:
 def new_state(run: Run, device: torch.device) -> TrainingState:
     """The state at iteration 0, with the weights of `run.start` or else the seed's initial ones."""
     experiment = run.experiment
-    network = build_network(experiment.spec, experiment.images)
-    initialize(network, run.seed, experiment.recipe)
+    network = treated_network(experiment, run.seed)
     if run.start is not None:
         network.load_state_dict(torch.load(run.start, weights_only=True))
     # channels_last is what both oneDNN and cuDNN convolve fastest.
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = new_optimizer(network, experiment.recipe)
+    optimizer = treated_optimizer(network, experiment) or new_optimizer(network, experiment.recipe)
     return TrainingState(run, network.train(), optimizer, Totals.zeros(device), device)
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from resnet_bench.cures.treatment import change_gradients
 from resnet_bench.training.precision import autocast, executed_precision
 from resnet_bench.training.schedule import learning_rate_at
 from resnet_bench.training.state import TrainingState
@@ -24,6 +25,8 @@ def eager_step(states: Sequence[TrainingState], batch: Batch) -> None:
         loss = F.cross_entropy(logits.float(), labels)
         state.optimizer.zero_grad()
         loss.backward()
+        with torch.no_grad():
+            change_gradients(state.network, state.run.experiment)
         state.optimizer.step()
         with torch.no_grad():
             state.totals.add(loss.detach(), logits, labels)

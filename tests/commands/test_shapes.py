@@ -69,7 +69,7 @@ def test_images_that_the_stages_cannot_halve(
 
 
 def test_a_cifar_network() -> None:
-    parts = network_stages(find_experiment("cifar10/resnet-56-A").spec, InputShape(3, 32, 10))
+    parts = network_stages(find_experiment("cifar10/resnet-56-A"), InputShape(3, 32, 10))
     shapes = [part.shape for part in parts]
     assert shapes == [
         (16, 32, 32),
@@ -95,7 +95,7 @@ def test_a_cifar_network() -> None:
 def test_the_parts_are_the_whole(name: str) -> None:
     """Pre-activation's last norm among them."""
     experiment = find_experiment(name)
-    parts = network_stages(experiment.spec, experiment.images)
+    parts = network_stages(experiment, experiment.images)
     size = network_size(experiment.spec, experiment.images)
     assert sum(part.parameters for part in parts) == size.parameters
     assert parts[-1].shape == (10,)

@@ -1,5 +1,6 @@
 """Table 1's networks: torchvision's weights, outputs and counts, and what tutorials change."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from resnet_bench.networks.initialization import digest, initialize
 from resnet_bench.networks.sizes import network_size
 from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.recipe import Recipe
+from resnet_bench.suites.suite import find_experiment
 
 IMAGENET = InputShape(channels=3, side=224, classes=1000)
 FASHION = InputShape(channels=1, side=96, classes=10)
@@ -119,7 +121,8 @@ def test_the_d2l_books_resnet_18() -> None:
     no batch norm on the projections (1,792), and 10 classes for 1,000.
     """
     specification = imagenet(conv_bias=True, projection_norm=False)
-    parts = network_stages(specification, InputShape(1, 224, 10))
+    experiment = replace(find_experiment("fashion/resnet-18-B"), spec=specification)
+    parts = network_stages(experiment, InputShape(1, 224, 10))
     assert [part.shape for part in parts] == [
         (64, 56, 56),
         (64, 56, 56),

@@ -1,0 +1,123 @@
+"""A cure's file as a module: imported, its hooks and options checked."""
+
+import difflib
+import hashlib
+import inspect
+import sys
+import types
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from resnet_bench.cures.hooks import (
+    HOOKS,
+    Block,
+    CureOptions,
+    Initialize,
+    MakeOptimizer,
+    OnGradients,
+)
+from resnet_bench.errors import UserError
+from resnet_bench.suites.cure_file import CureSpec
+from resnet_bench.suites.validation import one_line
+
+
+@dataclass(frozen=True)
+class Cure:
+    """A loaded cure: the hooks that its file defines, and its options."""
+
+    name: str
+    options: CureOptions
+    hooks: dict[str, Any] = field(hash=False)
+
+    @property
+    def initialize(self) -> Initialize | None:
+        return self.hooks.get("initialize")
+
+    @property
+    def block(self) -> Block | None:
+        return self.hooks.get("Block")
+
+    @property
+    def optimizer(self) -> MakeOptimizer | None:
+        return self.hooks.get("optimizer")
+
+    @property
+    def on_gradients(self) -> OnGradients | None:
+        return self.hooks.get("on_gradients")
+
+
+def load_cures(specs: Sequence[CureSpec]) -> tuple[Cure, ...]:
+    """The cures of one experiment; raises UserError for whatever is wrong with their files."""
+    cures = tuple(_load(spec) for spec in specs)
+    for hook in ("initialize", "Block", "optimizer"):
+        owners = [cure.name for cure in cures if hook in cure.hooks]
+        if len(owners) > 1:
+            raise UserError(f"cures {' and '.join(owners)} cannot be combined: both define {hook}")
+    return cures
+
+
+@cache
+def _load(spec: CureSpec) -> Cure:
+    source = spec.file.read_bytes() if spec.file.exists() else b""
+    if hashlib.sha256(source).hexdigest() != spec.sha256:
+        raise UserError(f"{spec.file} has changed since the suite was read; run again")
+    module = types.ModuleType(f"cure_{spec.file.stem}")
+    module.__file__ = str(spec.file)
+    sys.modules[module.__name__] = module  # where pydantic and dataclasses look annotations up
+    with blamed(f"{spec.file}", "cannot be imported"):
+        exec(compile(source, spec.file, "exec"), module.__dict__)
+    defined = {
+        name: value
+        for name, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", None) == module.__name__
+    }
+    hooks = {name: value for name, value in defined.items() if name in HOOKS}
+    _check_names(spec, defined, hooks)
+    for name, hook in hooks.items():
+        _check_signature(spec, name, hook)
+    return Cure(spec.name, _options(spec, defined), hooks)
+
+
+def _check_names(spec: CureSpec, defined: dict[str, Any], hooks: dict[str, Any]) -> None:
+    for name in defined.keys() - HOOKS.keys() - {"Options"}:
+        near = difflib.get_close_matches(name, [*HOOKS, "Options"], n=1, cutoff=0.7)
+        if near and not name.startswith("_"):
+            raise UserError(f"{spec.file}: {name} is no hook; did you mean {near[0]}?")
+    if not hooks:
+        raise UserError(f"{spec.file}: defines none of the hooks {', '.join(HOOKS)}")
+
+
+def _check_signature(spec: CureSpec, name: str, hook: Any) -> None:
+    signature = inspect.signature(hook)
+    try:
+        signature.bind(*HOOKS[name])
+    except TypeError:
+        wanted = ", ".join(HOOKS[name])
+        raise UserError(f"{spec.file}: {name} has to take ({wanted}), not {signature}") from None
+
+
+def _options(spec: CureSpec, defined: dict[str, Any]) -> CureOptions:
+    schema = defined.get("Options", CureOptions)
+    if not (isinstance(schema, type) and issubclass(schema, CureOptions)):
+        raise UserError(f"{spec.file}: Options has to derive from resnet_bench's CureOptions")
+    try:
+        return schema(**dict(spec.options))
+    except ValidationError as error:
+        raise UserError(f"cure {spec.name}: options: {one_line(error)}") from error
+
+
+@contextmanager
+def blamed(who: str, what: str) -> Iterator[None]:
+    """Turn an exception of a cure's code into a UserError of one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{who} {what}: {reason}") from error

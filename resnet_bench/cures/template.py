@@ -1,0 +1,57 @@
+"""NAME: what this cure does, in a sentence.
+
+Its source, with section and equation. Delete the hooks that you do not need: what a cure does not
+define stays as it is in the control. resnet_bench/cures/hooks.py says what each hook may do.
+"""
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from resnet_bench.cures.hooks import CureOptions, Generator
+from resnet_bench.networks.cifar import Block as ControlBlock
+from resnet_bench.suites.network import NetworkSpec
+from resnet_bench.suites.recipe import Recipe
+
+
+class Options(CureOptions):
+    """What a suite file may set; each with a default."""
+
+    gain: float = Field(default=1.0, gt=0)
+
+
+def initialize(
+    network: nn.Module, generator: Generator, spec: NetworkSpec, options: Options
+) -> None:
+    """Change the initial weights in place; they hold the control's before."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d):
+            # `generator` is the only source of random numbers: a stream for each tensor's name.
+            signs = generator(f"{name}.weight").choice([-1.0, 1.0], tuple(module.weight.shape))
+            module.weight.mul_(options.gain * torch.from_numpy(signs).float())
+
+
+class Block(ControlBlock):
+    """Two weighted layers F and the shortcut around them: y = F(x) + x."""
+
+    def __init__(
+        self, inputs: int, width: int, stride: int, spec: NetworkSpec, options: Options
+    ) -> None:
+        super().__init__(inputs, width, stride, spec)
+
+    def residual(self, x: Tensor) -> Tensor:
+        """F(x)."""
+        return super().residual(x)
+
+
+def optimizer(
+    parameters: list[nn.Parameter], recipe: Recipe, options: Options
+) -> torch.optim.Optimizer:
+    """The optimizer; the schedule sets its learning rate at every iteration."""
+    return torch.optim.SGD(
+        parameters, recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
+    )
+
+
+def on_gradients(network: nn.Module, recipe: Recipe, options: Options) -> None:
+    """Change gradients or buffers in place, before each update; tensor operations only."""

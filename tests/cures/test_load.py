@@ -1,0 +1,186 @@
+"""A cure's file and what can be wrong with it: each mistake is one line, exit code 2."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from resnet_bench import __main__ as command_line
+from resnet_bench.cures.treatment import parameters_of, treated_network, treated_optimizer
+from resnet_bench.errors import UserError
+from resnet_bench.suites.experiment import Experiment
+from resnet_bench.suites.suite import load_suite
+from resnet_bench.training.batches import BatchStream
+from tests.conftest import SMALL_SUITE
+
+SUITE = SMALL_SUITE.format(iterations=30)
+CURED = '\n[experiments.cured]\nlike = "plain-8"\ncure = "idea"\n'
+START = "from torch import nn\nimport torch\n"
+
+
+def experiment_of(folder: Path, source: str | None, suite: str = SUITE + CURED) -> Experiment:
+    """The cured experiment of a suite in `folder`, whose cure `idea` has this source."""
+    (folder / "cures").mkdir(exist_ok=True)
+    if source is not None:
+        (folder / "cures" / "idea.py").write_text(source)
+    (folder / "mine.toml").write_text(suite)
+    return load_suite("mine", folder).experiments[-1]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (None, r"mine\.toml: experiments\.cured: cure: unknown cure 'idea'"),
+        ("def initialize(:", r"idea\.py cannot be imported: SyntaxError"),
+        ("raise ValueError('no\\nway')", r"cannot be imported: ValueError: no way"),
+        ("x = 1", r"idea\.py: defines none of the hooks initialize, Block, optimizer, on_grad"),
+        ("def initialise(network, generator, spec, options): ...", "did you mean initialize?"),
+        ("def initialize(network): ...", r"initialize has to take \(network, generator, spec, opt"),
+        ("def optimizer(parameters, recipe, options): return 1", "optimizer returns int"),
+        (
+            "def initialize(network, generator, spec, options):\n"
+            "    network.conv.weight.mul_(1e39)",
+            "conv.weight is not finite after initialize",
+        ),
+        (
+            "def initialize(network, generator, spec, options):\n    network.conv = None",
+            "forward fails: TypeError",
+        ),
+        (
+            "def initialize(network, generator, spec, options):\n"
+            "    network.linear.weight = nn.Parameter(torch.zeros(3, 64))\n"
+            "    network.linear.bias = None",
+            r"logits are \(2, 3\), not \(2, 10\)",
+        ),
+        (
+            "def initialize(network, generator, spec, options):\n    torch.randn(1)",
+            "initialize draws from a global random stream; use `generator`",
+        ),
+        (
+            "import numpy as np\ndef initialize(network, generator, spec, options):\n"
+            "    np.random.rand()",
+            "initialize draws from a global random stream",
+        ),
+        (
+            "class Block(nn.Module):\n"
+            "    def __init__(self, inputs, width, stride, spec, options):\n"
+            "        super().__init__()\n"
+            "        self.conv1 = nn.Conv2d(inputs, width + 1, 3, stride, 1)\n"
+            "    def forward(self, x):\n        return self.conv1(x)",
+            r"Block returns \(2, 17, 8, 8\), not \(2, 16, 8, 8\)",
+        ),
+        (
+            "from resnet_bench.networks.cifar import Block as Control\n"
+            "class Block(Control):\n"
+            "    def __init__(self, inputs, width, stride, spec, options):\n"
+            "        super().__init__(inputs, width, stride, spec)\n"
+            "    def forward(self, x):\n"
+            "        return nn.functional.dropout(super().forward(x))",
+            "forward draws from a global random stream",
+        ),
+        (
+            "class Block(nn.Module):\n"
+            "    def __init__(self, inputs, width, stride, spec, options):\n"
+            "        raise ValueError('no')",
+            "cure idea: Block fails: ValueError: no",
+        ),
+    ],
+)
+def test_a_mistake_in_a_cure_is_one_line(tmp_path: Path, source: str | None, message: str) -> None:
+    def new_run() -> None:
+        experiment = experiment_of(tmp_path, None if source is None else START + source)
+        treated_optimizer(treated_network(experiment, 0), experiment)
+
+    with pytest.raises(UserError, match=message) as raised:
+        new_run()
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("suite", "message"),
+    [
+        ('cure.idea = { gain = "much" }', r"cure idea: options: gain: Input should be a valid num"),
+        ("cure.idea = { gian = 2.0 }", "cure idea: options: gian: unknown key"),
+        ('cure = ["idea", "other"]', "cures idea and other cannot be combined: both define initia"),
+        ("cure = 3", r"mine.toml: experiments.cured.cure"),
+    ],
+)
+def test_options_and_combinations_are_checked(tmp_path: Path, suite: str, message: str) -> None:
+    source = (
+        "from resnet_bench.cures.hooks import CureOptions\n"
+        "class Options(CureOptions):\n    gain: float = 1.0\n"
+        "def initialize(network, generator, spec, options):\n"
+        "    network.conv.weight.mul_(options.gain)\n"
+    )
+    (tmp_path / "cures").mkdir()
+    (tmp_path / "cures/other.py").write_text(source)
+    table = f'\n[experiments.cured]\nlike = "plain-8"\n{suite}\n'
+    with pytest.raises(UserError, match=message):
+        treated_network(experiment_of(tmp_path, source, SUITE + table), 0)
+
+
+def test_two_cures_of_one_name(tmp_path: Path) -> None:
+    (tmp_path / "cures").mkdir()
+    (tmp_path / "cures/my_idea.py").write_text("")
+    (tmp_path / "cures/my-idea.py").write_text("")
+    with pytest.raises(UserError, match="two cures of the name 'my-idea'"):
+        experiment_of(tmp_path, None, SUITE + CURED.replace('"idea"', '"my-idea"'))
+
+
+def test_a_changed_file_is_another_experiment(tmp_path: Path) -> None:
+    source = "def on_gradients(network, recipe, options): ...\n"
+    first = experiment_of(tmp_path, source)
+    second = experiment_of(tmp_path, source + "# a comment\n")
+    assert first.identity() != second.identity()
+    with pytest.raises(UserError, match="has changed since the suite was read"):
+        treated_network(first, 0)
+
+
+def test_a_cure_cannot_change_another_runs_batches_or_weights(tmp_path: Path) -> None:
+    """It may only seed the global streams; nothing here reads them."""
+    source = (
+        "import torch\ntorch.manual_seed(7)\n"
+        "def initialize(network, generator, spec, options):\n"
+        "    generator('conv.weight').standard_normal(5)\n"
+    )
+    experiment = experiment_of(tmp_path, source)
+    control = load_suite("mine", tmp_path).experiments[0]
+    before = treated_network(control, 0).state_dict()
+    stream = BatchStream(control.recipe, control.train_images, 0)
+    order = stream.draw(1).index.tolist()
+    cured = treated_network(experiment, 0).state_dict()
+    assert stream.draw(1).index.tolist() == order
+    after = treated_network(control, 0).state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(torch.equal(before[name], cured[name]) for name in before)  # it changed nothing
+
+
+def test_parameters_are_those_of_the_built_network(tmp_path: Path) -> None:
+    source = (
+        "import torch\nfrom resnet_bench.networks.cifar import Block as Control\n"
+        "class Block(Control):\n"
+        "    def __init__(self, inputs, width, stride, spec, options):\n"
+        "        super().__init__(inputs, width, stride, spec)\n"
+        "        self.factor = torch.nn.Parameter(torch.zeros(5))\n"
+        "    def residual(self, x):\n        return self.factor.sum() * super().residual(x)\n"
+    )
+    experiment = experiment_of(tmp_path, source)
+    control = load_suite("mine", tmp_path).experiments[0]
+    assert parameters_of(experiment) == parameters_of(control) + 3 * 5
+
+
+def test_the_command_line_says_it_in_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    experiment_of(tmp_path, "def initialize(network): ...")
+    monkeypatch.setattr("resnet_bench.suites.suite.find_experiment.__defaults__", ((), tmp_path))
+    arguments = ["run", "mine/cured", "--results", str(tmp_path / "results"), "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["resnet_bench", *arguments, "--wandb", "disabled"])
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err
+    assert "idea.py: initialize has to take (network, generator, spec, options)" in errors
