@@ -41,6 +41,7 @@ COLUMNS = dict.fromkeys(OF_THE_RUN, "as in `load.COLUMNS`") | {
     "weight_norm": "L2",
     "weight_gradient_norm": "of the mean loss, without weight decay",
     "update_ratio": "the optimizer's next change of the weight, over weight_norm",
+    "response_rank": "effective rank of the images' responses; NaN in older files",
 }
 OF_THE_LAYER = ("iteration", "layer", "name", "stage", "kind")
 RUN = ["network", "seed"]  # the key of a run within a suite

@@ -23,12 +23,12 @@ class LARS(torch.optim.SGD):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
             for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                weight.grad.add_(weight, alpha=group["decay"])
                 if weight.ndim > 1:
-                    weight.grad.add_(weight, alpha=group["decay"])
                     norm = weight.grad.norm().clamp_min(1e-12)
                     weight.grad.mul_(group["trust"] * weight.norm() / norm)
-                else:
-                    weight.grad.add_(weight, alpha=group["decay"])
         super().step()
 
 

@@ -25,7 +25,7 @@ class ConvolutionMuon(torch.optim.SGD):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
             for weight in group["params"]:
-                if weight.ndim == 4:
+                if weight.ndim == 4 and weight.grad is not None:
                     state = self.state[weight]
                     if "momentum" not in state:
                         state["momentum"] = torch.zeros_like(weight)

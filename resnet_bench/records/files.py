@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import MISSING, fields
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -36,8 +37,18 @@ def read_csv(path: Path, row_type: type[Row]) -> list[Row]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: damaged: {error}") from error
     types = get_type_hints(row_type)
-    if rows and reader.fieldnames != list(types):
+    columns = list(reader.fieldnames or ())
+    # An earlier version may lack the newest columns, if they have defaults.
+    lacking = [
+        field
+        for field in fields(row_type)  # type: ignore[arg-type]
+        if field.name not in columns
+    ]
+    if rows and (
+        columns != list(types)[: len(columns)] or any(field.default is MISSING for field in lacking)
+    ):
         raise UserError(f"{path}: its columns are not those of this version")
+    types = {name: types[name] for name in columns if name in types}
     return [row_type(**_typed(row, types, f"{path}: row {n}")) for n, row in enumerate(rows, 1)]
 
 

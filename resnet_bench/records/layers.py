@@ -37,6 +37,7 @@ class LayerRecord:
     weight_norm: float | None = None
     weight_gradient_norm: float | None = None  # of the mean loss, without weight decay
     update_ratio: float | None = None  # norm of the next change of the weight / weight_norm
+    response_rank: float | None = None  # effective rank of the images' responses
 
 
 LAYER_COLUMNS = tuple(field.name for field in fields(LayerRecord))

@@ -55,7 +55,7 @@ class SuiteFile(Specification):
     recipe: Recipe
     networks: NetworkGrid | None = None
     experiments: dict[str, NamedExperiment] = Field(default_factory=dict)
-    # Every network of [networks] again with one cure of each list, in every combination; "" is none.
+    # Cures: every network of [networks] is repeated with one of each list; "" is none.
     cures: tuple[tuple[str, ...], ...] = ()
     # Recipe keys and values: every experiment is repeated with each of them.
     vary: dict[str, tuple[Any, ...]] = Field(default_factory=dict)

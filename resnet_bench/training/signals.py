@@ -18,6 +18,9 @@ columns of layers.csv,
   layer's activation is taken at x and at x'; the correlation is their cosine, averaged over the
   images. Of the logit, not the loss, so that only the network decides: a linear one has
   correlation 1.
+- `response_rank` is the effective rank of Roy and Vetterli 2007 (EUSIPCO, definition 1): the
+  exponential of the entropy of the singular values, which sum to 1, of the matrix with a row for
+  each image's response. It is 1 if all images give the same response but for a factor.
 - `update_ratio` is the norm of the change that the optimizer would make to the weight now, on this
   batch, over the norm of the weight. A copy of the optimizer makes it.
 """
@@ -59,19 +62,17 @@ def measure_layers(state: TrainingState, data: TrainingData) -> list[LayerRecord
     at_images, of_weights, *at_responses = gradients(loss, [[images], weights, *responses])
     ratios = update_ratios(state, weights, of_weights)
 
-    records = [
+    first = LayerRecord(
+        iteration=state.iteration,
+        layer=0,
+        name=INPUT,
+        kind=INPUT,
+        activation_deviation=deviation([images]),
+        activation_gradient_norm=l2_norm(at_images),
+        gradient_correlation=correlations[0],
+    )
+    return [first] + [
         LayerRecord(
-            iteration=state.iteration,
-            layer=0,
-            name=INPUT,
-            kind=INPUT,
-            activation_deviation=deviation([images]),
-            activation_gradient_norm=l2_norm(at_images),
-            gradient_correlation=correlations[0],
-        )
-    ]
-    for index, layer in enumerate(layers):
-        record = LayerRecord(
             iteration=state.iteration,
             layer=index + 1,
             name=layer.name,
@@ -84,9 +85,10 @@ def measure_layers(state: TrainingState, data: TrainingData) -> list[LayerRecord
             weight_norm=l2_norm([weights[index]]),
             weight_gradient_norm=l2_norm([of_weights[index]]),
             update_ratio=ratios[index],
+            response_rank=effective_rank(responses[index]),
         )
-        records.append(record)
-    return records
+        for index, layer in enumerate(layers)
+    ]
 
 
 def gradient_correlations(
@@ -143,6 +145,16 @@ def l2_norm(tensors: Sequence[Tensor]) -> float:
     """The L2 norm of all numbers in `tensors`."""
     squares = [torch.linalg.vector_norm(t.detach(), dtype=torch.float64) ** 2 for t in tensors]
     return torch.stack(squares).sum().sqrt().item()
+
+
+def effective_rank(tensors: Sequence[Tensor]) -> float | None:
+    """`response_rank` of responses (N, ...) in one or more parts; None if they are not finite."""
+    rows = torch.cat([tensor.detach().flatten(1) for tensor in tensors]).double()
+    squares = torch.linalg.eigvalsh(rows @ rows.T).clamp_min(0) if rows.isfinite().all() else None
+    if squares is None or not squares.sum() > 0:
+        return None
+    shares = squares.sqrt() / squares.sqrt().sum()
+    return torch.special.entr(shares).sum().exp().item()
 
 
 def deviation(tensors: Sequence[Tensor]) -> float:

@@ -59,11 +59,25 @@ def test_rows_are_read_back_bit_for_bit(file: LayersFile) -> None:
     assert header == (
         "iteration,layer,name,stage,kind,response_deviation,activation_deviation,"
         "activation_gradient_norm,gradient_correlation,weight_norm,weight_gradient_norm,"
-        "update_ratio"
+        "update_ratio,response_rank"
     )
     assert tuple(header.split(",")) == LAYER_COLUMNS
-    assert first == "0,0,input,,input,,0.3333333333333333,0.30000000000000004,,,,"
+    assert first == "0,0,input,,input,,0.3333333333333333,0.30000000000000004,,,,,"
     assert second.startswith("0,1,stages.0.1.conv1,1,conv3x3,1e-300,")
+
+
+def test_a_file_without_the_newest_column_is_read_and_continued_with_it(file: LayersFile) -> None:
+    file.append(rows(0, 1.0, 2.0))
+    lines = file.path.read_text().splitlines()
+    file.path.write_text("".join(line.rpartition(",")[0] + "\n" for line in lines))
+    assert file.rows() == rows(0, 1.0, 2.0)
+    file.keep_rows(0)  # as a resumed run does
+    file.append(rows(10, 1.0, 2.0))
+    assert file.rows() == rows(0, 1.0, 2.0) + rows(10, 1.0, 2.0)
+    short = [line.rpartition(",")[0].rpartition(",")[0] for line in lines]
+    file.path.write_text("".join(line.partition(",")[2] + "\n" for line in short))
+    with pytest.raises(UserError, match="its columns are not those of this version"):
+        file.rows()
 
 
 def test_an_iteration_that_was_not_written_to_its_end_is_none_and_is_cut(file: LayersFile) -> None:

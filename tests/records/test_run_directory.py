@@ -90,6 +90,7 @@ def test_fields_that_came_later_have_their_defaults(directory: RunDirectory) -> 
     now = {
         "network": NetworkSpec(depth=8, shortcut="A").model_dump(mode="json"),
         "recipe": Recipe(iterations=9, drops=(4,)).model_dump(mode="json"),
+        "cures": {},
     }
     description = directory.description()
     assert description is not None

@@ -13,7 +13,7 @@ from resnet_bench.networks.cifar import Block
 from resnet_bench.networks.initialization import digest
 from resnet_bench.networks.layers import watched, weighted_layers
 from resnet_bench.training.schedule import learning_rate_at
-from resnet_bench.training.signals import NEIGHBOUR_DISTANCE, measure_layers
+from resnet_bench.training.signals import NEIGHBOUR_DISTANCE, effective_rank, measure_layers
 from resnet_bench.training.step import eager_step
 from tests.support.signal_states import VARIANTS, batch_of, state_of
 
@@ -178,3 +178,15 @@ def test_watching_ends_with_an_error_too() -> None:
     block = next(m for m in state.network.modules() if isinstance(m, Block))
     assert not block.conv1._forward_hooks
     assert block.last_norm.track_running_stats
+
+
+def test_the_effective_rank_is_that_of_roy_and_vetterli() -> None:
+    equal = torch.eye(4, 6)  # four orthogonal responses of one length
+    assert effective_rank([equal]) == pytest.approx(4)
+    assert effective_rank([equal[:2], 3 * equal[2:]]) == pytest.approx(
+        math.exp(-2 / 8 * math.log(1 / 8) - 6 / 8 * math.log(3 / 8))  # shares 1, 1, 3, 3 of 8
+    )
+    alike = torch.tensor([[1.0], [2.0], [-3.0]]) * torch.ones(5)
+    assert effective_rank([alike]) == pytest.approx(1, abs=1e-3)
+    assert effective_rank([torch.zeros(3, 2)]) is None
+    assert effective_rank([torch.full((3, 2), math.inf)]) is None
