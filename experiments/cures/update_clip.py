@@ -18,25 +18,27 @@ class Options(CureOptions):
 
 
 class ClippedSGD(torch.optim.SGD):
-    """SGD; afterwards each convolution's and the linear layer's step is scaled down."""
-
-    def __init__(self, parameters: list[nn.Parameter], recipe: Recipe, share: float) -> None:
-        rate, momentum, decay = recipe.learning_rate, recipe.momentum, recipe.weight_decay
-        super().__init__(parameters, rate, momentum, weight_decay=decay)
-        self.share = share
+    """SGD; then the step of each convolution and of the linear layer is scaled down."""
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        weights = [p for group in self.param_groups for p in group["params"] if p.ndim > 1]
-        before = [weight.clone() for weight in weights]
+        weights = [
+            (weight, group["share"])
+            for group in self.param_groups
+            for weight in group["params"]
+            if weight.ndim > 1
+        ]
+        before = [weight.clone() for weight, _ in weights]
         super().step()
-        for weight, old in zip(weights, before, strict=True):
+        for (weight, share), old in zip(weights, before, strict=True):
             change = weight - old
-            allowed = self.share * old.norm() / change.norm().clamp_min(1e-12)
+            allowed = share * old.norm() / change.norm().clamp_min(1e-12)
             weight.copy_(old + change * allowed.clamp_max(1.0))
 
 
 def optimizer(
     parameters: list[nn.Parameter], recipe: Recipe, options: Options
 ) -> torch.optim.Optimizer:
-    return ClippedSGD(parameters, recipe, options.share)
+    groups = [{"params": parameters, "share": options.share}]
+    rate, momentum, decay = recipe.learning_rate, recipe.momentum, recipe.weight_decay
+    return ClippedSGD(groups, rate, momentum, weight_decay=decay)

@@ -53,7 +53,11 @@ class Block(Protocol):
 
 
 class MakeOptimizer(Protocol):
-    """The optimizer; the learning-rate schedule sets the "lr" of its groups at every iteration."""
+    """The optimizer; the learning-rate schedule sets the "lr" of its groups at every iteration.
+
+    Its settings belong into its groups, and its memory into its `state`, as in PyTorch's own:
+    copies and checkpoints hold nothing else.
+    """
 
     def __call__(
         self, parameters: list[nn.Parameter], recipe: Recipe, options: Any

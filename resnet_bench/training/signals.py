@@ -117,8 +117,8 @@ def gradient_correlations(
 
 def update_ratios(
     state: TrainingState, weights: Sequence[Tensor], of_weights: Sequence[Tensor]
-) -> list[float]:
-    """`update_ratio` of each of `weights`, given the gradients of the loss."""
+) -> list[float | None]:
+    """`update_ratio` of each of `weights`, given the gradients of the loss; None for zeros."""
     trial = copy.deepcopy(state.optimizer)
     copies: dict[int, Tensor] = {}
     for group, other in zip(state.optimizer.param_groups, trial.param_groups, strict=True):
@@ -129,9 +129,10 @@ def update_ratios(
     for weight, gradient in zip(weights, of_weights, strict=True):
         copies[id(weight)].grad = gradient
     trial.step()
+    changes = [l2_norm([copies[id(weight)].detach() - weight.detach()]) for weight in weights]
+    norms = [l2_norm([weight]) for weight in weights]
     return [
-        l2_norm([copies[id(weight)].detach() - weight.detach()]) / l2_norm([weight])
-        for weight in weights
+        change / norm if norm > 0 else None for change, norm in zip(changes, norms, strict=True)
     ]
 
 

@@ -210,7 +210,9 @@ def test_a_cured_run_resumes_to_the_same_bits_beside_its_control(
 ) -> None:
     network = "resnet-8-A" if name in RESIDUAL else "plain-8"
     runs = [Run(cured(name, network), 0), Run(find_experiment("smoke/plain-14"), 0)]
-    runs[0] = Run(replace(runs[0].experiment, network_name=f"{network}-{name}"), 0)
+    recipe = runs[0].experiment.recipe.model_copy(update={"layers_at": (0, 3)})
+    named = replace(runs[0].experiment, network_name=f"{network}-{name}", recipe=recipe)
+    runs[0] = Run(named, 0)
     whole, pieces = (Machine(tmp_path / part, "cpu") for part in ("whole", "pieces"))
     assert {end.status for end in run_group(runs, whole)} == {"finished"}
     run_group(runs, pieces, stop_at(7))
