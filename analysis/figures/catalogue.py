@@ -16,11 +16,13 @@ from analysis.figures import (
     shortcuts,
     training_errors,
 )
+from analysis.figures import cures as figures_cures
 from analysis.figures import variants as figures_variants
 from analysis.frames import select
+from analysis.signals import at_start, figure7, shattered, vanishing
 from analysis.signals import figure as signals_figure
-from analysis.signals import figure7, shattered, vanishing
 from analysis.verdict import best_rates
+from analysis.verdict import cures as verdict_cures
 from analysis.verdict import variants as verdict_variants
 from analysis.witness import figure as witness_figure
 from analysis.witness import sentences
@@ -40,6 +42,40 @@ class FigureSpec:
 
 
 FIGURES = (
+    FigureSpec(
+        "cures-depth",
+        "Error against depth, one thing changed",
+        "Training error at the last iteration, in evaluation mode with precise batch norm. The best"
+        " cure is the treatment of plain networks that removes most of the degradation. Dots are"
+        " seeds, lines join means, bars are Student's 95% intervals; a run that diverged counts"
+        " with the error of guessing.",
+        figures_cures.draw_depth,
+        figures_cures.applies,
+        sentences=figures_cures.depth_sentences,
+    ),
+    FigureSpec(
+        "cures",
+        "What removes degradation",
+        "The degradation of the plain control is the training error of its deep network less that"
+        " of its shallow one. Filled markers: 1 - a treatment's own degradation over the control's;"
+        " open markers: the same with the control's shallow network. Bars are 95% intervals by"
+        " Fieller's method. An arrow at the left edge is a treatment that makes things worse.",
+        figures_cures.draw_shares,
+        figures_cures.applies,
+        sentences=verdict_cures.sentences,
+    ),
+    FigureSpec(
+        "cures-at-start",
+        "The state at initialisation",
+        "Each network's state before the first step against its final training error, means over"
+        " seeds. Growth of gradients: a factor a layer, by least squares. Correlation: of the"
+        " gradients at an image and at its neighbour. Rank: 1 if all images look alike to the"
+        " last convolution.",
+        at_start.draw,
+        at_start.applies,
+        data="layers",
+        sentences=at_start.sentences,
+    ),
     FigureSpec(
         "figure-6",
         "Error against iteration",

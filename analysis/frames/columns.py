@@ -26,6 +26,7 @@ RUN_COLUMNS = {
     "family": "plain or resnet",
     "depth": "weighted layers",
     "shortcut": "none, A, B, C or 3x3",
+    "cures": 'its cures: "mirrored", "mirrored(gain=2.0) + update-clip"; "" for none',
     "seed": "of weights and batches; one seed means the same batches for every network",
     "status": "finished, diverged, partial (not finished yet) or missing (not begun)",
     "ended_at": "iteration at which it finished, or diverged; NA while it has not ended",
@@ -57,16 +58,8 @@ def run_columns(directory: RunDirectory, suite: Suite | None) -> dict[str, Any]:
     try:
         assert description is not None  # the caller has found run.json
         identity, attempts = description["identity"], description["attempts"]
-        name = identity["experiment"].partition("/")[2]
         commits = [{"commit": str(attempt["commit"] or "unknown")[:10]} for attempt in attempts]
-        return _specified(
-            identity["suite"],
-            name,
-            identity["dataset"],
-            identity["network"],
-            identity["recipe"],
-            str(directory.run_json),
-        ) | {
+        return _specified(identity, str(directory.run_json)) | {
             "seed": identity["seed"],
             "status": directory.status(),
             "ended_at": summary.iteration if summary else None,
@@ -100,14 +93,7 @@ def missing_run_columns(
     declared = {experiment.network_name for experiment in suite.experiments}
     begun = {(fact["network"], fact["seed"]) for fact in found if fact["network"] in declared}
     return [
-        _specified(
-            suite.name,
-            experiment.network_name,
-            experiment.dataset.name,
-            experiment.identity()["network"],
-            experiment.identity()["recipe"],
-            experiment.name,
-        )
+        _specified(experiment.identity(), experiment.name)
         | {
             "seed": seed,
             "status": "missing",
@@ -120,24 +106,19 @@ def missing_run_columns(
     ]
 
 
-def _specified(
-    suite: str,
-    name: str,
-    dataset: str,
-    network: dict[str, Any],
-    recipe: dict[str, Any],
-    source: str,
-) -> dict[str, Any]:
+def _specified(identity: dict[str, Any], source: str) -> dict[str, Any]:
     """The columns that an experiment determines. UserError, which names `source`, if invalid."""
+    network, recipe, dataset = (identity[key] for key in ("network", "recipe", "dataset"))
     specification = validate(NetworkSpec, network, f"{source}: network")
     if dataset not in DATASETS:
         raise UserError(f"{source}: unknown data set {dataset!r}")
     images = input_shape(DATASETS[dataset], validate(Recipe, recipe, f"{source}: recipe"))
     size = network_size(specification, images)
+    name = identity["experiment"].partition("/")[2]
     # A plus that no key follows is part of a value, such as 1e+30.
     given, *changes = re.split(r"\+(?=[A-Za-z_]+=)", name)
     return {
-        "suite": suite,
+        "suite": identity["suite"],
         "dataset": dataset,
         "network": name,
         "variant": "" if given == specification.name else given,
@@ -145,11 +126,21 @@ def _specified(
         "family": specification.family,
         "depth": specification.depth,
         "shortcut": specification.shortcut,
-        "parameters": size.parameters,
+        "cures": _cures(identity["cures"]),
+        "parameters": identity.get("parameters", size.parameters),
         "multiply_adds": size.multiply_adds,
         **_prefixed("network", network),
         **_prefixed("recipe", recipe),
     }
+
+
+def _cures(cures: dict[str, dict[str, Any]]) -> str:
+    """ "mirrored(gain=2.0) + update-clip" """
+    names = []
+    for name, cure in cures.items():
+        options = ", ".join(f"{key}={value}" for key, value in cure["options"].items())
+        names.append(f"{name}({options})" if options else name)
+    return " + ".join(names)
 
 
 def _prefixed(part: str, fields: dict[str, Any]) -> dict[str, Any]:

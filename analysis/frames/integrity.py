@@ -37,6 +37,8 @@ def mismatch(description: dict[str, Any], suite: Suite, folder_name: str) -> str
         for key, declared in experiment.identity()[part].items()
         if identity[part].get(key) != declared
     ]
+    if identity["cures"] != experiment.identity()["cures"]:
+        parts.append("another version or other options of its cure")
     if identity["dataset"] != experiment.dataset.name:
         parts.append(f"dataset is {identity['dataset']}, not {experiment.dataset.name}")
     declared, executed = experiment.recipe.precision, identity["precision"]

@@ -1,6 +1,7 @@
 """The statistics behind figures and verdict: pure functions of (n,) arrays, one value a seed."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,45 @@ def t_interval(values: Values, level: float = 0.95, resolution: float = 0.0) -> 
     quantile = float(stdtrit(n - 1, (1 + level) / 2))
     half = quantile * spread(values, resolution) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, level)
+
+
+def ratio_interval(
+    samples: Mapping[str, Values],
+    numerator: Mapping[str, float],
+    denominator: Mapping[str, float],
+    level: float = 0.95,
+    resolution: float = 0.0,
+) -> Interval | None:
+    """Fieller's interval of a ratio of sums of means of independent samples, n >= 2 each.
+
+    Both sums are given by the weight of each sample in them. The variances of the samples need not
+    be equal: the degrees of freedom are Welch's and Satterthwaite's. `resolution` is the least
+    standard deviation assumed. None if the denominator is not clearly different from 0: then the
+    ratio may be anything. (Fieller 1954, J. R. Statist. Soc. B 16.)
+    """
+    means = {key: float(np.mean(values)) for key, values in samples.items()}
+    variances = {
+        key: spread(values, resolution) ** 2 / len(values) for key, values in samples.items()
+    }
+    above = {key: numerator.get(key, 0.0) for key in samples}
+    below = {key: denominator.get(key, 0.0) for key in samples}
+    a = sum(above[key] * means[key] for key in samples)
+    b = sum(below[key] * means[key] for key in samples)
+    if b == 0:
+        return None
+    parts = {key: (above[key] - a / b * below[key]) ** 2 * variances[key] for key in samples}
+    if sum(parts.values()) == 0:
+        return Interval(a / b, a / b, a / b, level)
+    squares = sum(part**2 / (len(samples[key]) - 1) for key, part in parts.items())
+    square = float(stdtrit(sum(parts.values()) ** 2 / squares, (1 + level) / 2)) ** 2
+    # The ratios r with (a - r b)^2 <= square x variance of (a - r b).
+    quadratic = b**2 - square * sum(below[key] ** 2 * variances[key] for key in samples)
+    linear = a * b - square * sum(above[key] * below[key] * variances[key] for key in samples)
+    constant = a**2 - square * sum(above[key] ** 2 * variances[key] for key in samples)
+    if quadratic <= 0:
+        return None
+    root = math.sqrt(max(0.0, linear**2 - quadratic * constant))
+    return Interval(a / b, (linear - root) / quadratic, (linear + root) / quadratic, level)
 
 
 def t_p_value(differences: Values, resolution: float = 0.0) -> float:

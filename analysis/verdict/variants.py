@@ -18,7 +18,8 @@ def pairs(frame: pd.DataFrame) -> pd.DataFrame:
     `load.runs`. Empty for a suite without variants, or without grid networks.
     """
     specifications = select.finals(select.declared(frame)).drop_duplicates("network")
-    fields = select.recipe_columns(frame) + [c for c in frame.columns if c.startswith("network.")]
+    fields = [*select.recipe_columns(frame), "cures"]
+    fields += [column for column in frame.columns if column.startswith("network.")]
     bases = specifications[specifications["variant"] == ""]
     rows = []
     for _, variant in specifications[specifications["variant"] != ""].iterrows():
@@ -30,7 +31,7 @@ def pairs(frame: pd.DataFrame) -> pd.DataFrame:
             continue
         fewest = min(range(len(differences)), key=lambda index: len(differences[index]))
         base = bases.iloc[fewest]
-        words = [f"{field.partition('.')[2]}: {variant[field]}" for field in differences[fewest]]
+        words = [f"{field.rpartition('.')[2]}: {variant[field]}" for field in differences[fewest]]
         rows.append(
             {
                 "network": variant["network"],

@@ -8,6 +8,7 @@ import tomllib
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from resnet_bench.datasets.definitions import DATASETS, Dataset
 from resnet_bench.errors import UserError, did_you_mean
@@ -18,7 +19,7 @@ from resnet_bench.suites.experiment import Experiment
 from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.overrides import changed_recipe, in_a_name
 from resnet_bench.suites.recipe import Recipe
-from resnet_bench.suites.suite_file import NAME, NamedExperiment, SuiteFile
+from resnet_bench.suites.suite_file import NAME, NamedExperiment, SuiteFile, Treatment
 from resnet_bench.suites.validation import validate
 
 
@@ -77,11 +78,11 @@ def _experiments(
         found[spec.name] = Experiment(suite, spec.name, dataset, spec, file.recipe)
         check_fit(spec, file.recipe, dataset, where)
     for experiment in list(found.values()):
-        for names in product(*file.cures):
-            if cured := [name for name in names if name]:
-                cures = tuple(find_cure(name, {}, folder, f"{where}: cures") for name in cured)
-                name = "-".join([experiment.network_name, *cured])
-                found[name] = replace(experiment, network_name=name, cures=cures)
+        for names in product(*file.cross):
+            if treatments := [name for name in names if name]:
+                name = "-".join([experiment.network_name, *treatments])
+                table = _combined(experiment, treatments, file)
+                found[name] = _named(suite, name, table, file, found, folder)
     for name, table in file.experiments.items():
         if name in found or not re.fullmatch(NAME, name):
             raise UserError(f"{where}: experiments.{name}: not a name, or one that is taken")
@@ -102,6 +103,17 @@ def _experiments(
         if changed.recipe != base.recipe:
             found[changed.network_name] = changed  # a value may be listed twice
     return tuple(found.values())
+
+
+def _combined(like: Experiment, names: list[str], file: SuiteFile) -> NamedExperiment:
+    """An experiment that is `like` another, with all treatments of these `names`."""
+    tables = [file.treatments.get(name, Treatment(cure=name)) for name in names]
+    merged: dict[str, Any] = {"network": {}, "recipe": {}, "cure": {}}
+    for table in tables:
+        merged["network"] |= table.network
+        merged["recipe"] |= table.recipe
+        merged["cure"] |= table.cures()
+    return NamedExperiment(like=like.network_name, **merged)
 
 
 def _named(

@@ -31,11 +31,9 @@ class NetworkGrid(Specification):
         ]
 
 
-class NamedExperiment(Specification):
-    """An [experiments.<name>] table: changes of another experiment, or a whole one."""
+class Treatment(Specification):
+    """A change of a network or recipe, cures, or both: a [treatments.<name>] table."""
 
-    like: str | None = None  # an experiment of the suite; None: `network` is complete
-    dataset: str | None = None
     network: dict[str, Any] = Field(default_factory=dict)
     recipe: dict[str, Any] = Field(default_factory=dict)
     # The name of a cure, several names, or a table of options for each name.
@@ -48,6 +46,13 @@ class NamedExperiment(Specification):
         return {name: {} for name in ([self.cure] if isinstance(self.cure, str) else self.cure)}
 
 
+class NamedExperiment(Treatment):
+    """An [experiments.<name>] table: changes of another experiment, or a whole one."""
+
+    like: str | None = None  # an experiment of the suite; None: `network` is complete
+    dataset: str | None = None
+
+
 class SuiteFile(Specification):
     """The schema of a file in experiments/."""
 
@@ -55,7 +60,9 @@ class SuiteFile(Specification):
     recipe: Recipe
     networks: NetworkGrid | None = None
     experiments: dict[str, NamedExperiment] = Field(default_factory=dict)
-    # Cures: every network of [networks] is repeated with one of each list; "" is none.
-    cures: tuple[tuple[str, ...], ...] = ()
+    # Every network of [networks] is repeated with one treatment of each list, in every combination;
+    # "" is none. A treatment is a table of this name, or the cure of this name.
+    cross: tuple[tuple[str, ...], ...] = ()
+    treatments: dict[str, Treatment] = Field(default_factory=dict)
     # Recipe keys and values: every experiment is repeated with each of them.
     vary: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
