@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import stdtrit
 
 from analysis.verdict import statistics
 from analysis.verdict.contrasts import TOLERANCE, Word, word_for
@@ -153,3 +154,45 @@ def test_intervals_cover_and_words_are_seldom_wrong(plain: float, residual: floa
     slack = 3 * math.sqrt(0.05 * 0.95 / 2000)  # three standard errors of the simulation
     assert coverage > 0.95 - slack
     assert wrong < 0.05 + slack
+
+
+def test_fiellers_interval_by_hand() -> None:
+    """Of means 1 and 100, each with variance 2 / 2: (1 - 100 r)^2 <= t^2 (1 + r^2)."""
+    samples = {"a": np.array([0.0, 2.0]), "b": np.array([101.0, 99.0])}
+    interval = statistics.ratio_interval(samples, {"a": 1.0}, {"b": 1.0})
+    assert interval is not None
+    assert interval.mean == pytest.approx(0.01)
+    freedom = (1 + 0.01**2) ** 2 / (1 + 0.01**4)  # Welch's, with one degree for each sample
+    square = float(stdtrit(freedom, 0.975)) ** 2
+    for end in (interval.low, interval.high):
+        assert (1 - 100 * end) ** 2 == pytest.approx(square * (1 + end**2))
+
+
+def test_no_ratio_is_given_where_the_denominator_may_be_zero() -> None:
+    samples = {"a": np.array([1.0, 2.0]), "b": np.array([-1.0, 1.5])}
+    assert statistics.ratio_interval(samples, {"a": 1.0}, {"b": 1.0}) is None
+
+
+def test_a_sample_in_both_sums_counts_once() -> None:
+    """a / a is 1, whatever a is."""
+    interval = statistics.ratio_interval({"a": np.array([1.0, 3.0])}, {"a": 1.0}, {"a": 1.0})
+    assert interval is not None
+    assert (interval.mean, interval.low, interval.high) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("seeds", [3, 6])
+@pytest.mark.parametrize(("cured", "spread"), [(0.02, 0.005), (0.3, 0.1), (0.6, 0.05)])
+def test_fiellers_interval_covers_the_true_share(seeds: int, cured: float, spread: float) -> None:
+    """As with plain-20 and plain-56 on the digits: 2% and 68%, deviations 0.8 and 5.4 points."""
+    random = np.random.default_rng(0)
+    truths = {"shallow": (0.02, 0.005), "deep": (cured, spread)}
+    truths |= {"control shallow": (0.02, 0.008), "control deep": (0.68, 0.054)}
+    ratio = (cured - 0.02) / 0.66
+    covered = 0
+    for _ in range(1000):
+        samples = {key: random.normal(mean, sd, seeds) for key, (mean, sd) in truths.items()}
+        interval = statistics.ratio_interval(
+            samples, {"deep": 1.0, "shallow": -1.0}, {"control deep": 1.0, "control shallow": -1.0}
+        )
+        covered += interval is not None and interval.low <= ratio <= interval.high
+    assert 930 <= covered <= 1000  # 95% and four standard errors; Welch's is a little careful
