@@ -49,7 +49,7 @@ def test_the_targets_and_suites_it_names_are_there(page: Path) -> None:
     for target in named:
         assert target in targets, f"make {target}"
     for suite in re.findall(r"SUITE=([\w-]+)", text):
-        assert suite in suite_names()
+        assert suite in [*suite_names(), "my-idea"]  # which `make cure` writes
 
 
 @pytest.mark.parametrize("page", readme.PAGES, ids=["README", "results"])

@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 
 from analysis.frames import notices, select
 from analysis.frames.layers import Layers, at_start, convolutions, layers, summaries
@@ -55,14 +56,17 @@ def draw(data: Layers) -> Figure:
         for axes, (state, label) in zip(panels, STATES.items(), strict=True):
             for family, (colour, marker) in LOOKS.items():
                 own = table[(table["family"] == family) & table[state].notna()]
-                axes.plot(own[state], 100 * own["error"], marker, color=colour, alpha=0.8)
+                axes.plot(own[state], 100 * own["error"], marker, color=colour, alpha=0.8, ms=5)
                 for row in own.to_dict("records"):
                     axes.annotate(
                         row["network"], (row[state], 100 * row["error"]), fontsize=6,
                         xytext=(4, 2), textcoords="offset points", color=style.MUTED,
                     )  # fmt: skip
-            axes.set(xlabel=label, ylabel="training error at the last iteration")
-        style.percent_axis(panels)
+            axes.set(xlabel=label, yscale="log")
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
+            left, right = axes.get_xlim()
+            axes.set_xlim(left, right + 0.25 * (right - left))  # room for the labels
+        panels[0].set_ylabel("training error at the last iteration")
         handles = [
             Line2D([], [], color=colour, marker=marker, linestyle="none", label=family)
             for family, (colour, marker) in LOOKS.items()
