@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
+from analysis import formatting
 from analysis.frames import notices, select
 from analysis.plotting import layout, style
-from analysis.verdict import contrasts, statistics
+from analysis.verdict import finding, statistics
 from analysis.verdict.cures import Cures, Share
 
 LINES = {"control": "#d55e00", "cured": "#0072b2", "residual": style.MUTED}
@@ -55,10 +56,8 @@ def depth_lines(found: Cures, frame: pd.DataFrame) -> dict[str, dict[int, str]]:
     grid = select.finals(select.grid_networks(frame)).drop_duplicates("network")
     plain = grid[grid["shortcut"] == "none"]
     lines = {"plain": dict(zip(plain["depth"], plain["network"], strict=True))}
-    for share in found.shares:
-        if share.treatment.shortcut == "none":
-            lines[f"plain, {share.treatment.label}"] = share.treatment.networks
-            break
+    if best := _best(found):
+        lines[f"plain, {best.treatment.label}"] = best.treatment.networks
     for treatment in found.treatments:
         if treatment.label.startswith("option "):
             lines[f"residual, {treatment.label}"] = treatment.networks
@@ -141,14 +140,25 @@ def _legend() -> list[Line2D]:
 
 
 def depth_sentences(frame: pd.DataFrame) -> list[str]:
-    """The figure of depths in a sentence: where each line ends."""
+    """The figure of depths in a sentence: errors of the deepest networks, and the share removed."""
     found = Cures.of(frame)
-    if found is None or not found.shares:
+    best = _best(found) if found else None
+    if found is None or best is None:
         return []
     ends = []
     for label, networks in depth_lines(found, frame).items():
-        deepest = max(networks)
-        errors = found.errors(networks[deepest])
+        errors = found.errors(networks[found.deep])
         if len(errors):
-            ends.append(f"{label} {100 * errors.mean():.1f}% at {deepest} layers")
-    return [f"Mean training errors ({contrasts.ENDPOINT}): {', '.join(ends)}."]
+            deviation = errors.std(ddof=1) if len(errors) > 1 else np.nan
+            ends.append(f"{label} {formatting.mean_and_deviation(errors.mean(), deviation)}%")
+    return [
+        f"After {finding.budget(frame)}, training errors at {found.deep} layers are: "
+        f"{', '.join(ends)} ({formatting.counted(best.seeds, 'seed')}). The cure"
+        f" {best.treatment.label} removes {best.text} of the degradation from {found.shallow} to"
+        f" {found.deep} layers."
+    ]
+
+
+def _best(found: Cures) -> Share | None:
+    """The share of the treatment of plain networks that removes most."""
+    return next((share for share in found.shares if share.treatment.shortcut == "none"), None)
