@@ -45,7 +45,10 @@ def draw(frame: pd.DataFrame) -> Figure:
             points["value"] /= unit
             axes.axhline(budget / unit, color=style.MUTED, linewidth=0.9, linestyle=":")
             axis.draw_seeds(axes, points.assign(value=points["value"].clip(upper=never)))
-            axis.draw_medians(axes, points, never)
+            for shortcut in select.shortcuts(points):
+                of_kind = points[points["shortcut"] == shortcut]
+                medians = of_kind.groupby("depth")["value"].median()  # infinite where never
+                axis.draw_line(axes, medians.clip(upper=never), shortcut)
             axis.prepare(axes)
             axes.set(title=f"to {threshold:.0%} training error", ylabel=label)
             axes.set_ylim(0, 1.2 * budget / unit)

@@ -42,9 +42,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         for axes, (error, title) in zip(panels, degradation.PANELS.items(), strict=True):
             points = differences(frame, error).assign(value=lambda pairs: 100 * pairs["value"])
             axes.axhline(0, color=style.INK, linewidth=0.9, zorder=1)
-            axis.draw_seeds(axes, points)
-            axis.draw_means(axes, points, connected=False)
-            axis.prepare(axes)
+            axis.draw(axes, points, connected=False)
             axes.set(title=title, ylabel="difference to option A (points)")
             style.difference_axis(axes)
         layout.finish(figure, axis.legend(connected=False), notices.notices(frame))

@@ -59,6 +59,11 @@ def finished(frame: pd.DataFrame) -> pd.DataFrame:
     return finals(frame[frame["status"] == "finished"])
 
 
+def diverged(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a diverged run: its last record, or its empty row if it has none."""
+    return finals(frame[frame["status"] == "diverged"])
+
+
 def over_last_epoch(frame: pd.DataFrame) -> pd.DataFrame:
     """`frame` with `train_error` averaged over an epoch at each finished run's last record.
 

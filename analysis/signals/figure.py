@@ -5,7 +5,6 @@ import math
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from analysis.frames import layers, notices, select
@@ -45,7 +44,7 @@ def draw(data: Layers) -> Figure:
         figure = _draw(start, "depth", colours, AT_START)
         handles = markers.depth_legend(colours)
         label = f"{YANG:.3f} a layer (Yang et al.)"
-        handles.append(Line2D([], [], color=style.MUTED, lw=1.2, ls=":", label=label))
+        handles.append(markers.entry(label, style.MUTED, lw=1.2, ls=":"))
         layout.finish(figure, handles, notices.notices(data.runs))
     return figure
 
