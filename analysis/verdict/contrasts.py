@@ -9,13 +9,27 @@ import pandas as pd
 
 from analysis.frames import select
 from analysis.verdict import statistics
-from analysis.verdict.final_errors import FinalErrors, Lost, Network
 from analysis.verdict.statistics import Interval
+from resnet_bench.datasets.definitions import DATASETS
 
 ENDPOINT = "precise_train_error"  # the primary one, at the last iteration
 TOLERANCE = 0.005  # half a point: an interval that ends below it counts as no degradation
 Family = Literal["plain", "residual", "difference"]  # the last is plain - residual
 Word = Literal["degrades", "does not degrade", "positive", "negative", "undecided"]
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A run without the final error that a contrast needs."""
+
+    network: str
+    seed: int
+    why: str  # diverged, partial, missing or "finished without <endpoint>"
+
+    @property
+    def text(self) -> str:
+        """ "plain-56 seed 1 diverged" """
+        return f"{self.network} seed {self.seed} {self.why}"
 
 
 @dataclass(frozen=True)
@@ -98,11 +112,13 @@ def primary_of(runs: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
     pair = depth_pair(runs)
     if pair is None:
         return []
-    errors, kind = FinalErrors.of(runs, ENDPOINT), residual_kind(runs)
+    kind = residual_kind(runs)
     families: tuple[tuple[Family, str], ...] = (
         ("plain", "none"), ("residual", kind), ("difference", kind)
     )  # fmt: skip
-    found = [_contrast(family, shortcut, pair, True, errors) for family, shortcut in families]
+    found = [
+        _contrast(family, shortcut, pair, True, runs, ENDPOINT) for family, shortcut in families
+    ]
     tested = [contrast for contrast in found if contrast.n >= 2]
     p_values = [statistics.t_p_value(np.array(one.values), one.resolution) for one in tested]
     # A contrast without pairs keeps its share of alpha, so missing runs loosen no other level.
@@ -126,36 +142,60 @@ def secondary(frame: pd.DataFrame) -> list[Contrast]:
     shallow, deep = pair
     found = []
     for endpoint in (ENDPOINT, "test_error"):
-        errors = FinalErrors.of(runs, endpoint)
         for shortcut in select.shortcuts(runs):
             family: Family = "plain" if shortcut == "none" else "residual"
             for depth in select.depths(runs):
                 in_primary = shortcut in ("none", residual_kind(runs)) and depth == deep
                 if depth <= shallow or (endpoint == ENDPOINT and in_primary):
                     continue
-                contrast = _contrast(family, shortcut, (shallow, depth), False, errors)
+                contrast = _contrast(family, shortcut, (shallow, depth), False, runs, endpoint)
                 found.append(_judge(contrast, None, 0.95) if contrast.n >= 2 else contrast)
     return [contrast for contrast in found if contrast.n]
 
 
 def _contrast(
-    family: Family, shortcut: str, depths: tuple[int, int], primary: bool, finals: FinalErrors
+    family: Family,
+    shortcut: str,
+    depths: tuple[int, int],
+    primary: bool,
+    runs: pd.DataFrame,
+    endpoint: str,
 ) -> Contrast:
     """The contrast at every seed at which all its networks have a final error, not judged yet."""
     shallow, deep = depths
-    signs: dict[Network, int] = {(shortcut, deep): 1, (shortcut, shallow): -1}
+    signs = {(shortcut, deep): 1, (shortcut, shallow): -1}
     if family == "difference":
         minus_residual = {network: -sign for network, sign in signs.items()}
         signs = {("none", deep): 1, ("none", shallow): -1} | minus_residual
-    errors = {network: finals.errors.get(network, {}) for network in signs}
-    seeds = tuple(sorted(set.intersection(*map(set, errors.values()))))
-    values = tuple(sum(sign * errors[network][seed] for network, sign in signs.items())
-                   for seed in seeds)  # fmt: skip
-    lost = tuple(run for network in signs for run in finals.lost.get(network, []))
+    finals = select.finals(runs)
+    lost: list[Lost] = []
+    errors = {}
+    for kind, depth in signs:
+        of_network = finals[(finals["shortcut"] == kind) & (finals["depth"] == depth)]
+        ended = (of_network["status"] == "finished") & of_network[endpoint].notna()
+        errors[kind, depth] = of_network[ended].set_index("seed")[endpoint]
+        why = of_network["status"].replace("finished", f"finished without {endpoint}")
+        lost += map(Lost, of_network["network"][~ended], of_network["seed"][~ended], why[~ended])
+    table = pd.DataFrame(errors).dropna()
+    values = [
+        sum(sign * row[network] for network, sign in signs.items()) for _, row in table.iterrows()
+    ]
     return Contrast(
-        family, shortcut, shallow, deep, finals.endpoint, primary, seeds, values, lost,
-        finals.resolution,
+        family, shortcut, shallow, deep, endpoint, primary, tuple(table.index.tolist()),
+        tuple(values), tuple(lost), _resolution(finals, endpoint),
     )  # fmt: skip
+
+
+def _resolution(runs: pd.DataFrame, endpoint: str) -> float:
+    """One image as a fraction of the largest set that any of the runs measures `endpoint` on."""
+    counts = []
+    for name, trained_on in zip(runs["dataset"], runs["recipe.train_images"], strict=True):
+        dataset = DATASETS[name]
+        if endpoint == "test_error":
+            counts.append(dataset.test_images)
+        else:
+            counts.append(dataset.train_images if trained_on == "all" else int(trained_on))
+    return 1 / max(counts)
 
 
 def _judge(contrast: Contrast, p_value: float | None, level: float) -> Contrast:
