@@ -56,8 +56,7 @@ def drop_fractions(drops: Sequence[int], iterations: int) -> tuple[Fraction, ...
 def draw_budgets(frame: pd.DataFrame) -> Figure:
     """Errors at the last iteration against the number of iterations: slow, or stuck?
 
-    `frame` as from `load.runs` of several suites; `at_budgets` selects the networks. A line a
-    depth, a dot a seed.
+    `frame` as from `load.runs` of several suites; `at_budgets` selects the networks.
     """
     finals = compared(frame)
     colours = style.depth_colours(select.depths(finals))

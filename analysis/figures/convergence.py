@@ -30,8 +30,7 @@ def iterations_to(frame: pd.DataFrame, threshold: float) -> pd.DataFrame:
 def draw(frame: pd.DataFrame) -> Figure:
     """Iterations to 50%, 20% and 10% running training error against depth, a panel each.
 
-    `frame` as from `load.runs`. A dot is a seed, in its depth's colour; the line joins medians.
-    Infinite values are drawn at "never", above the last tick.
+    `frame` as from `load.runs`. Infinite values are drawn at "never", above the last tick.
     """
     runs = select.grid_networks(frame)
     axis = DepthAxis.of(runs)

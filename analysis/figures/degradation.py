@@ -24,11 +24,9 @@ FLATTENED = 1 / 8  # of a panel's height: errors below it are too close together
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Errors at the last iteration against depth, a line for each kind of shortcut.
+    """Errors at the last iteration against depth, beside the paper's if they compare with it.
 
-    `frame` as from `load.runs`. A dot is a seed, in its depth's colour; a marker on the line is
-    their mean, with Student's 95% interval from two seeds on; a cross on the upper edge is a run
-    that diverged. The paper's points, if they compare, are open markers beside ours.
+    `frame` as from `load.runs`. A dot is a seed, a cross on the upper edge a run that diverged.
     """
     runs = select.grid_networks(frame)
     axis = DepthAxis.of(runs)

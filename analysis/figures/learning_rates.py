@@ -4,10 +4,12 @@ It answers the objection that the plain network was mistuned: each network is co
 rate, chosen on held-out training images, never on the test set.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from analysis.frames import notices, select
 from analysis.plotting import layout, markers, setting_axis, style
@@ -19,18 +21,13 @@ RING: dict[str, Any] = {"marker": "o", "ls": "none", "mfc": "none", "ms": 11, "m
 def draw(frame: pd.DataFrame) -> Figure:
     """Errors at the last iteration against the learning rate: mistuned, or degraded?
 
-    `frame` as from `load.runs`, with runs of `network+learning_rate=x`. A line a depth, a dot a
-    seed; a ring is the rate chosen, a cross on the upper edge a run that diverged.
+    `frame` as from `load.runs`, with runs of `network+learning_rate=x`.
     """
     runs, chosen = at_rates(frame), best(frame)
     colours = style.depth_colours(select.depths(runs))
-    handles = markers.depth_legend(colours, linewidth=1.5, marker="o")
-    *_, colour = colours.values()
     errors = select.ERRORS
     if not chosen.empty:
         errors = {CHOICE: "error on held-out images"} | errors
-        handles.append(markers.entry("best on held-out images", colour, **RING))
-    handles += markers.diverged_entries(runs, colour)
     label = "initial learning rate"
     with style.theme():
         figure, panels = setting_axis.draw(runs, RATE, label, errors, colours, (4.2, 2.9))
@@ -43,5 +40,13 @@ def draw(frame: pd.DataFrame) -> Figure:
         for (_, shortcut), axes in panels.items():
             diverged = select.diverged(runs[runs["shortcut"] == shortcut])
             markers.crosses_on_edge(axes, diverged, RATE, colours)
-        layout.finish(figure, handles, notices.notices(frame))
+        layout.finish(figure, _legend(runs, chosen, colours), notices.notices(frame))
     return figure
+
+
+def _legend(runs: pd.DataFrame, chosen: pd.DataFrame, colours: Mapping[int, str]) -> list[Line2D]:
+    handles = markers.depth_legend(colours, linewidth=1.5, marker="o")
+    *_, colour = colours.values()
+    if not chosen.empty:
+        handles.append(markers.entry("best on held-out images", colour, **RING))
+    return handles + markers.diverged_entries(runs, colour)

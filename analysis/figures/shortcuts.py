@@ -30,11 +30,7 @@ def differences(frame: pd.DataFrame, error: str) -> pd.DataFrame:
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Paired differences to option A in percentage points; below 0 is better than A.
-
-    `frame` as from `load.runs`. A dot is a seed, in its depth's colour; the marker their mean,
-    with Student's 95% interval from two seeds on.
-    """
+    """Paired differences to option A in percentage points; `frame` as from `load.runs`."""
     runs = select.grid_networks(frame)
     axis = DepthAxis.of(runs[runs["shortcut"].isin(["B", "C"])])
     with style.theme():

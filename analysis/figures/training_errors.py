@@ -30,11 +30,7 @@ def applies(frame: pd.DataFrame) -> bool:
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Training errors at the last iteration, the running one over the last epoch.
-
-    `frame` as from `load.runs`. A panel a shortcut; small dots are seeds, large markers their
-    means.
-    """
+    """Training errors at the last iteration, a panel a shortcut; `frame` as from `load.runs`."""
     finals = select.finished(select.over_last_epoch(select.grid_networks(frame)))
     axis = DepthAxis.of(finals)
     with style.theme():

@@ -18,8 +18,7 @@ ASIDE = 0.07  # from a pair's middle to each of it
 def draw(frame: pd.DataFrame) -> Figure:
     """Final errors of networks (open) and variants (filled) side by side, a panel a difference.
 
-    `frame` as from `load.runs`. Markers are means over seeds, dots the variants' seeds; a cross on
-    the upper edge is a variant's run that diverged.
+    `frame` as from `load.runs`.
     """
     found = pairs(frame)
     axis = DepthAxis.of(found, step=0.36)

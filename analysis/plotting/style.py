@@ -130,12 +130,7 @@ def iteration_unit(iterations: int) -> tuple[int, str]:
 
 
 def difference_axis(axes: Axes) -> None:
-    """An axis of differences in percentage points, below and above 0."""
+    """An axis of differences in percentage points: +0.2, 0, -0.2."""
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    signed = FuncFormatter(lambda value, _: f"{value:+g}" if abs(value) > 1e-9 else "0")
     axes.yaxis.set_major_formatter(signed)
-
-
-@FuncFormatter
-def signed(value: float, _: int) -> str:
-    """A difference on an axis: +0.2, 0, -0.2."""
-    return f"{value:+g}" if abs(value) > 1e-9 else "0"

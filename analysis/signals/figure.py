@@ -34,10 +34,7 @@ def applies_in_training(data: Layers) -> bool:
 
 
 def draw(data: Layers) -> Figure:
-    """Deviations and gradients at initialisation against the layer, a panel a kind of shortcut.
-
-    Lines are medians over seeds, bands reach from the lowest to the highest; a colour is a depth.
-    """
+    """Deviations and gradients at initialisation against the layer, a panel a kind of shortcut."""
     start = layers.at_start(data.table)
     colours = style.depth_colours(select.depths(start))
     with style.theme():

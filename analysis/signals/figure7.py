@@ -34,8 +34,7 @@ def applies(data: Layers) -> bool:
 def draw(data: Layers) -> Figure:
     """Deviation of each 3x3 layer's response: left in the layers' order, right sorted.
 
-    Lines are medians over seeds, bands reach from the lowest to the highest seed; each seed is
-    sorted separately. Dashed: plain; solid: residual; a colour is a depth.
+    Each seed is sorted separately. Dashed: plain; solid: residual; a colour is a depth.
     """
     table = responses(data.table)
     colours = style.depth_colours(select.depths(table))

@@ -27,10 +27,7 @@ def applies(data: Layers) -> bool:
 
 
 def draw(data: Layers) -> Figure:
-    """The correlation at initialisation: at the images against depth, then against the layer.
-
-    First a panel with a dot a seed, then one for each shortcut with medians over seeds.
-    """
+    """The correlation at initialisation: at the images against depth, then against the layer."""
     points = at_the_images(data)
     axis = DepthAxis.of(points)
     start = layers.at_start(data.table)

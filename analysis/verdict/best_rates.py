@@ -56,12 +56,8 @@ def best(frame: pd.DataFrame) -> pd.DataFrame:
 
 def without_best(frame: pd.DataFrame) -> list[str]:
     """The networks that have no rate at which every seed finished."""
-    chosen = best(frame)
-    return [
-        name
-        for name in at_rates(frame)["name"].unique()
-        if chosen.empty or name not in set(chosen["name"])
-    ]
+    chosen = set(best(frame).get("name", []))
+    return [name for name in at_rates(frame)["name"].unique() if name not in chosen]
 
 
 def at_best(frame: pd.DataFrame) -> pd.DataFrame:

@@ -23,11 +23,7 @@ def applies(data: Witnesses) -> bool:
 
 
 def draw(data: Witnesses) -> Figure:
-    """Training errors of source, witness, SGD's own network and the witness trained on.
-
-    A panel a pair of networks. Lines are medians over seeds, bands reach from the lowest to the
-    highest; a diverged run ends in a cross.
-    """
+    """Training errors of source, witness, SGD's network and the witness trained on, by pair."""
     pairs = data.pairs()
     rates = sorted(data.curves["learning_rate"].unique().tolist())
     colours = dict(zip(rates, style.shades(len(rates)), strict=True))
