@@ -64,20 +64,11 @@ def _best_rates_data(frame: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _contrast_data(contrast: Contrast) -> dict[str, Any]:
-    data: dict[str, Any] = {
-        "name": contrast.name,
-        "endpoint": contrast.endpoint,
-        "primary": contrast.primary,
-        "seeds": contrast.seeds,
-        "values": contrast.values,
-        "lost": [run.text for run in contrast.lost],
-        "resolution": contrast.resolution,
-        "interval": contrast.interval and dataclasses.asdict(contrast.interval),
-        "p_value": contrast.p_value,
-        "word": contrast.word if contrast.primary else None,  # secondary ones have no verdict
-        "n": contrast.n,
-        "mean": contrast.mean,
-    }
+    names = ("name", "endpoint", "primary", "seeds", "values", "lost", "resolution", "interval")
+    data = {name: getattr(contrast, name) for name in (*names, "p_value", "word", "n", "mean")}
+    data["lost"] = [run.text for run in contrast.lost]
+    data["interval"] = contrast.interval and dataclasses.asdict(contrast.interval)
+    data["word"] = contrast.word if contrast.primary else None  # secondary ones have no verdict
     if contrast.values:
         data["sign_flip_p"] = statistics.sign_flip_p_value(np.array(contrast.values))
         data["sign_flip_floor"] = statistics.sign_flip_floor(contrast.n)
