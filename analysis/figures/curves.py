@@ -34,7 +34,8 @@ def draw_runs(runs: pd.DataFrame, notes: list[str], heading: Sequence[str] = ())
 
     `runs` are rows as from `load.runs`; a group has one data set, recipe and kind of shortcut. A
     colour is a depth, or an experiment with a name of its own; the lines are those of
-    `figure6.draw_records`. `notes` are written below the panels, `heading` above.
+    `figure6.draw_records`, of losses without bands: a single test loss can be millions. `notes`
+    are written below the panels, `heading` above.
     """
     runs = runs.assign(kind=runs["shortcut"].where(~_is_named(runs), ""), label=_labels(runs))
     keys = [*select.recipe_columns(runs), "kind"]
@@ -46,7 +47,7 @@ def draw_runs(runs: pd.DataFrame, notes: list[str], heading: Sequence[str] = ())
         rows = zip(alike, _titles(alike), panels[::2], panels[1::2], strict=True)
         for group, title, errors, losses in rows:
             figure6.draw_records(errors, group, figure6.LINES, colours, 100)
-            figure6.draw_records(losses, group, LOSSES, colours, 1)
+            figure6.draw_records(losses, group, LOSSES, colours, 1, bands=False)
             errors.set(title=title, ylabel="error")
             style.percent_axis([errors])
             losses.set(title=title, ylabel="loss", ylim=(0, _loss_top(group)))

@@ -51,12 +51,13 @@ def draw_records(
     colours: Mapping[str, str],
     scale: int,
     every_seed: bool = False,
+    bands: bool = True,
 ) -> None:
     """The columns `lines` of runs, times `scale`, against the iteration.
 
     `runs` as from `load.runs`, with a column label, the key of `colours`. A line is the mean over
-    finished seeds of one label, its band reaches from the lowest to the highest; thin lines are
-    runs that are not finished, or all with `every_seed`. A single record is a marker.
+    finished seeds of one label, its band, if any, reaches from the lowest to the highest; thin
+    lines are runs that are not finished, or all with `every_seed`. A single record is a marker.
     """
     longest = int(runs["recipe.iterations"].max())
     unit, axis_label = style.iteration_unit(longest)
@@ -66,6 +67,8 @@ def draw_records(
     for column, look in lines.items():
         for label, of_label in records[finished].groupby("label", sort=False):
             band = scale * of_label.groupby("x")[column].agg(["mean", "min", "max"])
+            if not bands:
+                band = band.assign(min=band["mean"], max=band["mean"])  # of no height
             style.draw_band(axes, band, colours[str(label)], look)
             _draw_single(axes, band["mean"], look, colours[str(label)], 5)
     for _, of_run in (records if every_seed else records[~finished]).groupby("directory"):
