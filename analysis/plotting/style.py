@@ -76,13 +76,9 @@ def shades(count: int) -> list[str]:
 @contextmanager
 def theme() -> Iterator[None]:
     """Within this context figures have seaborn's white grid and the shared colours."""
-    looks: dict[str, Any] = {
-        "text.color": INK,
-        "axes.labelcolor": INK,
-        "axes.titlecolor": INK,
+    in_ink = ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color")
+    looks: dict[str, Any] = dict.fromkeys(in_ink, INK) | {
         "axes.edgecolor": MUTED,
-        "xtick.color": INK,
-        "ytick.color": INK,
         "grid.color": GRID,
         "grid.linewidth": 0.6,
         "axes.linewidth": 0.8,
