@@ -57,16 +57,8 @@ def run_columns(directory: RunDirectory, suite: Suite | None) -> dict[str, Any]:
     try:
         assert description is not None  # the caller has found run.json
         identity, attempts = description["identity"], description["attempts"]
-        name = identity["experiment"].partition("/")[2]
         commits = [{"commit": str(attempt["commit"] or "unknown")[:10]} for attempt in attempts]
-        return _specified(
-            identity["suite"],
-            name,
-            identity["dataset"],
-            identity["network"],
-            identity["recipe"],
-            str(directory.run_json),
-        ) | {
+        return _specified(identity, str(directory.run_json)) | {
             "seed": identity["seed"],
             "status": directory.status(),
             "ended_at": summary.iteration if summary else None,
@@ -79,9 +71,7 @@ def run_columns(directory: RunDirectory, suite: Suite | None) -> dict[str, Any]:
             "dirty": any(attempt["dirty"] for attempt in attempts),
             "torch": _of_attempts([attempt["versions"] for attempt in attempts], "torch"),
             "seconds_total": sum(attempt["seconds"] for attempt in attempts),
-            "seconds_share": sum(
-                attempt["seconds"] / attempt["group_size"] for attempt in attempts
-            ),
+            "seconds_share": sum(one["seconds"] / one["group_size"] for one in attempts),
             "directory": str(directory.path),
             **identity["digests"],
         }
@@ -100,14 +90,7 @@ def missing_run_columns(
     declared = {experiment.network_name for experiment in suite.experiments}
     begun = {(fact["network"], fact["seed"]) for fact in found if fact["network"] in declared}
     return [
-        _specified(
-            suite.name,
-            experiment.network_name,
-            experiment.dataset.name,
-            experiment.identity()["network"],
-            experiment.identity()["recipe"],
-            experiment.name,
-        )
+        _specified(experiment.identity(), experiment.name)
         | {
             "seed": seed,
             "status": "missing",
@@ -120,15 +103,13 @@ def missing_run_columns(
     ]
 
 
-def _specified(
-    suite: str,
-    name: str,
-    dataset: str,
-    network: dict[str, Any],
-    recipe: dict[str, Any],
-    source: str,
-) -> dict[str, Any]:
-    """The columns that an experiment determines. UserError, which names `source`, if invalid."""
+def _specified(identity: dict[str, Any], source: str) -> dict[str, Any]:
+    """The columns that an experiment determines. UserError, which names `source`, if invalid.
+
+    `identity` as from `Experiment.identity`.
+    """
+    network, recipe, dataset = (identity[part] for part in ("network", "recipe", "dataset"))
+    name = identity["experiment"].partition("/")[2]
     specification = validate(NetworkSpec, network, f"{source}: network")
     if dataset not in DATASETS:
         raise UserError(f"{source}: unknown data set {dataset!r}")
@@ -137,7 +118,7 @@ def _specified(
     # A plus that no key follows is part of a value, such as 1e+30.
     given, *changes = re.split(r"\+(?=[A-Za-z_]+=)", name)
     return {
-        "suite": suite,
+        "suite": identity["suite"],
         "dataset": dataset,
         "network": name,
         "variant": "" if given == specification.name else given,
@@ -147,16 +128,12 @@ def _specified(
         "shortcut": specification.shortcut,
         "parameters": size.parameters,
         "multiply_adds": size.multiply_adds,
-        **_prefixed("network", network),
-        **_prefixed("recipe", recipe),
-    }
-
-
-def _prefixed(part: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """{"recipe.drops": (180, 270), ...}: lists become tuples, which pandas can group by."""
-    return {
-        f"{part}.{key}": tuple(value) if isinstance(value, list) else value
-        for key, value in fields.items()
+        # Lists become tuples, which pandas can group by.
+        **{
+            f"{part}.{key}": tuple(value) if isinstance(value, list) else value
+            for part in ("network", "recipe")
+            for key, value in identity[part].items()
+        },
     }
 
 
