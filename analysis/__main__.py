@@ -1,5 +1,6 @@
 """Draw all figures of a suite's runs, write tables and report, and print the finding."""
 
+import io
 import json
 from pathlib import Path
 
@@ -12,8 +13,7 @@ from analysis.frames import notices
 from analysis.report import page
 from analysis.results import SuiteResults
 from analysis.verdict import finding, verdict
-from resnet_bench.errors import UserError
-from resnet_bench.records.files import write_atomically
+from resnet_bench.records.files import write_atomically, writing
 
 
 def main() -> int:
@@ -44,16 +44,13 @@ def main() -> int:
 
 
 def save(figures: list[tuple[FigureSpec, Figure]], folder: Path) -> list[Path]:
-    """Write figures to `folder` as PNG; returns the files. UserError if it cannot."""
-    paths = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for figure_spec, figure in figures:
-            paths.append(folder / f"{figure_spec.name}.png")
-            figure.savefig(paths[-1], dpi=150)
-    except OSError as error:
-        raise UserError(f"cannot write figures to {folder}: {error.strerror}") from error
-    return paths
+    """Write figures to `folder` as PNG; returns the files."""
+    contents = {}
+    for figure_spec, figure in figures:
+        drawn = io.BytesIO()
+        figure.savefig(drawn, dpi=150)
+        contents[f"{figure_spec.name}.png"] = drawn.getvalue()
+    return write(folder, contents)
 
 
 def write_tables(runs: SuiteResults, folder: Path) -> list[Path]:
@@ -65,12 +62,15 @@ def write_tables(runs: SuiteResults, folder: Path) -> list[Path]:
         "table-6.html": page.table(table6.rows(table)),
         "verdict.json": json.dumps(verdict.as_data(runs.frame), indent=2) + "\n",
     }
-    try:
+    return write(folder, {name: text.encode() for name, text in contents.items()})
+
+
+def write(folder: Path, contents: dict[str, bytes]) -> list[Path]:
+    """Write files to `folder`, by name; returns them. UserError if it cannot."""
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in contents.items():
-            write_atomically(folder / name, text.encode())
-    except OSError as error:
-        raise UserError(f"cannot write tables to {folder}: {error.strerror}") from error
+    for name, data in contents.items():
+        write_atomically(folder / name, data)
     return [folder / name for name in contents]
 
 

@@ -2,7 +2,7 @@
 
 import shlex
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,16 +81,23 @@ def setting(value: Any) -> str:
     return f"{value:,g}" if isinstance(value, int | float) else str(value)
 
 
+def table(records: Sequence[Mapping[str, str]]) -> list[list[str]]:
+    """A table for `as_text`, `as_markdown` and the report: the header, then a row a record.
+
+    A cell that a record does not have is empty; without records there is no header either.
+    """
+    header = list(dict.fromkeys(column for record in records for column in record))
+    rows = [[record.get(column, "") for column in header] for record in records]
+    return [header, *rows] if rows else []
+
+
 def as_text(rows: list[list[str]]) -> str:
     """Aligned columns for a terminal: the first flush left, the others flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
-    for row in rows:
-        first, *rest = [
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join([first, *rest]).rstrip())
+    for first, *others in rows:
+        right = map(str.rjust, others, widths[1:])
+        lines.append("  ".join([first.ljust(widths[0]), *right]).rstrip())
     return "\n".join(lines)
 
 

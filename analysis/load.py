@@ -18,7 +18,6 @@ from analysis.frames.integrity import inconsistency
 from analysis.frames.layers import layers as layers  # the table of layers.csv, for notebooks
 from resnet_bench.errors import UserError
 from resnet_bench.paths import SUITES_FOLDER
-from resnet_bench.records import epochs
 from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.network import Shortcut
@@ -52,19 +51,14 @@ def runs(*paths: str | Path, suites: Path = SUITES_FOLDER) -> pd.DataFrame:
     any of them was begun. `COLUMNS` documents the columns; errors are fractions. Raises UserError
     for a folder without runs, or a damaged one.
     """
-    facts: list[dict[str, Any]] = []
-    records: list[EpochRecord | None] = []
-    owners: list[int] = []
-    for path in map(_named, paths):
-        for fact, its_records in _runs_of(path, suites):
-            facts.append(fact)
-            records += its_records or [None]
-            owners += [len(facts) - 1] * max(1, len(its_records))
-    run_frame = pd.DataFrame(facts, columns=list(FACT_COLUMNS)).iloc[owners]
-    empty = (None,) * len(epochs.COLUMNS)
-    rows = [empty if record is None else tuple(vars(record).values()) for record in records]
-    record_frame = pd.DataFrame(rows, columns=list(epochs.COLUMNS)).astype(float)
-    frame = pd.concat([run_frame.reset_index(drop=True), record_frame], axis="columns")
+    rows = [
+        fact | record
+        for path in map(_named, paths)
+        for fact, records in _runs_of(path, suites)
+        for record in (map(vars, records) if records else [{}])
+    ]
+    floats = dict.fromkeys(RECORD_COLUMNS, float)
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(floats)
     return frame.astype({"epoch": "Int64", "iteration": "Int64", "ended_at": "Int64"})
 
 

@@ -11,7 +11,7 @@ from analysis.fidelity import paper, schedule, table6
 from analysis.formatting import counted, percent, percent_range
 from analysis.frames import select
 from resnet_bench.paths import SUITES_FOLDER
-from resnet_bench.suites.suite import Suite, load_suite
+from resnet_bench.suites.suite import load_suite
 
 State = Literal["ok", "off", "not compared"]
 
@@ -35,8 +35,16 @@ def all_checks(frame: pd.DataFrame, suites: Path = SUITES_FOLDER) -> list[Check]
         _as_declared(frame),
         _sizes(runs),
         _twins(runs),
-        _learning_rates(sound, suite),
-        _iterations(sound, suite),
+        _check(
+            "learning rate really used",
+            schedule.wrong_rates(sound, suite),
+            f"{len(select.curves(sound)):,} records on schedule",
+        ),
+        _check(
+            "records at the ends of epochs",
+            schedule.wrong_iterations(sound, suite),
+            "every record where it is due",
+        ),
         _batches(sound),
         _weights(sound),
         _results(runs),
@@ -44,24 +52,25 @@ def all_checks(frame: pd.DataFrame, suites: Path = SUITES_FOLDER) -> list[Check]
     ]
 
 
-def _check(what: str, wrong: list[str], right: str) -> Check:
-    """A check that is off if anything is `wrong`; `right` says what was compared."""
-    return Check("off", what, "; ".join(wrong)) if wrong else Check("ok", what, right)
+def _check(what: str, wrong: list[str], right: str, not_compared: str = "") -> Check:
+    """A check that is off if anything is `wrong`; `right` says what was compared.
+
+    Else `not_compared`, if given, says why there was nothing to compare.
+    """
+    if wrong:
+        return Check("off", what, "; ".join(wrong))
+    return Check("not compared", what, not_compared) if not_compared else Check("ok", what, right)
 
 
 def _as_declared(frame: pd.DataFrame) -> Check:
     finals = select.finals(frame)
-    refused = finals[finals["problem"] != ""]
-    wrong = [
-        f"{run['network']} seed {run['seed']}: {run['problem']}"
-        for run in refused.to_dict("records")
-    ]
+    refused = finals[finals["problem"] != ""].to_dict("records")
+    wrong = [f"{run['network']} seed {run['seed']}: {run['problem']}" for run in refused]
     return _check("runs as the suite file declares", wrong, counted(len(finals), "run"))
 
 
 def _sizes(runs: pd.DataFrame) -> Check:
     """Parameters and multiply-adds against those counted by hand from section 4.2."""
-    what = "parameters and multiply-adds"
     grid = runs[(runs["variant"] == "") & (runs["dataset"] == paper.DATASET)]
     grid = grid[grid["network.architecture"] == paper.ARCHITECTURE]
     wrong, compared = [], 0
@@ -73,9 +82,9 @@ def _sizes(runs: pd.DataFrame) -> Check:
             wrong.append(
                 f"{network} has {ours[0]:,} and {ours[1]:,}, not {known[0]:,}, {known[1]:,}"
             )
-    if not compared:
-        return Check("not compared", what, "the paper's are of its networks on 32x32 colour images")
-    return _check(what, wrong, f"{compared} networks as counted from section 4.2")
+    others = "" if compared else "the paper's are of its networks on 32x32 colour images"
+    right = f"{compared} networks as counted from section 4.2"
+    return _check("parameters and multiply-adds", wrong, right, others)
 
 
 def _twins(runs: pd.DataFrame) -> Check:
@@ -90,23 +99,9 @@ def _twins(runs: pd.DataFrame) -> Check:
         for depth in pairs
         if sizes["none", depth] != sizes["A", depth]
     ]
-    if not pairs:
-        return Check("not compared", "plain and option A alike", "no pair of equal depth")
-    return _check(
-        "plain and option A alike", wrong, f"equal in size at {', '.join(map(str, pairs))} layers"
-    )
-
-
-def _learning_rates(runs: pd.DataFrame, suite: Suite) -> Check:
-    """The rate of every record against the closed form of its experiment's recipe."""
-    right = f"{len(select.curves(runs)):,} records on schedule"
-    return _check("learning rate really used", schedule.wrong_rates(runs, suite), right)
-
-
-def _iterations(runs: pd.DataFrame, suite: Suite) -> Check:
-    """The k-th record at the k-th end of an epoch, the last one at the last iteration."""
-    wrong = schedule.wrong_iterations(runs, suite)
-    return _check("records at the ends of epochs", wrong, "every record where it is due")
+    right = f"equal in size at {', '.join(map(str, pairs))} layers"
+    none = "" if pairs else "no pair of equal depth"
+    return _check("plain and option A alike", wrong, right, none)
 
 
 def _batches(runs: pd.DataFrame) -> Check:
@@ -136,17 +131,16 @@ def _weights(runs: pd.DataFrame) -> Check:
 
 def _results(runs: pd.DataFrame) -> Check:
     """Mean final test errors against the acceptance bands around table 6 and figure 6."""
-    what = "final test errors"
     table = table6.final_errors(runs)
     compared = table[table["in_band"] != ""]
-    if compared.empty:
-        return Check("not compared", what, _without_band(table))
     wrong = [
         f"{row['network']} {percent(row['test_mean'])}% is outside"
         f" {percent_range(row['band_low'], row['band_high'])}%"
         for row in compared[compared["in_band"] == "no"].to_dict("records")
     ]
-    return _check(what, wrong, f"{len(compared)} networks inside their bands")
+    right = f"{len(compared)} networks inside their bands"
+    none = _without_band(table) if compared.empty else ""
+    return _check("final test errors", wrong, right, none)
 
 
 def _without_band(table: pd.DataFrame) -> str:
@@ -166,14 +160,11 @@ def _without_band(table: pd.DataFrame) -> str:
 def _finished(runs: pd.DataFrame) -> Check:
     """Off if any run diverged; not compared if any is missing or partial."""
     finals = select.finals(runs)
-    diverged = finals[finals["status"] == "diverged"]
-    wrong = [
-        f"diverged: {run['network']} seed {run['seed']}" for run in diverged.to_dict("records")
-    ]
+    diverged = select.diverged(runs).to_dict("records")
+    wrong = [f"diverged: {run['network']} seed {run['seed']}" for run in diverged]
     unfinished = int(finals["status"].isin(["partial", "missing"]).sum())
-    if unfinished and not wrong:
-        return Check("not compared", "all runs finished", f"{unfinished} partial or missing")
-    return _check("all runs finished", wrong, counted(len(finals), "run"))
+    some = f"{unfinished} partial or missing" if unfinished else ""
+    return _check("all runs finished", wrong, counted(len(finals), "run"), some)
 
 
 def _first_rows(runs: pd.DataFrame) -> Iterable[tuple[str, pd.Series]]:

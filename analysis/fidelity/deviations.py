@@ -38,7 +38,8 @@ def open_points(frame: pd.DataFrame) -> list[str]:
     runs = select.main_networks(frame)
     found = []
     for column, question in paper.OPEN.items():
-        settled = [value for value in _values(runs, column) if _is_reading(column, value)]
+        readings = paper.READINGS.get(column)  # other values deviate from the paper
+        settled = [one for one in _values(runs, column) if readings is None or one in readings]
         if settled and (column != "network.zero_channels" or "A" in set(runs["shortcut"])):
             found.append(f"{question}: {column} = {_either(settled)}")
     return found
@@ -57,10 +58,11 @@ def _fixed(runs: pd.DataFrame) -> list[str]:
         for dataset in _values(runs, "dataset")
         if dataset != paper.DATASET
     ]
+    own = runs[runs["network.architecture"] == paper.ARCHITECTURE]
     settings = [
         f"{column.partition('.')[2]}: {setting(value)}, the paper's is {_either(wanted)}"
         for column, wanted in _wanted().items()
-        for value in _values(_of_section(column, runs), column)
+        for value in _values(own if column.startswith("network.") else runs, column)
         if value not in wanted
     ]
     return datasets + architectures + settings
@@ -70,17 +72,6 @@ def _wanted() -> dict[str, tuple[Any, ...]]:
     """The paper's values of each column of recipe and network."""
     recipe = {f"recipe.{key}": (value,) for key, value in paper.RECIPE.items()}
     return recipe | paper.READINGS | {f"network.{k}": (v,) for k, v in paper.NETWORK.items()}
-
-
-def _of_section(column: str, runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs whose `column` section 4.2 fixes: a network's columns for its architecture only."""
-    own = runs["network.architecture"] == paper.ARCHITECTURE
-    return runs[own] if column.startswith("network.") else runs
-
-
-def _is_reading(column: str, value: Any) -> bool:
-    """Whether the value is a possible reading of the paper, not a deviation from it."""
-    return column not in paper.READINGS or value in paper.READINGS[column]
 
 
 def _warm_ups(runs: pd.DataFrame) -> dict[str, bool]:

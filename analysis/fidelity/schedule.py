@@ -1,6 +1,7 @@
 """Whether records have the learning rates and iterations that their recipe says."""
 
 import math
+from collections.abc import Iterator
 from fractions import Fraction
 
 import pandas as pd
@@ -14,12 +15,11 @@ from resnet_bench.training.schedule import learning_rate_at
 def wrong_rates(runs: pd.DataFrame, suite: Suite) -> list[str]:
     """The first wrong learning rate of each run, in words; rows as from `load.runs`."""
     wrong = []
-    for (network, seed), records in _by_run(runs):
-        recipe = _experiment(suite, network).recipe
+    for name, experiment, records in _by_run(runs, suite):
         for iteration, rate in zip(records["iteration"], records["learning_rate"], strict=True):
-            declared = learning_rate_at(iteration - 1, recipe)
+            declared = learning_rate_at(iteration - 1, experiment.recipe)
             if not math.isclose(rate, declared, rel_tol=1e-9):
-                wrong.append(f"{network} seed {seed}: {rate:g} at {iteration}, not {declared:g}")
+                wrong.append(f"{name}: {rate:g} at {iteration}, not {declared:g}")
                 break
     return wrong
 
@@ -27,19 +27,18 @@ def wrong_rates(runs: pd.DataFrame, suite: Suite) -> list[str]:
 def wrong_iterations(runs: pd.DataFrame, suite: Suite) -> list[str]:
     """Records at other iterations than they are due, in words; rows as from `load.runs`."""
     wrong = []
-    for (network, seed), records in _by_run(runs):
-        experiment = _experiment(suite, network)
+    for name, experiment, records in _by_run(runs, suite):
         end = experiment.recipe.iterations
         for number, iteration in enumerate(records["iteration"], start=1):
             due = min(record_due(number, experiment), end)
             if iteration != due:
-                wrong.append(f"{network} seed {seed}: record {number} at {iteration}, not {due}")
+                wrong.append(f"{name}: record {number} at {iteration}, not {due}")
                 break
         if records["iteration"].duplicated().any():
-            wrong.append(f"{network} seed {seed}: two records at one iteration")
+            wrong.append(f"{name}: two records at one iteration")
         last = records.iloc[-1]
         if last["status"] == "finished" and last["iteration"] != end:
-            wrong.append(f"{network} seed {seed} ends at {last['iteration']}, not {end}")
+            wrong.append(f"{name} ends at {last['iteration']}, not {end}")
     return wrong
 
 
@@ -54,13 +53,10 @@ def record_due(number: int, experiment: Experiment) -> int:
     return math.ceil(number * per_epoch / recipe.records_per_epoch)
 
 
-def _by_run(runs: pd.DataFrame) -> list[tuple[tuple[str, object], pd.DataFrame]]:
-    """((network, seed), records) of each run."""
+def _by_run(runs: pd.DataFrame, suite: Suite) -> Iterator[tuple[str, Experiment, pd.DataFrame]]:
+    """("plain-56 seed 1", its experiment, its records) of each run."""
     groups = select.curves(runs).groupby(["network", "seed"], sort=False)
-    return [((str(network), seed), records) for (network, seed), records in groups]
-
-
-def _experiment(suite: Suite, network: str) -> Experiment:
-    experiment = integrity.declared_experiment(suite, network)
-    assert experiment is not None  # runs of undeclared ones are refused
-    return experiment
+    for (network, seed), records in groups:
+        experiment = integrity.declared_experiment(suite, str(network))
+        assert experiment is not None  # runs of undeclared ones are refused
+        yield f"{network} seed {seed}", experiment, records

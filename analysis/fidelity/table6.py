@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.fidelity import deviations, paper
-from analysis.formatting import mean_and_deviation, percent, percent_range
+from analysis.formatting import mean_and_deviation, percent, percent_range, table
 from analysis.frames import select
 
 TRAIN, TEST = "precise_train_error", "test_error"
@@ -19,24 +19,24 @@ def final_errors(frame: pd.DataFrame) -> pd.DataFrame:
     paper's, columns paper_*, band_* and in_band hold its errors and the acceptance band. `remark`
     counts the runs that are not finished.
     """
-    runs = select.declared(frame)
-    finals = select.finals(select.over_last_epoch(runs))
+    finals = select.finals(select.over_last_epoch(select.declared(frame)))
     rows = []
     for network, of_network in finals.groupby("network", sort=False):
         finished = of_network[of_network["status"] == "finished"]
-        first = of_network.iloc[0]
+        errors = finished[[TRAIN, TEST]]
+        means, spreads = errors.mean(), errors.std()
         rows.append(
             {
                 "network": network,
-                "parameters": first["parameters"],
+                "parameters": of_network["parameters"].iloc[0],
                 "n": len(finished),
-                "epoch": finished["epoch"].max() if len(finished) else pd.NA,
+                "epoch": finished["epoch"].max(),
                 "running_mean": finished["train_error"].mean(),
-                "train_mean": finished[TRAIN].mean(),
-                "train_deviation": finished[TRAIN].std(),
-                "test_mean": finished[TEST].mean(),
-                "test_deviation": finished[TEST].std(),
-                **_reference(of_network, finished[TEST].mean()),
+                "train_mean": means[TRAIN],
+                "train_deviation": spreads[TRAIN],
+                "test_mean": means[TEST],
+                "test_deviation": spreads[TEST],
+                **_reference(of_network, means[TEST]),
                 "remark": _remark(of_network),
             }
         )
@@ -74,36 +74,38 @@ def _remark(of_network: pd.DataFrame) -> str:
     return ", ".join(words)
 
 
-def rows(table: pd.DataFrame) -> list[list[str]]:
-    """The table in per cent, with a header; the paper's columns only if it has any network."""
-    with_paper = bool((table["paper_source"] != "").any())
-    header = ["network", "parameters", "n", "epoch", "train error %", "test error %"]
-    header += ["paper %", "band %", "in band"] if with_paper else []
-    rows = [header + ([""] if table["remark"].any() else [])]
-    for row in table.to_dict("records"):
-        line = [
-            row["network"],
-            f"{row['parameters']:,}",
-            str(row["n"]),
-            "" if pd.isna(row["epoch"]) else str(row["epoch"]),
-            mean_and_deviation(row["train_mean"], row["train_deviation"]),
-            mean_and_deviation(row["test_mean"], row["test_deviation"]),
-        ]
+def rows(errors: pd.DataFrame) -> list[list[str]]:
+    """`final_errors` in per cent, with a header; the paper's only if it has any network."""
+    with_paper, with_remarks = (errors["paper_source"] != "").any(), errors["remark"].any()
+    found = []
+    for row in errors.to_dict("records"):
+        cells = {
+            "network": row["network"],
+            "parameters": f"{row['parameters']:,}",
+            "n": str(row["n"]),
+            "epoch": "" if pd.isna(row["epoch"]) else str(row["epoch"]),
+            "train error %": mean_and_deviation(row["train_mean"], row["train_deviation"]),
+            "test error %": mean_and_deviation(row["test_mean"], row["test_deviation"]),
+        }
         if with_paper:
-            band = percent_range(row["band_low"], row["band_high"])
-            line += [percent(row["paper_test"]), band, row["in_band"]]
-        rows.append(line + ([row["remark"]] if len(rows[0]) > len(line) else []))
-    return rows
+            cells |= _beside_paper(row)
+        found.append(cells | ({"": row["remark"]} if with_remarks else {}))
+    return table(found)
 
 
-def reference_rows(table: pd.DataFrame) -> list[list[str]]:
+def _beside_paper(row: dict[Any, Any]) -> dict[str, str]:
+    """The cells of the paper's test error, per cent, and of the band around it."""
+    band = percent_range(row["band_low"], row["band_high"])
+    return {"paper %": percent(row["paper_test"]), "band %": band, "in band": row["in_band"]}
+
+
+def reference_rows(errors: pd.DataFrame) -> list[list[str]]:
     """The networks that table 6 or figure 6 has, in per cent beside its errors; with a header."""
     header = ["network", "n", "test %", "paper %", "band %", "in band", "running train %"]
     rows = [[*header, "paper %", "source"]]
-    for row in table[table["paper_source"] != ""].to_dict("records"):
+    for row in errors[errors["paper_source"] != ""].to_dict("records"):
         test = mean_and_deviation(row["test_mean"], row["test_deviation"])
-        line = [row["network"], str(row["n"]), test, percent(row["paper_test"])]
-        line += [percent_range(row["band_low"], row["band_high"]), row["in_band"]]
-        line += [percent(row["running_mean"]), percent(row["paper_train"])]
-        rows.append([*line, row["paper_source"]])
+        running = [percent(row["running_mean"]), percent(row["paper_train"])]
+        test_cells = [row["network"], str(row["n"]), test, *_beside_paper(row).values()]
+        rows.append([*test_cells, *running, row["paper_source"]])
     return rows

@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from analysis.formatting import listed, percent
 from analysis.frames import notices, select
 from analysis.frames.select import ERRORS
-from analysis.plotting import layout, markers, style
-from analysis.plotting.setting_axis import draw_panel, mark_values
+from analysis.plotting import layout, markers, setting_axis, style
 
 # The columns in which one experiment may differ at two budgets, if its drops are at the same
 # fractions of the training; how often errors are measured does not affect the training.
@@ -39,9 +38,9 @@ def at_budgets(frame: pd.DataFrame) -> pd.DataFrame:
     """
     runs = select.grid_networks(frame)
     columns = [column for column in select.recipe_columns(runs) if column not in OF_THE_BUDGET]
-    runs = _like_the_first(runs, columns)
-    fractions = list(map(drop_fractions, runs["recipe.drops"], runs[BUDGET]))
-    runs = runs[[its_fractions == fractions[0] for its_fractions in fractions]]
+    fractions = pd.Series(map(drop_fractions, runs["recipe.drops"], runs[BUDGET]), runs.index)
+    same = (runs[columns] == runs[columns].iloc[0]).all(axis="columns")
+    runs = runs[same & fractions.map(lambda its: its == fractions.iloc[0])]
     names = runs["shortcut"] + " " + runs["depth"].astype(str)
     in_first_suite = runs["suite"] == runs["suite"].iloc[0]
     runs = select.varied(runs[names.isin(names[in_first_suite])], BUDGET)
@@ -57,21 +56,14 @@ def drop_fractions(drops: Sequence[int], iterations: int) -> tuple[Fraction, ...
 def draw_budgets(frame: pd.DataFrame) -> Figure:
     """Errors at the last iteration against the number of iterations: slow, or stuck?
 
-    `frame` as from `load.runs` of several suites; `at_budgets` selects the networks. A line a
-    depth, a dot a seed.
+    `frame` as from `load.runs` of several suites; `at_budgets` selects the networks.
     """
     finals = compared(frame)
-    kinds = select.shortcuts(finals)
     colours = style.depth_colours(select.depths(finals))
+    label = "iterations in all"
     with style.theme():
-        rows = [(error, shortcut) for error in ERRORS for shortcut in kinds]
-        figure, panels = layout.panels(len(rows), 3.6, 3.0, len(kinds))
-        for axes, (error, shortcut) in zip(panels, rows, strict=True):
-            draw_panel(axes, finals[finals["shortcut"] == shortcut], BUDGET, error, colours)
-            axes.set_title(f"{style.NAMES[shortcut]}: {ERRORS[error]}")
-            axes.set(xlabel="iterations in all", ylabel="error")
-            mark_values(axes, sorted(finals[BUDGET].unique()))
-        style.percent_axis(panels)
+        figure, panels = setting_axis.draw(finals, BUDGET, label, ERRORS, colours, (3.6, 3.0))
+        style.percent_axis(list(panels.values()))
         handles = markers.depth_legend(colours, linewidth=1.5, marker="o")
         layout.finish(figure, handles, notices.notices(_shown(frame)))
     return figure
@@ -117,11 +109,3 @@ def sentences(frame: pd.DataFrame) -> list[str]:
         f"Final training error after {after} iterations, over {seeds} that ran at each:"
         f" {'; '.join(networks)}."
     ]
-
-
-def _like_the_first(runs: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """The rows that agree with the first row in all `columns`."""
-    keep = runs["seed"].notna()
-    for column in columns:
-        keep &= runs[column] == runs[column].iloc[0]
-    return runs[keep]

@@ -107,8 +107,8 @@ FIGURES = (
         "curves",
         "Curves and losses",
         "Left: running training error (dashed) and test error (solid); right: the losses. Lines are"
-        " means over finished seeds; thin lines are runs that are partial or diverged (a cross"
-        " marks where).",
+        " means over finished seeds, the errors' bands reach from the lowest to the highest seed;"
+        " thin lines are runs that are partial or diverged (a cross at the top marks where).",
         curves.draw,
         curves.applies,
     ),

@@ -30,8 +30,7 @@ def iterations_to(frame: pd.DataFrame, threshold: float) -> pd.DataFrame:
 def draw(frame: pd.DataFrame) -> Figure:
     """Iterations to 50%, 20% and 10% running training error against depth, a panel each.
 
-    `frame` as from `load.runs`. A dot is a seed, in its depth's colour; the line joins medians.
-    Infinite values are drawn at "never", above the last tick.
+    `frame` as from `load.runs`. Infinite values are drawn at "never", above the last tick.
     """
     runs = select.grid_networks(frame)
     axis = DepthAxis.of(runs)
@@ -45,7 +44,10 @@ def draw(frame: pd.DataFrame) -> Figure:
             points["value"] /= unit
             axes.axhline(budget / unit, color=style.MUTED, linewidth=0.9, linestyle=":")
             axis.draw_seeds(axes, points.assign(value=points["value"].clip(upper=never)))
-            axis.draw_medians(axes, points, never)
+            for shortcut in select.shortcuts(points):
+                of_kind = points[points["shortcut"] == shortcut]
+                medians = of_kind.groupby("depth")["value"].median()  # infinite where never
+                axis.draw_line(axes, medians.clip(upper=never), shortcut)
             axis.prepare(axes)
             axes.set(title=f"to {threshold:.0%} training error", ylabel=label)
             axes.set_ylim(0, 1.2 * budget / unit)

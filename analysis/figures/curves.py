@@ -2,22 +2,19 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.typing import LineStyleType
 
 from analysis.figures import figure6
 from analysis.frames import notices, select
 from analysis.plotting import layout, markers, style
 from resnet_bench.datasets.definitions import DATASETS
 
-ERRORS = figure6.LINES
-LOSSES = {error.replace("_error", "_loss"): look for error, look in ERRORS.items()}
+LOSSES = {error.replace("_error", "_loss"): look for error, look in figure6.LINES.items()}
+NAMES = {"train_error": "training (running)", "test_error": "test"}
 # Okabe and Ito's colours again, here one an experiment.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a7ad6", "#8c6d1f")
 
@@ -36,9 +33,9 @@ def draw_runs(runs: pd.DataFrame, notes: list[str], heading: Sequence[str] = ())
     """Errors, and beside them losses, by iteration: a row of two panels a group.
 
     `runs` are rows as from `load.runs`; a group has one data set, recipe and kind of shortcut. A
-    colour is a depth, or an experiment with a name of its own. Lines are means over finished
-    seeds; thin ones runs that are partial or diverged, a cross where one diverged. `notes` are
-    written below the panels, `heading` above.
+    colour is a depth, or an experiment with a name of its own; the lines are those of
+    `figure6.draw_records`, of losses without bands: a single test loss can be millions. `notes`
+    are written below the panels, `heading` above.
     """
     runs = runs.assign(kind=runs["shortcut"].where(~_is_named(runs), ""), label=_labels(runs))
     keys = [*select.recipe_columns(runs), "kind"]
@@ -49,13 +46,17 @@ def draw_runs(runs: pd.DataFrame, notes: list[str], heading: Sequence[str] = ())
         figure, panels = layout.panels(2 * len(alike), 4.4, 3.3, columns=2)
         rows = zip(alike, _titles(alike), panels[::2], panels[1::2], strict=True)
         for group, title, errors, losses in rows:
-            for axes, lines, scale in ((errors, ERRORS, 100), (losses, LOSSES, 1)):
-                _draw_group(axes, group, lines, scale, colours)
-                axes.set_title(title)
-            errors.set_ylabel("error")
+            figure6.draw_records(errors, group, figure6.LINES, colours, 100)
+            figure6.draw_records(losses, group, LOSSES, colours, 1, bands=False)
+            errors.set(title=title, ylabel="error")
             style.percent_axis([errors])
-            losses.set(ylabel="loss", ylim=(0, _loss_top(group)))
-        layout.finish(figure, _legend(runs, colours), _above_the_axis(alike) + notes, heading)
+            losses.set(title=title, ylabel="loss", ylim=(0, _loss_top(group)))
+            unit, _ = style.iteration_unit(int(group["recipe.iterations"].max()))
+            ends = select.diverged(group.assign(x=group["ended_at"] / unit))
+            for axes in (errors, losses):
+                markers.crosses_on_edge(axes, ends, "x", colours, "label")
+        handles = figure6.legend(runs, colours, NAMES) + markers.diverged_entries(runs)
+        layout.finish(figure, handles, _above_the_axis(alike) + notes, heading)
     return figure
 
 
@@ -97,50 +98,6 @@ def _titles(alike: list[pd.DataFrame]) -> list[str]:
     return told
 
 
-def _draw_group(
-    axes: Axes,
-    group: pd.DataFrame,
-    lines: Mapping[str, LineStyleType],
-    scale: int,
-    colours: Mapping[str, str],
-) -> None:
-    """The lines of one panel: a column of `lines` each, times `scale`."""
-    recipe = group.iloc[0]
-    unit, label = style.iteration_unit(int(recipe["recipe.iterations"]))
-    for drop in recipe["recipe.drops"]:
-        axes.axvline(drop / unit, color=style.MUTED, lw=0.9, linestyle=":", zorder=1)
-    records = select.curves(group).set_index("iteration")
-    finished = records["status"] == "finished"
-    for name, means in records[finished].groupby("label", sort=False):
-        table = means[list(lines)].groupby("iteration").mean()
-        _draw_lines(axes, scale * table, unit, lines, colours[str(name)], 1.5)
-    for _, run in records[~finished].groupby("directory", sort=False):
-        _draw_lines(axes, scale * run[list(lines)], unit, lines, colours[run["label"].iloc[0]], 0.9)
-    for end in select.finals(group[group["status"] == "diverged"]).to_dict("records"):
-        axes.plot(
-            end["ended_at"] / unit, 0.95, "X", color=colours[end["label"]], markersize=8,
-            markeredgecolor=style.PAPER, zorder=5, transform=axes.get_xaxis_transform(),
-        )  # fmt: skip
-    axes.set(xlabel=label, xlim=(0, recipe["recipe.iterations"] / unit))
-
-
-def _draw_lines(
-    axes: Axes,
-    table: pd.DataFrame,
-    unit: int,
-    lines: Mapping[str, LineStyleType],
-    colour: str,
-    width: float,
-) -> None:
-    """A line for each column of `table`, whose index is the iteration."""
-    for column, look in lines.items():
-        places = table.index / unit
-        axes.plot(places, table[column], color=colour, linewidth=width, linestyle=look)
-        if len(table) == 1:  # one record makes no line
-            marker = "_" if column.startswith("train") else "o"
-            axes.plot(places, table[column], marker, color=colour, markersize=5, clip_on=False)
-
-
 def _loss_top(group: pd.DataFrame) -> float:
     """The upper end of the axis of losses: at most twice the loss of guessing.
 
@@ -160,24 +117,7 @@ def _above_the_axis(alike: list[pd.DataFrame]) -> list[str]:
     """A sentence on the losses above the axes, for each kind of them."""
     sentences = []
     for column, words in {"train_loss": "Training", "test_loss": "Test"}.items():
-        highest = max(
-            (loss for group in alike if (loss := _highest(group, [column])) > _loss_top(group)),
-            default=None,
-        )
-        if highest is not None:
-            sentences.append(f"{words} losses of up to {highest:,.3g} are above the axis.")
+        tops = [(_highest(group, [column]), _loss_top(group)) for group in alike]
+        if above := [highest for highest, top in tops if highest > top]:
+            sentences.append(f"{words} losses of up to {max(above):,.3g} are above the axis.")
     return sentences
-
-
-def _legend(runs: pd.DataFrame, colours: Mapping[str, str]) -> list[Line2D]:
-    handles = markers.line_legend(colours)
-    for error, words in {"train_error": "training (running)", "test_error": "test"}.items():
-        handles.append(
-            Line2D([], [], color=style.INK, lw=1.3, linestyle=ERRORS[error], label=words)
-        )
-    if runs["recipe.drops"].map(len).any():
-        words = "learning rate drops"
-        handles.append(Line2D([], [], color=style.MUTED, linewidth=0.9, linestyle=":", label=words))
-    if (runs["status"] == "diverged").any():
-        handles.append(markers.diverged_legend(style.INK))
-    return handles

@@ -19,15 +19,14 @@ PANELS = {
     "test_error": "test error",
 }
 INSET = (0.13, 0.57, 0.37, 0.32)  # left, bottom, width, height, as fractions of a panel
+PAPER_LOOK: dict[str, Any] = {"markerfacecolor": "none", "markersize": 6, "zorder": 5}
 FLATTENED = 1 / 8  # of a panel's height: errors below it are too close together to read
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Errors at the last iteration against depth, a line for each kind of shortcut.
+    """Errors at the last iteration against depth, beside the paper's if they compare with it.
 
-    `frame` as from `load.runs`. A dot is a seed, in its depth's colour; a marker on the line is
-    their mean, with Student's 95% interval from two seeds on; a cross on the upper edge is a run
-    that diverged. The paper's points, if they compare, are open markers beside ours.
+    `frame` as from `load.runs`. A dot is a seed, a cross on the upper edge a run that diverged.
     """
     runs = select.grid_networks(frame)
     axis = DepthAxis.of(runs)
@@ -36,15 +35,13 @@ def draw(frame: pd.DataFrame) -> Figure:
         figure, panels = layout.panels(len(PANELS), 4.8, 3.8)
         for axes, (error, title) in zip(panels, PANELS.items(), strict=True):
             points = select.finished(runs).assign(value=lambda finals: 100 * finals[error])  # noqa: B023
-            axis.draw_seeds(axes, points)
-            axis.draw_means(axes, points)
+            axis.draw(axes, points)
             if top is not None:
                 _draw_paper(axes, error, axis, runs)
-            axis.prepare(axes)
             axes.set(title=title, ylabel="error at the last iteration")
         style.percent_axis(panels, top)
         for axes, error in zip(panels, PANELS, strict=True):
-            _draw_diverged(axes, runs, axis)
+            axis.draw_diverged(axes, select.diverged(runs))
             _draw_residual_alone(axes, select.finished(runs), error, axis)
         handles = _legend(runs, axis, with_paper=top is not None)
         layout.finish(
@@ -73,9 +70,7 @@ def _draw_residual_alone(axes: Axes, finals: pd.DataFrame, error: str, axis: Dep
     if max(below) > bottom * top or residual["value"].max() > FLATTENED * top:
         return
     inset = axes.inset_axes(INSET)
-    axis.draw_seeds(inset, residual)
-    axis.draw_means(inset, residual)
-    axis.prepare(inset)
+    axis.draw(inset, residual)
     style.percent_axis([inset])
     inset.set(xlabel="", ylabel="")
     inset.set_title("residual alone", fontsize=8.5, color=style.MUTED, pad=3)
@@ -91,26 +86,13 @@ def _draw_paper(axes: Axes, error: str, axis: DepthAxis, runs: pd.DataFrame) -> 
         value = reference.test_error if error == "test_error" else reference.train_error
         if value is not None:
             x = axis.depths.index(depth) + axis.right
-            axes.plot(x, 100 * value, style.MARKERS[shortcut], **_paper_look(axis.colours[depth]))
-
-
-def _paper_look(colour: str) -> dict[str, Any]:
-    return {"color": colour, "markerfacecolor": "none", "markersize": 6, "zorder": 5}
-
-
-def _draw_diverged(axes: Axes, runs: pd.DataFrame, axis: DepthAxis) -> None:
-    """A cross on the upper edge for each diverged run, which has no final error."""
-    for run in select.finals(runs[runs["status"] == "diverged"]).to_dict("records"):
-        x = axis.place(run["depth"], run["shortcut"])
-        markers.diverged_cross(axes, x, None, axis.colours[run["depth"]])
+            colour, marker = axis.colours[depth], style.MARKERS[shortcut]
+            axes.plot(x, 100 * value, marker, color=colour, **PAPER_LOOK)
 
 
 def _legend(runs: pd.DataFrame, axis: DepthAxis, with_paper: bool) -> list[Line2D]:
-    handles = axis.legend()
+    handles, colour = axis.legend(), axis.colours[axis.depths[-1]]
     if with_paper:
-        look = _paper_look(axis.colours[axis.depths[-1]])
         label = "the paper's (training: running error)"
-        handles.append(Line2D([], [], marker="o", linestyle="none", label=label, **look))
-    if (runs["status"] == "diverged").any():
-        handles.append(markers.diverged_legend(axis.colours[axis.depths[-1]]))
-    return handles
+        handles.append(markers.entry(label, colour, marker="o", ls="none", **PAPER_LOOK))
+    return handles + markers.diverged_entries(runs, colour)

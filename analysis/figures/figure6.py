@@ -13,43 +13,95 @@ from analysis.frames import notices, select
 from analysis.plotting import layout, markers, style
 from resnet_bench.datasets.definitions import DATASETS
 
-ERRORS = {"train_error": "training error (running)", "test_error": "test error"}
-LINES: dict[str, LineStyleType] = {"train_error": (0, (3.0, 1.5)), "test_error": "-"}
-DOTS = {"train_error": "_", "test_error": "o"}  # markers of a run with a single record
+DASHED: LineStyleType = (0, (3.0, 1.5))
+LINES: dict[str, LineStyleType] = {"train_error": DASHED, "test_error": "-"}
+NAMES = {"train_error": "training error (running)", "test_error": "test error"}
 
 
 def draw(frame: pd.DataFrame, every_seed: bool = False) -> Figure:
     """Running training error (dashed) and test error (solid) of a suite's runs.
 
-    `frame` as from `load.runs`. A line is the mean over the finished seeds, its band reaches from
-    the lowest to the highest seed; `every_seed` draws each of them too. A finished run's last
-    running error is over an epoch: its last record may cover a batch or two. Partial and diverged
-    runs are thin lines; a cross marks where one diverged, at its last running error (chance's if it
-    has none).
+    `frame` as from `load.runs`; the lines are those of `draw_records`. A finished run's last
+    running error is over an epoch: its last record may cover a batch or two. A cross marks where a
+    run diverged, at its last running error (chance's if it has none).
     """
     runs = select.over_last_epoch(select.grid_networks(frame))
-    records = select.curves(runs)
+    runs = runs.assign(label=runs["depth"].astype(str) + " layers")
+    depths = style.depth_colours(select.depths(runs))
+    colours = {f"{depth} layers": colour for depth, colour in depths.items()}
     kinds = select.shortcuts(runs)
-    colours = style.depth_colours(select.depths(runs))
     top = axis_top(runs)
-    drops = {drop for of_run in runs["recipe.drops"] for drop in of_run}
-    unit, label = style.iteration_unit(int(runs["recipe.iterations"].max()))
-    records = records.assign(x=records["iteration"] / unit)
     with style.theme():
         figure, panels = layout.panels(len(kinds), 4.0, 3.6)
         for axes, shortcut in zip(panels, kinds, strict=True):
-            panel = records[records["shortcut"] == shortcut]
-            _draw_means(axes, panel[panel["status"] == "finished"], colours)
-            _draw_each(axes, panel if every_seed else panel[panel["status"] != "finished"], colours)
-            _draw_diverged(axes, runs[runs["shortcut"] == shortcut], unit, top, colours)
-            for drop in drops:
-                axes.axvline(drop / unit, color=style.MUTED, linewidth=0.9, linestyle=":", zorder=1)
-            axes.set(title=style.NAMES[shortcut], xlabel=label, ylabel="error")
-            axes.set_xlim(0, runs["recipe.iterations"].max() / unit)
+            of_kind = runs[runs["shortcut"] == shortcut]
+            draw_records(axes, of_kind, LINES, colours, 100, every_seed)
+            _draw_diverged(axes, of_kind, top, colours)
+            axes.set(title=style.NAMES[shortcut], ylabel="error")
         style.percent_axis(panels, top)
         notes = above_axis_notes(runs, top) + notices.notices(frame)
-        layout.finish(figure, _legend(colours, bool(drops)), notes)
+        layout.finish(figure, legend(runs, colours, NAMES), notes)
     return figure
+
+
+def draw_records(
+    axes: Axes,
+    runs: pd.DataFrame,
+    lines: Mapping[str, LineStyleType],
+    colours: Mapping[str, str],
+    scale: int,
+    every_seed: bool = False,
+    bands: bool = True,
+) -> None:
+    """The columns `lines` of runs, times `scale`, against the iteration.
+
+    `runs` as from `load.runs`, with a column label, the key of `colours`. A line is the mean over
+    finished seeds of one label, its band, if any, reaches from the lowest to the highest; thin
+    lines are runs that are not finished, or all with `every_seed`. A single record is a marker.
+    """
+    longest = int(runs["recipe.iterations"].max())
+    unit, axis_label = style.iteration_unit(longest)
+    records = select.curves(runs)
+    records = records.assign(x=records["iteration"] / unit)
+    finished = records["status"] == "finished"
+    for column, look in lines.items():
+        for label, of_label in records[finished].groupby("label", sort=False):
+            band = scale * of_label.groupby("x")[column].agg(["mean", "min", "max"])
+            if not bands:
+                band = band.assign(min=band["mean"], max=band["mean"])  # of no height
+            style.draw_band(axes, band, colours[str(label)], look)
+            _draw_single(axes, band["mean"], look, colours[str(label)], 5)
+    for _, of_run in (records if every_seed else records[~finished]).groupby("directory"):
+        colour = colours[of_run["label"].iloc[0]]
+        for column, look in lines.items():
+            values = scale * of_run.set_index("x")[column]
+            axes.plot(values.index, values, color=colour, lw=0.7, alpha=0.8, ls=look)
+            _draw_single(axes, values, look, colour, 3)
+    for drop in {drop for of_run in runs["recipe.drops"] for drop in of_run}:
+        axes.axvline(drop / unit, color=style.MUTED, linewidth=0.9, linestyle=":", zorder=1)
+    axes.set(xlabel=axis_label, xlim=(0, longest / unit))
+
+
+def _draw_single(
+    axes: Axes, values: pd.Series, look: LineStyleType, colour: str, size: float
+) -> None:
+    """A marker where there is a single record, which makes no line."""
+    if len(values) == 1:
+        marker = "_" if look == DASHED else "o"
+        axes.plot(values.index, values, marker, color=colour, ms=size, clip_on=False)
+
+
+def legend(
+    runs: pd.DataFrame, colours: Mapping[str, str], names: Mapping[str, str]
+) -> list[Line2D]:
+    """The entries of `draw_records`: labels, errors (columns of `LINES` and names), drops."""
+    handles = markers.line_legend(colours)
+    for error, name in names.items():
+        handles.append(markers.entry(name, lw=1.3, linestyle=LINES[error]))
+    if runs["recipe.drops"].map(len).any():
+        label = "learning rate drops"
+        handles.append(markers.entry(label, style.MUTED, linewidth=0.9, linestyle=":"))
+    return handles
 
 
 def above_axis_notes(
@@ -72,52 +124,12 @@ def axis_top(runs: pd.DataFrame) -> float | None:
     return style.PAPER_TOP if same else None
 
 
-def _draw_means(axes: Axes, records: pd.DataFrame, colours: Mapping[int, str]) -> None:
-    """A line and a band for each depth and error; `records` of finished runs, with column x."""
-    for error, look in LINES.items():
-        for depth in select.depths(records):
-            by_x = records[records["depth"] == depth].groupby("x")[error]
-            band = 100 * by_x.agg(["mean", "min", "max"])
-            style.draw_band(axes, band, colours[depth], look)
-            if len(band) == 1:  # one record makes no line
-                (dot,) = axes.plot(
-                    band.index, band["mean"], DOTS[error], color=colours[depth], ms=5
-                )
-                dot.set_clip_on(False)
-
-
-def _draw_each(axes: Axes, records: pd.DataFrame, colours: Mapping[int, str]) -> None:
-    """A thin line for each run and error."""
-    for _, of_run in records.groupby("directory"):
-        for error, look in LINES.items():
-            axes.plot(
-                of_run["x"], 100 * of_run[error], color=colours[of_run["depth"].iloc[0]], lw=0.7,
-                alpha=0.8, ls=look, marker=DOTS[error] if len(of_run) == 1 else "", ms=3,
-            )  # fmt: skip
-
-
 def _draw_diverged(
-    axes: Axes, runs: pd.DataFrame, unit: int, top: float | None, colours: Mapping[int, str]
+    axes: Axes, runs: pd.DataFrame, top: float | None, colours: Mapping[str, str]
 ) -> None:
     """A cross where each run diverged, at its last running error, at most at `top` (per cent)."""
-    finals = select.finals(runs[runs["status"] == "diverged"])
+    unit, _ = style.iteration_unit(int(runs["recipe.iterations"].max()))
     chance = 1 - 1 / DATASETS[runs["dataset"].iloc[0]].classes
-    for run in finals.fillna({"train_error": chance}).to_dict("records"):
+    for run in select.diverged(runs).fillna({"train_error": chance}).to_dict("records"):
         y = min(100 * run["train_error"], top or 100)
-        markers.diverged_cross(axes, run["ended_at"] / unit, y, colours[run["depth"]])
-
-
-def error_legend() -> list[Line2D]:
-    """The line styles of `ERRORS`."""
-    return [
-        Line2D([], [], color=style.INK, lw=1.3, linestyle=LINES[error], label=label)
-        for error, label in ERRORS.items()
-    ]
-
-
-def _legend(colours: Mapping[int, str], with_drops: bool) -> list[Line2D]:
-    handles = markers.depth_legend(colours) + error_legend()
-    if with_drops:
-        look = {"color": style.MUTED, "linewidth": 0.9, "linestyle": ":"}
-        handles.append(Line2D([], [], label="learning rate drops", **look))  # type: ignore[arg-type]
-    return handles
+        markers.diverged_cross(axes, run["ended_at"] / unit, y, colours[run["label"]])

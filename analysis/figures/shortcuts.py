@@ -30,11 +30,7 @@ def differences(frame: pd.DataFrame, error: str) -> pd.DataFrame:
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Paired differences to option A in percentage points; below 0 is better than A.
-
-    `frame` as from `load.runs`. A dot is a seed, in its depth's colour; the marker their mean,
-    with Student's 95% interval from two seeds on.
-    """
+    """Paired differences to option A in percentage points; `frame` as from `load.runs`."""
     runs = select.grid_networks(frame)
     axis = DepthAxis.of(runs[runs["shortcut"].isin(["B", "C"])])
     with style.theme():
@@ -42,9 +38,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         for axes, (error, title) in zip(panels, degradation.PANELS.items(), strict=True):
             points = differences(frame, error).assign(value=lambda pairs: 100 * pairs["value"])
             axes.axhline(0, color=style.INK, linewidth=0.9, zorder=1)
-            axis.draw_seeds(axes, points)
-            axis.draw_means(axes, points, connected=False)
-            axis.prepare(axes)
+            axis.draw(axes, points, connected=False)
             axes.set(title=title, ylabel="difference to option A (points)")
             style.difference_axis(axes)
         layout.finish(figure, axis.legend(connected=False), notices.notices(frame))

@@ -9,11 +9,10 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from analysis.formatting import percent
 from analysis.frames import notices, select
-from analysis.plotting import layout, style
+from analysis.plotting import layout, markers, style
 from analysis.plotting.depth_axis import DepthAxis
 
 MARKERS = {"train_error": "o", "clean_train_error": "s", "precise_train_error": "D"}
@@ -31,11 +30,7 @@ def applies(frame: pd.DataFrame) -> bool:
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Training errors at the last iteration, the running one over the last epoch.
-
-    `frame` as from `load.runs`. A panel a shortcut; small dots are seeds, large markers their
-    means.
-    """
+    """Training errors at the last iteration, a panel a shortcut; `frame` as from `load.runs`."""
     finals = select.finished(select.over_last_epoch(select.grid_networks(frame)))
     axis = DepthAxis.of(finals)
     with style.theme():
@@ -53,7 +48,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             axes.set(title=style.NAMES[shortcut], ylabel="training error")
         style.percent_axis(panels)
         handles = [
-            Line2D([], [], color=style.INK, marker=marker, linestyle="none", label=NAMES[error])
+            markers.entry(NAMES[error], marker=marker, linestyle="none")
             for error, marker in MARKERS.items()
         ]
         layout.finish(figure, handles, notices.notices(frame))

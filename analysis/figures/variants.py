@@ -18,13 +18,13 @@ ASIDE = 0.07  # from a pair's middle to each of it
 def draw(frame: pd.DataFrame) -> Figure:
     """Final errors of networks (open) and variants (filled) side by side, a panel a difference.
 
-    `frame` as from `load.runs`. Markers are means over seeds, dots the variants' seeds; a cross on
-    the upper edge is a variant's run that diverged.
+    `frame` as from `load.runs`.
     """
     found = pairs(frame)
     axis = DepthAxis.of(found, step=0.36)
     kinds = list(dict.fromkeys(found["differs"]))
     runs = select.declared(frame)
+    lost = found[found["network"].isin(select.diverged(runs)["network"])]
     with style.theme():
         rows = [(error, kind) for error in select.ERRORS for kind in kinds]
         figure, panels = layout.panels(len(rows), 3.2, 3.0, min(len(kinds), 4))
@@ -35,7 +35,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             axes.set(title=kind, ylabel=select.ERRORS[error])
         style.percent_axis(panels)
         for axes, (_, kind) in zip(panels, rows, strict=True):
-            _draw_diverged(axes, axis, runs, found[found["differs"] == kind])
+            axis.draw_diverged(axes, lost[lost["differs"] == kind], ASIDE)
         layout.finish(figure, _legend(axis), notices.notices(frame))
     return figure
 
@@ -56,21 +56,11 @@ def _draw_pair(
     axes.plot([x + 1.9 * ASIDE] * len(variant), variant, ".", markersize=4, **look)
 
 
-def _draw_diverged(axes: Axes, axis: DepthAxis, runs: pd.DataFrame, found: pd.DataFrame) -> None:
-    """A cross on the upper edge for each variant of `found` with a diverged run."""
-    diverged = set(runs.loc[runs["status"] == "diverged", "network"])
-    for pair in found[found["network"].isin(diverged)].to_dict("records"):
-        x = axis.place(pair["depth"], pair["shortcut"]) + ASIDE
-        markers.diverged_cross(axes, x, None, axis.colours[pair["depth"]])
-
-
 def _legend(axis: DepthAxis) -> list[Line2D]:
-    look: dict[str, Any] = {"color": style.INK, "linestyle": "none"}
     handles = []
     for shortcut in axis.shortcuts:
-        marker, name = style.MARKERS[shortcut], style.NAMES[shortcut]
-        handles.append(
-            Line2D([], [], marker=marker, markerfacecolor=style.PAPER, label=name, **look)
-        )
-        handles.append(Line2D([], [], marker=marker, label=f"{name}: variant", **look))
+        look: dict[str, Any] = {"marker": style.MARKERS[shortcut], "linestyle": "none"}
+        name = style.NAMES[shortcut]
+        handles.append(markers.entry(name, markerfacecolor=style.PAPER, **look))
+        handles.append(markers.entry(f"{name}: variant", **look))
     return handles

@@ -72,9 +72,7 @@ def run_columns(directory: RunDirectory, suite: Suite | None) -> dict[str, Any]:
             "dirty": any(attempt["dirty"] for attempt in attempts),
             "torch": _of_attempts([attempt["versions"] for attempt in attempts], "torch"),
             "seconds_total": sum(attempt["seconds"] for attempt in attempts),
-            "seconds_share": sum(
-                attempt["seconds"] / attempt["group_size"] for attempt in attempts
-            ),
+            "seconds_share": sum(one["seconds"] / one["group_size"] for one in attempts),
             "directory": str(directory.path),
             **identity["digests"],
         }
@@ -107,14 +105,17 @@ def missing_run_columns(
 
 
 def _specified(identity: dict[str, Any], source: str) -> dict[str, Any]:
-    """The columns that an experiment determines. UserError, which names `source`, if invalid."""
-    network, recipe, dataset = (identity[key] for key in ("network", "recipe", "dataset"))
+    """The columns that an experiment determines. UserError, which names `source`, if invalid.
+
+    `identity` as from `Experiment.identity`.
+    """
+    network, recipe, dataset = (identity[part] for part in ("network", "recipe", "dataset"))
+    name = identity["experiment"].partition("/")[2]
     specification = validate(NetworkSpec, network, f"{source}: network")
     if dataset not in DATASETS:
         raise UserError(f"{source}: unknown data set {dataset!r}")
     images = input_shape(DATASETS[dataset], validate(Recipe, recipe, f"{source}: recipe"))
     size = network_size(specification, images)
-    name = identity["experiment"].partition("/")[2]
     # A plus that no key follows is part of a value, such as 1e+30.
     given, *changes = re.split(r"\+(?=[A-Za-z_]+=)", name)
     return {
@@ -129,8 +130,12 @@ def _specified(identity: dict[str, Any], source: str) -> dict[str, Any]:
         "cures": _cures(identity["cures"]),
         "parameters": identity.get("parameters", size.parameters),
         "multiply_adds": size.multiply_adds,
-        **_prefixed("network", network),
-        **_prefixed("recipe", recipe),
+        # Lists become tuples, which pandas can group by.
+        **{
+            f"{part}.{key}": tuple(value) if isinstance(value, list) else value
+            for part in ("network", "recipe")
+            for key, value in identity[part].items()
+        },
     }
 
 
@@ -141,14 +146,6 @@ def _cures(cures: dict[str, dict[str, Any]]) -> str:
         options = ", ".join(f"{key}={value}" for key, value in cure["options"].items())
         names.append(f"{name}({options})" if options else name)
     return " + ".join(names)
-
-
-def _prefixed(part: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """{"recipe.drops": (180, 270), ...}: lists become tuples, which pandas can group by."""
-    return {
-        f"{part}.{key}": tuple(value) if isinstance(value, list) else value
-        for key, value in fields.items()
-    }
 
 
 def _of_attempts(attempts: list[dict[str, Any]], key: str) -> str:

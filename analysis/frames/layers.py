@@ -59,10 +59,6 @@ class Layers:
         table = layers(runs)
         return cls(runs, table[table["variant"] == ""])
 
-    @property
-    def any(self) -> bool:
-        return not self.table.empty
-
 
 def layers(runs: pd.DataFrame) -> pd.DataFrame:
     """One row a layer and measured iteration, of every declared run with a layers.csv: `COLUMNS`.

@@ -59,6 +59,11 @@ def finished(frame: pd.DataFrame) -> pd.DataFrame:
     return finals(frame[frame["status"] == "finished"])
 
 
+def diverged(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a diverged run: its last record, or its empty row if it has none."""
+    return finals(frame[frame["status"] == "diverged"])
+
+
 def over_last_epoch(frame: pd.DataFrame) -> pd.DataFrame:
     """`frame` with `train_error` averaged over an epoch at each finished run's last record.
 
@@ -87,6 +92,20 @@ def shortcuts(frame: pd.DataFrame) -> list[str]:
     """The shortcuts in the frame, in the order of every figure and table."""
     found = set(frame["shortcut"])
     return [shortcut for shortcut in get_args(Shortcut) if shortcut in found]
+
+
+def depth_pair(runs: pd.DataFrame) -> tuple[int, int] | None:
+    """(shallow, deep): 20 and 56 if both are there, else the extremes; None for one depth."""
+    found = depths(runs)
+    if len(found) < 2:
+        return None
+    return (20, 56) if {20, 56} <= set(found) else (found[0], found[-1])
+
+
+def residual_kind(runs: pd.DataFrame) -> str:
+    """The shortcut of the residual networks that plain ones are compared with: A if there is."""
+    kinds = [shortcut for shortcut in shortcuts(runs) if shortcut != "none"]
+    return "A" if "A" in kinds or not kinds else kinds[0]
 
 
 def recipe_columns(frame: pd.DataFrame) -> list[str]:

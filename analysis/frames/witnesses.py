@@ -27,10 +27,7 @@ POINT_COLUMNS = {
     "start_error": "the same, of the witness calibrated in train mode, where training on starts",
     "commit": "of the code that built it, or unknown",
 }
-CURVE_COLUMNS = {
-    "source": "as in `POINT_COLUMNS`",
-    "deep": "as in `POINT_COLUMNS`",
-    "seed": "as in `POINT_COLUMNS`",
+CURVE_COLUMNS = dict.fromkeys(("source", "deep", "seed"), "as in `POINT_COLUMNS`") | {
     "learning_rate": "of training on, constant",
     "status": "finished, diverged or partial",
     "iteration": "of training on; 0 is the witness",

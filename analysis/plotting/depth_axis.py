@@ -1,6 +1,7 @@
 """The axis of depths, with the shortcuts side by side, that several figures share."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis.frames import select
-from analysis.plotting import style
+from analysis.plotting import markers, style
 from analysis.verdict import statistics
 
 ASIDE = 0.05  # between a mean's marker and its seeds' dots
@@ -61,46 +62,50 @@ class DepthAxis:
     def draw_means(self, axes: Axes, points: pd.DataFrame, connected: bool = True) -> None:
         """A marker at the mean of each depth and shortcut, with its 95% interval from n = 2 on."""
         for shortcut in select.shortcuts(points):
-            of_kind = points[points["shortcut"] == shortcut]
-            colour = style.SHORTCUT_GREYS[shortcut]
-            means = of_kind.groupby("depth")["value"].mean()
-            places = [self.place(int(depth), shortcut) + ASIDE for depth in means.index]
-            self._draw_line(axes, places, means.to_list(), shortcut, connected)
-            for x, (_, values) in zip(places, of_kind.groupby("depth")["value"], strict=True):
+            by_depth = points[points["shortcut"] == shortcut].groupby("depth")["value"]
+            places = self.draw_line(axes, by_depth.mean(), shortcut, connected)
+            for x, (_, values) in zip(places, by_depth, strict=True):
                 if len(values) > 1:
                     interval = statistics.t_interval(values.to_numpy(dtype=np.float64))
+                    colour = style.SHORTCUT_GREYS[shortcut]
                     axes.vlines(x, interval.low, interval.high, color=colour, lw=1.3, zorder=2)
 
-    def draw_medians(self, axes: Axes, points: pd.DataFrame, top: float) -> None:
-        """A connected marker at the median of each depth and shortcut, at most at `top`.
+    def draw_line(
+        self, axes: Axes, values: pd.Series, shortcut: str, connected: bool = True
+    ) -> list[float]:
+        """A marker at each of `values`, whose index is the depth; returns their places."""
+        places = [self.place(int(depth), shortcut) + ASIDE for depth in values.index]
+        axes.plot(places, values, linewidth=1.1, ms=5.5, zorder=4, **_look(shortcut, connected))
+        return places
 
-        Values may be infinite, and with them the median.
-        """
-        for shortcut in select.shortcuts(points):
-            medians = points[points["shortcut"] == shortcut].groupby("depth")["value"].median()
-            places = [self.place(int(depth), shortcut) + ASIDE for depth in medians.index]
-            shown = medians.clip(upper=top).to_list()
-            self._draw_line(axes, places, shown, shortcut, connected=True)
+    def draw(self, axes: Axes, points: pd.DataFrame, connected: bool = True) -> None:
+        """`prepare`, and the seeds and means of `points`."""
+        self.draw_seeds(axes, points)
+        self.draw_means(axes, points, connected)
+        self.prepare(axes)
 
-    def _draw_line(
-        self, axes: Axes, xs: list[float], ys: list[float], shortcut: str, connected: bool
-    ) -> None:
-        axes.plot(
-            xs, ys, style.MARKERS[shortcut], color=style.SHORTCUT_GREYS[shortcut],
-            linestyle="-" if connected else "none", linewidth=1.1, markersize=5.5,
-            markerfacecolor=style.PAPER, markeredgewidth=1.3, zorder=4,
-        )  # fmt: skip
+    def draw_diverged(self, axes: Axes, diverged: pd.DataFrame, aside: float = 0.0) -> None:
+        """A cross on the upper edge for each row; call it when the limits are set."""
+        places = map(self.place, diverged["depth"], diverged["shortcut"])
+        at = diverged.assign(place=[place + aside for place in places])
+        markers.crosses_on_edge(axes, at, "place", self.colours)
 
     def legend(self, connected: bool = True) -> list[Line2D]:
         """Legend entries for the shortcuts' markers and the dot of a seed."""
-        handles = [
-            Line2D(
-                [], [], color=style.SHORTCUT_GREYS[shortcut], marker=style.MARKERS[shortcut],
-                linestyle="-" if connected else "none", markerfacecolor=style.PAPER,
-                markeredgewidth=1.3, label=style.NAMES[shortcut],
-            )
-            for shortcut in self.shortcuts
-        ]  # fmt: skip
         colour = self.colours[self.depths[0]]
-        seed = Line2D([], [], color=colour, marker="o", linestyle="none", ms=4, label="a seed")
-        return [*handles, seed]
+        return [
+            *(Line2D([], [], label=style.NAMES[shortcut], **_look(shortcut, connected))
+              for shortcut in self.shortcuts),
+            Line2D([], [], color=colour, marker="o", linestyle="none", ms=4, label="a seed"),
+        ]  # fmt: skip
+
+
+def _look(shortcut: str, connected: bool) -> dict[str, Any]:
+    """The look of a shortcut's means."""
+    return {
+        "color": style.SHORTCUT_GREYS[shortcut],
+        "marker": style.MARKERS[shortcut],
+        "linestyle": "-" if connected else "none",
+        "markerfacecolor": style.PAPER,
+        "markeredgewidth": 1.3,
+    }

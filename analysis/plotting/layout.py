@@ -77,13 +77,12 @@ def finish(
 
 
 def _legend_columns(handles: list[Line2D], width: float) -> int:
-    """The number of columns with the fewest rows that fit in `width` inches, evenly filled."""
-    columns = len(handles)
-    while columns > 1 and _legend_width(handles, columns) > width:
-        columns -= 1
-    rows = math.ceil(len(handles) / columns)
-    balanced = math.ceil(len(handles) / rows)
-    return balanced if _legend_width(handles, balanced) <= width else columns
+    """The number of columns of a legend in the fewest rows that fit in `width` inches."""
+    for rows in range(1, len(handles)):
+        columns = math.ceil(len(handles) / rows)
+        if _legend_width(handles, columns) <= width:
+            return columns
+    return 1
 
 
 def _legend_width(handles: list[Line2D], columns: int) -> float:

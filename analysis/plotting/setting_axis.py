@@ -1,34 +1,47 @@
-"""Panels of an error against a setting (learning rate, number of iterations)."""
+"""Figures of final errors against a setting (learning rate, number of iterations)."""
 
 from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis.frames import select
+from analysis.plotting import layout, style
 
 
-def draw_panel(
-    axes: Axes,
-    finals: pd.DataFrame,
+def draw(
+    runs: pd.DataFrame,
     setting: str,
-    error: str,
+    label: str,
+    errors: Mapping[str, str],
     colours: Mapping[int, str],
-) -> None:
-    """`error` in per cent against `setting`: a dot a finished run, a line through the means.
+    size: tuple[float, float],
+) -> tuple[Figure, dict[tuple[str, str], Axes]]:
+    """A row of panels for each of `errors` (columns and names), a panel for each shortcut.
 
-    `finals`: one row a finished run; `colours`: by depth.
+    A dot is a finished run of `runs`, a line goes through the means; `colours`: by depth; `size`:
+    of a panel, inches. Returns the panels by (error, shortcut); the error axis is left to set.
     """
-    for depth in select.depths(finals):
-        runs = finals[finals["depth"] == depth]
-        means = 100 * runs.groupby(setting)[error].mean()
-        colour = colours[depth]
-        axes.plot(runs[setting], 100 * runs[error], "o", color=colour, ms=4, alpha=0.8, mew=0)
-        axes.plot(means.index, means, color=colour, linewidth=1.3)
+    kinds = select.shortcuts(runs)
+    places = [(error, shortcut) for error in errors for shortcut in kinds]
+    figure, panels = layout.panels(len(places), *size, len(kinds))
+    for axes, (error, shortcut) in zip(panels, places, strict=True):
+        of_kind = select.finished(runs[runs["shortcut"] == shortcut])
+        for depth in select.depths(of_kind):
+            of_depth = of_kind[of_kind["depth"] == depth]
+            means = 100 * of_depth.groupby(setting)[error].mean()
+            look = {"color": colours[depth], "ms": 4, "alpha": 0.8, "mew": 0}
+            axes.plot(of_depth[setting], 100 * of_depth[error], "o", **look)  # type: ignore[arg-type]
+            axes.plot(means.index, means, color=colours[depth], linewidth=1.3)
+        axes.set_title(f"{style.NAMES[shortcut]}: {errors[error]}")
+        axes.set(xlabel=label, ylabel="error")
+        _mark_values(axes, sorted(runs[setting].unique()))
+    return figure, dict(zip(places, panels, strict=True))
 
 
-def mark_values(axes: Axes, values: list[float]) -> None:
+def _mark_values(axes: Axes, values: list[float]) -> None:
     """A logarithmic axis with a tick at each of `values`, which are sorted."""
     axes.set_xscale("log")
     axes.set_xlim(values[0] / 1.25, values[-1] * 1.25)

@@ -76,13 +76,9 @@ def shades(count: int) -> list[str]:
 @contextmanager
 def theme() -> Iterator[None]:
     """Within this context figures have seaborn's white grid and the shared colours."""
-    looks: dict[str, Any] = {
-        "text.color": INK,
-        "axes.labelcolor": INK,
-        "axes.titlecolor": INK,
+    in_ink = ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color")
+    looks: dict[str, Any] = dict.fromkeys(in_ink, INK) | {
         "axes.edgecolor": MUTED,
-        "xtick.color": INK,
-        "ytick.color": INK,
         "grid.color": GRID,
         "grid.linewidth": 0.6,
         "axes.linewidth": 0.8,
@@ -130,12 +126,7 @@ def iteration_unit(iterations: int) -> tuple[int, str]:
 
 
 def difference_axis(axes: Axes) -> None:
-    """An axis of differences in percentage points, below and above 0."""
+    """An axis of differences in percentage points: +0.2, 0, -0.2."""
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    signed = FuncFormatter(lambda value, _: f"{value:+g}" if abs(value) > 1e-9 else "0")
     axes.yaxis.set_major_formatter(signed)
-
-
-@FuncFormatter
-def signed(value: float, _: int) -> str:
-    """A difference on an axis: +0.2, 0, -0.2."""
-    return f"{value:+g}" if abs(value) > 1e-9 else "0"

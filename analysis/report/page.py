@@ -16,7 +16,6 @@ from analysis.frames import notices, select
 from analysis.report import provenance, reproduce
 from analysis.results import SuiteResults
 from analysis.verdict import best_rates, contrasts, finding, variants, verdict
-from resnet_bench.errors import UserError
 from resnet_bench.records.files import write_atomically
 from resnet_bench.suites.suite import load_suite
 
@@ -63,10 +62,7 @@ def build(results: SuiteResults, figures: list[tuple[FigureSpec, Figure]]) -> st
 def write(results: SuiteResults, figures: list[tuple[FigureSpec, Figure]], folder: Path) -> Path:
     """Write report.html to a suite's folder; raises UserError if it cannot."""
     path = folder / "report.html"
-    try:
-        write_atomically(path, build(results, figures).encode())
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
+    write_atomically(path, build(results, figures).encode())
     return path
 
 
@@ -82,10 +78,8 @@ def _verdict(frame: pd.DataFrame) -> dict[str, Any]:
         return {}
     at_best_rates = []
     if best_rates.can_choose(frame):
-        at_best_rates = [
-            best_rates.rows(frame),
-            verdict.primary_rows(best_rates.primary(frame)),
-        ]
+        at_best = verdict.primary_rows(best_rates.primary(frame))
+        at_best_rates = [best_rates.rows(frame), at_best]
     return {
         "method": verdict.METHOD,
         "primary": verdict.primary_rows(primary),

@@ -5,48 +5,39 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.formatting import duration, listed, rounded_time
+from analysis.formatting import counted, duration, listed, rounded_time, table
 from analysis.frames import select
 from analysis.frames.witnesses import Witnesses
 from resnet_bench.records.run_directory import RunDirectory
 
 PRECISIONS = {"ieee": "IEEE float32", "tf32": "float32 with TF32", "bf16": "bfloat16"}
-SHARED = (
-    "precision",
-    "device",
-    "processor",
-    "commit",
-    "torch",
-    "attempts",
-)  # left out where all are equal
+SHARED = ("precision", "device", "processor", "commit", "torch", "attempts")  # told once if equal
 
 
 def rows(frame: pd.DataFrame) -> list[list[str]]:
     """A header and a row a run, refused and changed ones too; `frame` as from `load.runs`."""
-    header = ["run", "status", "iteration", "training time", "precision", "device", "processor"]
-    rows = [[*header, "commit", "torch", "started", "attempts"]]
+    found = []
     for run in select.finals(frame).to_dict("records"):
         name = f"{run['network']} seed {run['seed']}"
         if run["status"] == "missing":
-            rows.append([name, "missing", *[""] * (len(rows[0]) - 2)])
+            found.append({"run": name, "status": "missing"})
             continue
         attempts = _attempts(run["directory"])
-        rows.append(
-            [
-                name,
-                run["status"] if not run["problem"] else f"{run['status']}, refused",
-                "0" if pd.isna(run["iteration"]) else f"{run['iteration']:,}",
-                duration(run["seconds_total"]),
-                run["precision"],
-                run["device"],
-                run["processor"],
-                run["commit"] + (" and changes" if run["dirty"] else ""),
-                run["torch"],
-                str(attempts[0]["started"])[:16].replace("T", " ") if attempts else "",
-                str(len(attempts)),
-            ]
-        )
-    return rows
+        row = {
+            "run": name,
+            "status": run["status"] if not run["problem"] else f"{run['status']}, refused",
+            "iteration": "0" if pd.isna(run["iteration"]) else f"{run['iteration']:,}",
+            "training time": duration(run["seconds_total"]),
+            "precision": run["precision"],
+            "device": run["device"],
+            "processor": run["processor"],
+            "commit": run["commit"] + (" and changes" if run["dirty"] else ""),
+            "torch": run["torch"],
+            "started": str(attempts[0]["started"])[:16].replace("T", " ") if attempts else "",
+            "attempts": str(len(attempts)),
+        }
+        found.append(row)
+    return table(found)
 
 
 def sentence(frame: pd.DataFrame) -> str:
@@ -54,31 +45,27 @@ def sentence(frame: pd.DataFrame) -> str:
     runs = select.finished(frame[frame["problem"] == ""])
     if runs.empty:
         return "No run is finished."
-    seeds = runs["seed"].nunique()
-    seconds, alone = runs["seconds_total"], (runs["seconds_total"] == runs["seconds_share"]).all()
+    commits, times = runs["commit"].unique(), runs["seconds_total"]
+    alone = (times == runs["seconds_share"]).all()
     precisions = [PRECISIONS[precision] for precision in runs["precision"].unique()]
     changes = " and changes" if runs["dirty"].any() else ""
     return (
-        f"{len(runs)} runs, {seeds} seed{'s' if seeds > 1 else ''}, in {listed(precisions)} on "
-        f"{listed(runs['processor'].unique())} with torch {listed(runs['torch'].unique())}, at "
-        f"commit{'s' if runs['commit'].nunique() > 1 else ''} "
-        f"{listed(runs['commit'].unique())}{changes}. Training, without evaluation, took "
-        f"{rounded_time(seconds.min())} to {rounded_time(seconds.max())} a "
-        f"{'run' if alone else 'group of runs side by side'}, "
-        f"{rounded_time(runs['seconds_share'].sum())} in all."
+        f"{len(runs)} runs, {counted(runs['seed'].nunique(), 'seed')}, in {listed(precisions)} on"
+        f" {listed(runs['processor'].unique())} with torch {listed(runs['torch'].unique())}, at"
+        f" commit{'s' if len(commits) > 1 else ''} {listed(commits)}{changes}. Training, without"
+        f" evaluation, took {rounded_time(times.min())} to {rounded_time(times.max())} a"
+        f" {'run' if alone else 'group of runs side by side'},"
+        f" {rounded_time(runs['seconds_share'].sum())} in all."
     )
 
 
 def of_witnesses(data: Witnesses) -> str:
     """How witnesses were made, and how many were trained further, in a sentence."""
     trained_on = data.curves.drop_duplicates(["source", "deep", "seed", "learning_rate"])
-    commits, count = data.points["commit"].unique(), len(data.points)
-    times = {0: "", 1: ", trained on once"}
-    on = times.get(len(trained_on), f", trained on {len(trained_on)} times in all")
-    return (
-        f"{count} witness{'es' if count > 1 else ''}{on}, at"
-        f" commit{'s' if len(commits) > 1 else ''} {listed(commits)}."
-    )
+    commits, times = data.points["commit"].unique(), len(trained_on)
+    on = f", trained on {'once' if times == 1 else f'{times} times in all'}" if times else ""
+    count = f"{len(data.points)} witness{'es' if len(data.points) > 1 else ''}"
+    return f"{count}{on}, at commit{'s' if len(commits) > 1 else ''} {listed(commits)}."
 
 
 def without_shared(rows: list[list[str]]) -> tuple[list[list[str]], str]:
@@ -104,13 +91,6 @@ def versions(frame: pd.DataFrame) -> list[str]:
             pairs = sorted(attempt.get("versions", {}).items())
             found[", ".join(f"{package} {version}" for package, version in pairs)] = None
     return [words for words in found if words]
-
-
-def _time(seconds: float) -> str:
-    """ "36 s", "26 minutes", "3.1 hours" """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
 
 
 def _attempts(directory: str) -> list[dict[str, Any]]:

@@ -40,10 +40,9 @@ def _checkout(runs: SuiteResults) -> list[str]:
 
 def _witnesses(suite: str, data: Witnesses) -> list[str]:
     """A command for each witness; CONTINUE=1 for those that were trained further."""
-    lines = []
-    for point in data.points.to_dict("records"):
-        of = data.curves[["source", "deep", "seed"]]
-        continued = (of == [point["source"], point["deep"], point["seed"]]).all(axis=1).any()
-        line = f"make witness EXP={suite}/{point['source']} DEPTH={point['depth']}"
-        lines.append(f"{line} SEED={point['seed']}{' CONTINUE=1' if continued else ''}")
-    return lines
+    continued = set(data.curves[["source", "deep", "seed"]].itertuples(index=False, name=None))
+    return [
+        f"make witness EXP={suite}/{point['source']} DEPTH={point['depth']} SEED={point['seed']}"
+        + (" CONTINUE=1" if (point["source"], point["deep"], point["seed"]) in continued else "")
+        for point in data.points.to_dict("records")
+    ]

@@ -5,7 +5,6 @@ import math
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from analysis.frames import layers, notices, select
@@ -35,17 +34,14 @@ def applies_in_training(data: Layers) -> bool:
 
 
 def draw(data: Layers) -> Figure:
-    """Deviations and gradients at initialisation against the layer, a panel a kind of shortcut.
-
-    Lines are medians over seeds, bands reach from the lowest to the highest; a colour is a depth.
-    """
+    """Deviations and gradients at initialisation against the layer, a panel a kind of shortcut."""
     start = layers.at_start(data.table)
     colours = style.depth_colours(select.depths(start))
     with style.theme():
         figure = _draw(start, "depth", colours, AT_START)
         handles = markers.depth_legend(colours)
         label = f"{YANG:.3f} a layer (Yang et al.)"
-        handles.append(Line2D([], [], color=style.MUTED, lw=1.2, ls=":", label=label))
+        handles.append(markers.entry(label, style.MUTED, lw=1.2, ls=":"))
         layout.finish(figure, handles, notices.notices(data.runs))
     return figure
 

@@ -1,16 +1,13 @@
 """Figure 7 of the paper, redrawn: the responses of the 3x3 layers, in order and sorted."""
 
-from collections.abc import Mapping
-
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
 from analysis.fidelity import paper
 from analysis.frames import layers, notices, select
 from analysis.frames.layers import Layers
-from analysis.plotting import layout, style
+from analysis.plotting import layout, markers, style
 
 LOOKS: dict[str, LineStyleType] = {"plain": (0, (3.0, 1.5)), "resnet": "-"}
 
@@ -37,38 +34,29 @@ def applies(data: Layers) -> bool:
 def draw(data: Layers) -> Figure:
     """Deviation of each 3x3 layer's response: left in the layers' order, right sorted.
 
-    Lines are medians over seeds, bands reach from the lowest to the highest seed; each seed is
-    sorted separately. Dashed: plain; solid: residual; a colour is a depth.
+    Each seed is sorted separately. Dashed: plain; solid: residual; a colour is a depth.
     """
     table = responses(data.table)
-    networks = [of_network for _, of_network in table.groupby(["family", "depth"])]
     colours = style.depth_colours(select.depths(table))
-    looks = [_look(of_network, colours) for of_network in networks]
     labels = {"layer": "layer", "rank": "layer, sorted by magnitude"}
+    handles = []
     with style.theme():
         figure, panels = layout.panels(2, 5.4, 3.6)
+        for _, of_network in table.groupby(["family", "depth"]):
+            first = of_network.iloc[0]
+            colour, look = colours[first["depth"]], LOOKS[first["family"]]
+            handles.append(markers.entry(first["network"], colour, lw=1.8, ls=look))
+            for axes, by in zip(panels, labels, strict=True):
+                band = layers.over_seeds(of_network, "response_deviation", by)
+                style.draw_band(axes, band, colour, look)
         for axes, (by, label) in zip(panels, labels.items(), strict=True):
-            for of_network, (colour, look) in zip(networks, looks, strict=True):
-                style.draw_band(
-                    axes, layers.over_seeds(of_network, "response_deviation", by), colour, look
-                )
             axes.set(xlabel=label, ylabel="standard deviation of the response", xlim=(0, None))
             axes.set_title("in order" if by == "layer" else "sorted")
         top = max(axes.get_ylim()[1] for axes in panels)
         for axes in panels:
             axes.set_ylim(0, top)
-        handles = [
-            Line2D([], [], color=colour, lw=1.8, ls=look, label=of_network["network"].iloc[0])
-            for of_network, (colour, look) in zip(networks, looks, strict=True)
-        ]
         layout.finish(figure, handles, notices.notices(data.runs))
     return figure
-
-
-def _look(of_network: pd.DataFrame, colours: Mapping[int, str]) -> tuple[str, LineStyleType]:
-    """Colour and line style of a network."""
-    first = of_network.iloc[0]
-    return colours[first["depth"]], LOOKS[first["family"]]
 
 
 def sentences(data: Layers) -> list[str]:

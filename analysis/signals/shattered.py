@@ -27,19 +27,14 @@ def applies(data: Layers) -> bool:
 
 
 def draw(data: Layers) -> Figure:
-    """The correlation at initialisation: at the images against depth, then against the layer.
-
-    First a panel with a dot a seed, then one for each shortcut with medians over seeds.
-    """
+    """The correlation at initialisation: at the images against depth, then against the layer."""
     points = at_the_images(data)
     axis = DepthAxis.of(points)
     start = layers.at_start(data.table)
     start = start[start["kind"] != LINEAR]
     with style.theme():
         figure, panels = layout.panels(1 + len(axis.shortcuts), 4.2, 3.4)
-        axis.draw_seeds(panels[0], points)
-        axis.draw_means(panels[0], points)
-        axis.prepare(panels[0])
+        axis.draw(panels[0], points)
         panels[0].set(title="at the images", ylabel="correlation of neighbours' gradients")
         for axes, shortcut in zip(panels[1:], axis.shortcuts, strict=True):
             of_kind = start[start["shortcut"] == shortcut]

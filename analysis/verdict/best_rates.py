@@ -56,12 +56,8 @@ def best(frame: pd.DataFrame) -> pd.DataFrame:
 
 def without_best(frame: pd.DataFrame) -> list[str]:
     """The networks that have no rate at which every seed finished."""
-    chosen = best(frame)
-    return [
-        name
-        for name in at_rates(frame)["name"].unique()
-        if chosen.empty or name not in set(chosen["name"])
-    ]
+    chosen = set(best(frame).get("name", []))
+    return [name for name in at_rates(frame)["name"].unique() if name not in chosen]
 
 
 def at_best(frame: pd.DataFrame) -> pd.DataFrame:
@@ -119,10 +115,17 @@ def _by_rate(frame: pd.DataFrame) -> str:
 
 def rows(frame: pd.DataFrame) -> list[list[str]]:
     """The table of the chosen rates: errors in per cent, means over seeds; with a header."""
-    header = ["network", "best rate", "of rates", "n", "held-out error %", "train error %"]
-    rows = [[*header, "test error %"]]
-    for row in best(frame).to_dict("records"):
-        errors = [row[error] for error in (CHOICE, *select.ERRORS)]
-        line = [row["name"], f"{row['rate']:g}", str(row["rates"]), str(row["n"])]
-        rows.append(line + [formatting.percent(error) for error in errors])
-    return rows
+    return formatting.table(
+        [
+            {
+                "network": row["name"],
+                "best rate": f"{row['rate']:g}",
+                "of rates": str(row["rates"]),
+                "n": str(row["n"]),
+                "held-out error %": formatting.percent(row[CHOICE]),
+                "train error %": formatting.percent(row[contrasts.ENDPOINT]),
+                "test error %": formatting.percent(row["test_error"]),
+            }
+            for row in best(frame).to_dict("records")
+        ]
+    )

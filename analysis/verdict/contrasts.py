@@ -9,13 +9,27 @@ import pandas as pd
 
 from analysis.frames import select
 from analysis.verdict import statistics
-from analysis.verdict.final_errors import FinalErrors, Lost, Network
 from analysis.verdict.statistics import Interval
+from resnet_bench.datasets.definitions import DATASETS
 
 ENDPOINT = "precise_train_error"  # the primary one, at the last iteration
 TOLERANCE = 0.005  # half a point: an interval that ends below it counts as no degradation
 Family = Literal["plain", "residual", "difference"]  # the last is plain - residual
 Word = Literal["degrades", "does not degrade", "positive", "negative", "undecided"]
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A run without the final error that a contrast needs."""
+
+    network: str
+    seed: int
+    why: str  # diverged, partial, missing or "finished without <endpoint>"
+
+    @property
+    def text(self) -> str:
+        """ "plain-56 seed 1 diverged" """
+        return f"{self.network} seed {self.seed} {self.why}"
 
 
 @dataclass(frozen=True)
@@ -39,10 +53,9 @@ class Contrast:
     @property
     def kind(self) -> str:
         """ "plain", "option A" or, of a difference, "plain - option A" """
-        option = f"option {self.shortcut}"
-        return {"plain": "plain", "residual": option, "difference": f"plain - {option}"}[
-            self.family
-        ]
+        if self.family == "plain":
+            return "plain"
+        return f"{'plain - ' if self.family == 'difference' else ''}option {self.shortcut}"
 
     @property
     def name(self) -> str:
@@ -69,20 +82,6 @@ def lost_runs(contrasts: Iterable[Contrast]) -> list[str]:
     return sorted({run.text for contrast in contrasts for run in contrast.lost})
 
 
-def depth_pair(runs: pd.DataFrame) -> tuple[int, int] | None:
-    """(shallow, deep): 20 and 56 if both are there, else the extremes; None for one depth."""
-    depths = select.depths(runs)
-    if len(depths) < 2:
-        return None
-    return (20, 56) if {20, 56} <= set(depths) else (depths[0], depths[-1])
-
-
-def residual_kind(runs: pd.DataFrame) -> str:
-    """The shortcut of the residual networks that plain ones are compared with: A if there is."""
-    kinds = [shortcut for shortcut in select.shortcuts(runs) if shortcut != "none"]
-    return "A" if "A" in kinds or not kinds else kinds[0]
-
-
 def primary(frame: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
     """The primary contrasts of a suite's grid networks; `frame` as from `load.runs`."""
     return primary_of(select.grid_networks(frame), alpha)
@@ -95,14 +94,14 @@ def primary_of(runs: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
     paired-t ones at the levels of Holm's procedure over the three. A contrast with a diverged run
     stays undecided: its remaining seeds are a biased sample. Empty for one depth.
     """
-    pair = depth_pair(runs)
+    pair = select.depth_pair(runs)
     if pair is None:
         return []
-    errors, kind = FinalErrors.of(runs, ENDPOINT), residual_kind(runs)
+    kind = select.residual_kind(runs)
     families: tuple[tuple[Family, str], ...] = (
         ("plain", "none"), ("residual", kind), ("difference", kind)
     )  # fmt: skip
-    found = [_contrast(family, shortcut, pair, True, errors) for family, shortcut in families]
+    found = [_contrast(family, shortcut, pair, runs) for family, shortcut in families]
     tested = [contrast for contrast in found if contrast.n >= 2]
     p_values = [statistics.t_p_value(np.array(one.values), one.resolution) for one in tested]
     # A contrast without pairs keeps its share of alpha, so missing runs loosen no other level.
@@ -120,42 +119,62 @@ def secondary(frame: pd.DataFrame) -> list[Contrast]:
     Exploratory: unadjusted 95% intervals, no verdicts.
     """
     runs = select.grid_networks(frame)
-    pair = depth_pair(runs)
+    pair = select.depth_pair(runs)
     if pair is None:
         return []
     shallow, deep = pair
     found = []
     for endpoint in (ENDPOINT, "test_error"):
-        errors = FinalErrors.of(runs, endpoint)
         for shortcut in select.shortcuts(runs):
             family: Family = "plain" if shortcut == "none" else "residual"
             for depth in select.depths(runs):
-                in_primary = shortcut in ("none", residual_kind(runs)) and depth == deep
+                in_primary = shortcut in ("none", select.residual_kind(runs)) and depth == deep
                 if depth <= shallow or (endpoint == ENDPOINT and in_primary):
                     continue
-                contrast = _contrast(family, shortcut, (shallow, depth), False, errors)
+                contrast = _contrast(family, shortcut, (shallow, depth), runs, endpoint, False)
                 found.append(_judge(contrast, None, 0.95) if contrast.n >= 2 else contrast)
     return [contrast for contrast in found if contrast.n]
 
 
 def _contrast(
-    family: Family, shortcut: str, depths: tuple[int, int], primary: bool, finals: FinalErrors
+    family: Family,
+    shortcut: str,
+    depths: tuple[int, int],
+    runs: pd.DataFrame,
+    endpoint: str = ENDPOINT,
+    primary: bool = True,
 ) -> Contrast:
     """The contrast at every seed at which all its networks have a final error, not judged yet."""
     shallow, deep = depths
-    signs: dict[Network, int] = {(shortcut, deep): 1, (shortcut, shallow): -1}
+    signs = {(shortcut, deep): 1, (shortcut, shallow): -1}
     if family == "difference":
         minus_residual = {network: -sign for network, sign in signs.items()}
         signs = {("none", deep): 1, ("none", shallow): -1} | minus_residual
-    errors = {network: finals.errors.get(network, {}) for network in signs}
-    seeds = tuple(sorted(set.intersection(*map(set, errors.values()))))
-    values = tuple(sum(sign * errors[network][seed] for network, sign in signs.items())
-                   for seed in seeds)  # fmt: skip
-    lost = tuple(run for network in signs for run in finals.lost.get(network, []))
+    finals = select.finals(runs)
+    ended = (finals["status"] == "finished") & finals[endpoint].notna()
+    lost, errors = [], {}
+    for network in signs:
+        is_its = (finals["shortcut"] == network[0]) & (finals["depth"] == network[1])
+        errors[network] = finals[is_its & ended].set_index("seed")[endpoint]
+        for run in finals[is_its & ~ended].to_dict("records"):
+            why = run["status"].replace("finished", f"finished without {endpoint}")
+            lost.append(Lost(run["network"], run["seed"], why))
+    table = pd.DataFrame(errors).dropna()
+    changes = (sign * table[network] for network, sign in signs.items())
+    values = sum(changes, start=pd.Series(0.0, table.index))
     return Contrast(
-        family, shortcut, shallow, deep, finals.endpoint, primary, seeds, values, lost,
-        finals.resolution,
+        family, shortcut, shallow, deep, endpoint, primary, tuple(table.index.tolist()),
+        tuple(values.tolist()), tuple(lost), _resolution(finals, endpoint),
     )  # fmt: skip
+
+
+def _resolution(runs: pd.DataFrame, endpoint: str) -> float:
+    """One image as a fraction of the largest set that any of the runs measures `endpoint` on."""
+    sets = runs["dataset"].map(DATASETS)
+    if endpoint == "test_error":
+        return 1 / max(dataset.test_images for dataset in sets)
+    trained_on = zip(sets, runs["recipe.train_images"], strict=True)
+    return 1 / max(dataset.train_images if n == "all" else int(n) for dataset, n in trained_on)
 
 
 def _judge(contrast: Contrast, p_value: float | None, level: float) -> Contrast:

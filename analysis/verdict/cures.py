@@ -71,7 +71,7 @@ class Cures:
         if not applies(frame):
             return None
         runs = select.finals(select.declared(frame))
-        shallow, deep = contrasts.depth_pair(select.grid_networks(frame)) or (0, 0)
+        shallow, deep = select.depth_pair(select.grid_networks(frame)) or (0, 0)
         found = [one for one in treatments(frame) if {shallow, deep} <= one.networks.keys()]
         return cls(runs, found, shallow, deep)
 
@@ -127,7 +127,7 @@ def applies(frame: pd.DataFrame) -> bool:
     grid = select.grid_networks(frame)
     plain = grid[grid["shortcut"] == "none"]
     cured = select.declared(frame)["cures"] != ""
-    return bool(cured.any()) and contrasts.depth_pair(plain) is not None
+    return bool(cured.any()) and select.depth_pair(plain) is not None
 
 
 def treatments(frame: pd.DataFrame) -> list[Treatment]:

@@ -54,7 +54,7 @@ def _yet(unmeasured: Iterable[Contrast]) -> str:
 
 def of_other_options(frame: pd.DataFrame) -> str:
     """What depth does to residual networks outside the primary contrasts; "" without any."""
-    pair = contrasts.depth_pair(select.grid_networks(frame))
+    pair = select.depth_pair(select.grid_networks(frame))
     found = [
         contrast
         for contrast in contrasts.secondary(frame)

@@ -20,27 +20,15 @@ def pairs(frame: pd.DataFrame) -> pd.DataFrame:
     specifications = select.finals(select.declared(frame)).drop_duplicates("network")
     fields = [*select.recipe_columns(frame), "cures"]
     fields += [column for column in frame.columns if column.startswith("network.")]
-    bases = specifications[specifications["variant"] == ""]
+    is_base = specifications["variant"] == ""
+    bases = specifications[is_base].to_dict("records")
     rows = []
-    for _, variant in specifications[specifications["variant"] != ""].iterrows():
-        differences = [
-            [field for field in fields if variant[field] != base[field]]
-            for _, base in bases.iterrows()
-        ]
-        if not differences:
-            continue
-        fewest = min(range(len(differences)), key=lambda index: len(differences[index]))
-        base = bases.iloc[fewest]
-        words = [f"{field.rpartition('.')[2]}: {variant[field]}" for field in differences[fewest]]
-        rows.append(
-            {
-                "network": variant["network"],
-                "base": base["network"],
-                "differs": ", ".join(words),
-                "depth": base["depth"],
-                "shortcut": base["shortcut"],
-            }
-        )
+    for variant in specifications[~is_base].to_dict("records") if bases else []:
+        differences = [[key for key in fields if variant[key] != base[key]] for base in bases]
+        differing, base = min(zip(differences, bases, strict=True), key=lambda pair: len(pair[0]))
+        words = [f"{field.rpartition('.')[2]}: {variant[field]}" for field in differing]
+        names = (variant["network"], base["network"], ", ".join(words))
+        rows.append((*names, base["depth"], base["shortcut"]))
     return pd.DataFrame(rows, columns=["network", "base", "differs", "depth", "shortcut"])
 
 
@@ -59,25 +47,20 @@ def differences(frame: pd.DataFrame, error: str) -> pd.DataFrame:
     number of diverged runs of both.
     """
     runs = select.finals(select.declared(frame))
-    finals = select.finished(runs).set_index(["network", "seed"])[error]
+    by_seed = select.finished(runs).pivot(index="seed", columns="network", values=error)
     rows = []
     for pair in pairs(frame).to_dict("records"):
-        both = pd.DataFrame(
-            {name: finals[finals.index.get_level_values("network") == pair[name]].droplevel(0)
-             for name in ("network", "base")}
-        ).dropna()  # fmt: skip
-        of_pair = runs[runs["network"].isin([pair["network"], pair["base"]])]
-        rows.append(
-            pair
-            | {
-                "n": len(both),
-                "seeds": of_pair["seed"].nunique(),
-                "diverged": int((of_pair["status"] == "diverged").sum()),
-                "variant_error": both["network"].mean(),
-                "base_error": both["base"].mean(),
-                "difference": (both["network"] - both["base"]).mean(),
-            }
-        )
+        both = by_seed.reindex(columns=[pair["network"], pair["base"]]).dropna()
+        of_pair = runs[runs["network"].isin(both.columns)]
+        numbers = {
+            "n": len(both),
+            "seeds": of_pair["seed"].nunique(),
+            "diverged": int((of_pair["status"] == "diverged").sum()),
+            "variant_error": both[pair["network"]].mean(),
+            "base_error": both[pair["base"]].mean(),
+            "difference": (both[pair["network"]] - both[pair["base"]]).mean(),
+        }
+        rows.append(pair | numbers)
     return pd.DataFrame(rows)
 
 

@@ -64,20 +64,11 @@ def _best_rates_data(frame: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _contrast_data(contrast: Contrast) -> dict[str, Any]:
-    data: dict[str, Any] = {
-        "name": contrast.name,
-        "endpoint": contrast.endpoint,
-        "primary": contrast.primary,
-        "seeds": contrast.seeds,
-        "values": contrast.values,
-        "lost": [run.text for run in contrast.lost],
-        "resolution": contrast.resolution,
-        "interval": contrast.interval and dataclasses.asdict(contrast.interval),
-        "p_value": contrast.p_value,
-        "word": contrast.word if contrast.primary else None,  # secondary ones have no verdict
-        "n": contrast.n,
-        "mean": contrast.mean,
-    }
+    names = ("name", "endpoint", "primary", "seeds", "values", "lost", "resolution", "interval")
+    data = {name: getattr(contrast, name) for name in (*names, "p_value", "word", "n", "mean")}
+    data["lost"] = [run.text for run in contrast.lost]
+    data["interval"] = contrast.interval and dataclasses.asdict(contrast.interval)
+    data["word"] = contrast.word if contrast.primary else None  # secondary ones have no verdict
     if contrast.values:
         data["sign_flip_p"] = statistics.sign_flip_p_value(np.array(contrast.values))
         data["sign_flip_floor"] = statistics.sign_flip_floor(contrast.n)
@@ -86,37 +77,46 @@ def _contrast_data(contrast: Contrast) -> dict[str, Any]:
 
 def primary_rows(primary: list[Contrast]) -> list[list[str]]:
     """The table of the three primary contrasts; the first row is the header."""
-    rows = [["contrast", "verdict", "n", "mean", "interval", "level", "p (t)", "p (sign flips)"]]
+    found = []
     for contrast in primary:
         word = "none" if contrast.interval is None else contrast.word
-        row = [contrast.name, word + (" (a run diverged)" if contrast.diverged else "")]
-        row += [str(contrast.n), _mean(contrast), *_interval(contrast)]
-        if contrast.p_value is None:
-            rows.append([*row, "", ""])
-        else:
+        row = {
+            "contrast": contrast.name,
+            "verdict": word + (" (a run diverged)" if contrast.diverged else ""),
+            **_estimate(contrast),
+            "p (t)": "",
+            "p (sign flips)": "",
+        }
+        if contrast.p_value is not None:
             sign_flip = statistics.sign_flip_p_value(np.array(contrast.values))
-            rows.append([*row, f"{contrast.p_value:.2g}", f"{sign_flip:.2g}"])
-    return rows
+            row |= {"p (t)": f"{contrast.p_value:.2g}", "p (sign flips)": f"{sign_flip:.2g}"}
+        found.append(row)
+    return formatting.table(found)
 
 
 def secondary_rows(secondary: list[Contrast]) -> list[list[str]]:
     """The table of the secondary contrasts, without a verdict; the first row is the header."""
-    rows = [["secondary contrast", "of", "n", "mean", "interval", "level"]]
-    for contrast in secondary:
-        error = "test error" if contrast.endpoint == "test_error" else "training error"
-        rows.append([contrast.name, error, str(contrast.n), _mean(contrast), *_interval(contrast)])
-    return rows
+    return formatting.table(
+        [
+            {
+                "secondary contrast": contrast.name,
+                "of": select.ERRORS[contrast.endpoint],
+                **_estimate(contrast),
+            }
+            for contrast in secondary
+        ]
+    )
 
 
 def by_seed_rows(primary: list[Contrast]) -> list[list[str]]:
     """The primary differences of every seed in points; the first row is the header."""
     seeds = sorted({seed for contrast in primary for seed in contrast.seeds})
-    rows = [["difference in points", *(f"seed {seed}" for seed in seeds)]]
+    found = []
     for contrast in primary:
-        values = dict(zip(contrast.seeds, contrast.values, strict=True))
-        points = [formatting.points(values[seed]) if seed in values else "" for seed in seeds]
-        rows.append([contrast.name, *points])
-    return rows
+        points = dict(zip(contrast.seeds, map(formatting.points, contrast.values), strict=True))
+        of_seeds = {f"seed {seed}": points.get(seed, "") for seed in seeds}
+        found.append({"difference in points": contrast.name} | of_seeds)
+    return formatting.table(found)
 
 
 def limits(primary: list[Contrast]) -> list[str]:
@@ -152,15 +152,15 @@ def more_seeds(frame: pd.DataFrame) -> list[str]:
     return [f"For a verdict: make sweep {command} keeps finished runs and adds what is missing."]
 
 
-def _mean(contrast: Contrast) -> str:
-    return "" if contrast.mean is None else formatting.points(contrast.mean)
-
-
-def _interval(contrast: Contrast) -> list[str]:
-    """[interval in points, level in per cent]"""
-    if contrast.interval is None:
-        return ["", ""]
-    return [finding.ends(contrast.interval), f"{100 * contrast.interval.level:.1f}%"]
+def _estimate(contrast: Contrast) -> dict[str, str]:
+    """The cells of a contrast's numbers: mean and interval in points, level in per cent."""
+    interval = contrast.interval
+    return {
+        "n": str(contrast.n),
+        "mean": "" if contrast.mean is None else formatting.points(contrast.mean),
+        "interval": finding.ends(interval) if interval else "",
+        "level": f"{100 * interval.level:.1f}%" if interval else "",
+    }
 
 
 def as_text(frame: pd.DataFrame) -> str:

@@ -23,11 +23,7 @@ def applies(data: Witnesses) -> bool:
 
 
 def draw(data: Witnesses) -> Figure:
-    """Training errors of source, witness, SGD's own network and the witness trained on.
-
-    A panel a pair of networks. Lines are medians over seeds, bands reach from the lowest to the
-    highest; a diverged run ends in a cross.
-    """
+    """Training errors of source, witness, SGD's network and the witness trained on, by pair."""
     pairs = data.pairs()
     rates = sorted(data.curves["learning_rate"].unique().tolist())
     colours = dict(zip(rates, style.shades(len(rates)), strict=True))
@@ -120,20 +116,15 @@ def _legend(
     colours: Mapping[float, str],
     of_depths: Mapping[int, str],
 ) -> list[Line2D]:
-    handles = []
-    depths = data.points.set_index(["source", "deep"])[["source_depth", "depth"]]
-    shown = depths.loc[pairs].drop_duplicates()
-    for depth in sorted(shown["source_depth"].unique()):
-        colour = of_depths[depth]
-        label = f"{depth} layers, the source, at its end"
-        handles.append(Line2D([], [], color=colour, lw=1.3, ls="--", label=label))
-    handles += markers.line_legend(
-        {
-            f"{depth} layers, by SGD (dot: precise)": of_depths[depth]
-            for depth in sorted(set(shown["depth"]))
-        }
-    )
-    star = {"marker": "*", "ls": "none", "ms": 12}
-    handles.append(Line2D([], [], color=style.INK, label="the witness", **star))  # type: ignore[arg-type]
+    shown = data.points.set_index(["source", "deep"]).loc[pairs]
+    sources = [
+        markers.entry(f"{depth} layers, the source, at its end", of_depths[depth], lw=1.3, ls="--")
+        for depth in sorted(set(shown["source_depth"]))
+    ]
+    by_sgd = {
+        f"{depth} layers, by SGD (dot: precise)": of_depths[depth]
+        for depth in sorted(set(shown["depth"]))
+    }
     trained_on = {f"trained on from it at {rate:g}": colours[rate] for rate in colours}
-    return handles + markers.line_legend(trained_on)
+    star = markers.entry("the witness", marker="*", ls="none", ms=12)
+    return [*sources, *markers.line_legend(by_sgd), star, *markers.line_legend(trained_on)]

@@ -134,7 +134,6 @@ def test_a_diverged_run_leaves_its_contrasts_undecided(tmp_path: Path) -> None:
     plain, residual, difference = contrasts.primary(frame)
     (lost,) = plain.lost
     assert (lost.network, lost.seed, lost.why) == ("plain-56", 2, "diverged")
-    assert lost.diverged_at == frame.loc[frame["status"] == "diverged", "ended_at"].iloc[0]
     assert (plain.n, plain.word, lost.text) == (2, "undecided", "plain-56 seed 2 diverged")
     assert (residual.n, residual.word) == (3, "does not degrade")
     assert difference.word == "undecided"
