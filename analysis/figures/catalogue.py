@@ -43,6 +43,22 @@ class FigureSpec:
 
 FIGURES = (
     FigureSpec(
+        "figure-6",
+        "Error against iteration",
+        "Figure 6 of the paper redrawn. Dashed: running training error; solid: test error. Lines"
+        " are means over finished seeds, bands reach from the lowest to the highest seed; thin"
+        " lines are runs that are partial or diverged (a cross marks where, at"
+        " chance's error if before the first record). The last running error is over an epoch.",
+        figure6.draw,
+    ),
+    FigureSpec(
+        "degradation",
+        "Final error against depth",
+        "At the last iteration, never the best. Dots are seeds, markers their means with"
+        " Student's 95% interval.",
+        degradation.draw,
+    ),
+    FigureSpec(
         "cures-depth",
         "Error against depth, one thing changed",
         "Training error at the last iteration, in evaluation mode with precise batch norm. The best"
@@ -75,22 +91,6 @@ FIGURES = (
         at_start.applies,
         data="layers",
         sentences=at_start.sentences,
-    ),
-    FigureSpec(
-        "figure-6",
-        "Error against iteration",
-        "Figure 6 of the paper redrawn. Dashed: running training error; solid: test error. Lines"
-        " are means over finished seeds, bands reach from the lowest to the highest seed; thin"
-        " lines are runs that are partial or diverged (a cross marks where, at"
-        " chance's error if before the first record). The last running error is over an epoch.",
-        figure6.draw,
-    ),
-    FigureSpec(
-        "degradation",
-        "Final error against depth",
-        "At the last iteration, never the best. Dots are seeds, markers their means with"
-        " Student's 95% interval.",
-        degradation.draw,
     ),
     FigureSpec(
         "training-errors",
@@ -127,7 +127,7 @@ FIGURES = (
         " their variants, both means over finished seeds; dots are the variants' seeds; a cross on"
         " the upper edge is a variant with a run that diverged.",
         figures_variants.draw,
-        verdict_variants.applies,
+        lambda frame: verdict_variants.applies(frame) and not figures_cures.applies(frame),
         sentences=verdict_variants.sentences,
     ),
     FigureSpec(

@@ -1,0 +1,76 @@
+"""The figures of cures: which networks they show, and what they say."""
+
+from pathlib import Path
+
+import pytest
+
+from analysis.figures import cures as figures_cures
+from analysis.frames.layers import Layers
+from analysis.results import SuiteResults
+from analysis.signals import at_start
+from analysis.verdict.cures import Cures
+from tests.support.layers import write_layers
+from tests.support.results import Options, write_suite
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> SuiteResults:
+    folder = tmp_path_factory.mktemp("results")
+    options = Options(seeds=(0, 1))
+    write_suite(folder, "digits-cures", options)
+    return SuiteResults.of(folder, "digits-cures")
+
+
+def test_the_figures_apply_to_suites_with_cures(results: SuiteResults, tmp_path: Path) -> None:
+    names = {spec.name for spec, _ in results.figure_specs()}
+    assert {"cures-depth", "cures"} <= names
+    assert "variants" not in names
+    write_suite(tmp_path, "digits-variants")
+    others = {spec.name for spec, _ in SuiteResults.of(tmp_path, "digits-variants").figure_specs()}
+    assert not {name for name in others if name.startswith("cures")}
+
+
+def test_the_lines_are_the_control_its_best_cure_and_residual_networks(
+    results: SuiteResults,
+) -> None:
+    found = Cures.of(results.frame)
+    assert found is not None
+    lines = figures_cures.depth_lines(found, results.frame)
+    best = next(s for s in found.shares if s.treatment.shortcut == "none").treatment
+    assert list(lines) == ["plain", f"plain, {best.label}", "residual, option A"]
+    assert lines["plain"] == {20: "plain-20", 56: "plain-56"}
+    figure = figures_cures.draw_depth(results.frame)
+    (axes,) = figure.axes
+    assert [line.get_label() for line in axes.lines] == list(lines)
+
+
+def test_a_row_for_each_treatment_the_best_at_the_top(results: SuiteResults) -> None:
+    found = Cures.of(results.frame)
+    assert found is not None
+    (axes,) = figures_cures.draw_shares(results.frame).axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert len(labels) == len(found.shares) == 19
+    assert labels[-1].endswith(found.shares[0].treatment.label)
+
+
+def test_in_a_sentence_with_spread_seeds_and_budget(results: SuiteResults) -> None:
+    (sentence,) = figures_cures.depth_sentences(results.frame)
+    assert sentence.startswith("After 360 iterations on digits, training errors at 56 layers are:")
+    assert "plain 6" in sentence
+    assert "(2 seeds). The cure " in sentence
+
+
+def test_states_at_initialisation_are_beside_final_errors(tmp_path: Path) -> None:
+    networks = ("plain-20", "plain-56", "resnet-56-A", "plain-56-mirrored")
+    write_suite(tmp_path, "digits-cures")
+    write_layers(tmp_path, "digits-cures", networks=networks)
+    data = Layers.of(SuiteResults.of(tmp_path, "digits-cures").frame)
+    table = at_start.states(data)
+    measured = table.dropna(subset=["growth"])
+    assert set(measured["network"]) == set(networks)
+    growth = measured.set_index("network")["growth"]
+    assert growth["plain-56"] == pytest.approx(2)
+    assert growth["resnet-56-A"] == pytest.approx(1)
+    assert len(at_start.draw(data).axes) == 3
+    (sentence,) = at_start.sentences(data)
+    assert sentence.startswith("Spearman's correlation with the final training error: growth of")
