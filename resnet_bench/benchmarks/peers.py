@@ -1,17 +1,16 @@
 """The usual PyTorch loop, yardstick B0: a DataLoader, one network at a time."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import count
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from resnet_bench.benchmarks.yardsticks import Setting, Stopwatch
+from resnet_bench.benchmarks.yardsticks import Setting
 from resnet_bench.datasets.load import Images
 from resnet_bench.networks.cifar import CifarNet
-from resnet_bench.suites.recipe import Precision
-from resnet_bench.sweeps.machine import available_cores
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.precision import (
     autocast,
@@ -19,8 +18,6 @@ from resnet_bench.training.precision import (
     set_determinism,
     set_precision,
 )
-
-PEER_WORKERS = 8
 
 
 class PeerImages(Dataset[tuple[Tensor, int]]):
@@ -61,9 +58,7 @@ class Peers:
 
     name = "B0 as peers do it"
 
-    def __init__(self, setting: Setting, workers: int | None = None) -> None:
-        if workers is None:
-            workers = min(PEER_WORKERS, available_cores())
+    def __init__(self, setting: Setting, workers: int) -> None:
         self.setting = setting
         self.networks = [
             CifarNet(experiment.spec, experiment.images).to(setting.device).train()
@@ -80,45 +75,30 @@ class Peers:
             for network in self.networks
         ]
         self.share = 1 / len(self.networks)
-        loader = DataLoader(
+        self.loader = DataLoader(
             PeerImages(setting.images[0], recipe.padding),
             batch_sampler=peer_draws(setting.stream),
             num_workers=workers,
             pin_memory=setting.device.type == "cuda",
             multiprocessing_context="fork" if workers else None,
         )
-        self.loader = loader
-        self.batches: Iterator[list[Tensor]] | None = None
 
-    def seconds_a_step(self, steps: int) -> float:
-        """The sum over the networks, from `steps` steps of each."""
-        if self.batches is None:
-            # Not earlier: its threads pin memory, which can abort another contender's capture.
-            self.batches = iter(self.loader)
-        set_determinism(False, self.setting.device)
-        precision = executed_precision(self.setting.precision, self.setting.device)
-        set_precision(precision, self.setting.device)
-        pairs = zip(self.networks, self.optimizers, strict=True)
-        batches = self.batches
-        return sum(self._seconds(*pair, batches, precision, steps) for pair in pairs) / steps
+    @cached_property
+    def batches(self) -> Iterator[list[Tensor]]:
+        """Made late: its threads pin memory, which can abort another contender's capture."""
+        return iter(self.loader)
 
-    def _seconds(
-        self,
-        network: nn.Module,
-        optimizer: torch.optim.SGD,
-        batches: Iterator[list[Tensor]],
-        precision: Precision,
-        steps: int,
-    ) -> float:
-        criterion, running_loss = nn.CrossEntropyLoss(), 0.0
-        device = self.setting.device
-        with Stopwatch(device) as watch:
+    def train(self, steps: int) -> None:
+        device, criterion, running_loss = self.setting.device, nn.CrossEntropyLoss(), 0.0
+        precision = executed_precision(self.setting.precision, device)
+        set_determinism(False, device)
+        set_precision(precision, device)
+        for network, optimizer in zip(self.networks, self.optimizers, strict=True):
             for _ in range(steps):
-                images, labels = (tensor.to(device) for tensor in next(batches))
+                images, labels = (tensor.to(device) for tensor in next(self.batches))
                 with autocast(precision, device):
                     loss = criterion(network(images), labels)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
                 running_loss += loss.item()
-        return watch.seconds

@@ -1,36 +1,35 @@
 """The pieces of `make bench-gpu`: what each measures, and the table that it writes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from resnet_bench.benchmarks.interleaved import (
-    CONTEST_HEADER,
-    Cell,
+    Contender,
     Contest,
     Timed,
-    contest_rows,
-    format_table,
-    write_csv,
+    contest_table,
+    table_text,
 )
 from resnet_bench.benchmarks.peers import Peers
 from resnet_bench.benchmarks.roofline import (
     FORMULA,
     PRECISIONS,
-    Ceilings,
     Work,
     floor_seconds,
     measure_ceilings,
     work_of,
 )
 from resnet_bench.benchmarks.whole_sweep import TimedSweep
-from resnet_bench.benchmarks.yardsticks import Contender, Lockstep, OneByOne, Setting
+from resnet_bench.benchmarks.yardsticks import Lockstep, OneByOne, Setting
 from resnet_bench.datasets.load import Images
 from resnet_bench.suites.suite import load_suite
+from resnet_bench.sweeps.machine import available_cores
 
 OURS, AGAIN = "ours", "ours, again (noise)"
+PEER_WORKERS = 8  # of B0's loader, on as many cores
 
 # The time of a step in TF32 relative to ours, predicted before any measurement.
 PREDICTED = {
@@ -72,21 +71,21 @@ class Bench:
 
     @property
     def setting(self) -> Setting:
-        return Setting.of(load_suite(self.suite).experiments, self.images, self.device)
+        return Setting(load_suite(self.suite).experiments, self.images, self.device)
 
     @property
     def work(self) -> Work:
         return work_of(load_suite(self.suite).experiments)
 
-    def write(self, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    def write(self, table: pd.DataFrame) -> None:
         """Print the table and write it as CSV."""
         path = self.output / f"{self.piece}-{self.suite}.csv"
-        print("\n" + format_table(header, rows))
-        write_csv(path, header, rows)
+        print("\n" + table_text(table))
+        table.to_csv(path)
         print(f"({path})", flush=True)
 
 
-def measure_floors(bench: Bench) -> Ceilings:
+def measure_floors(bench: Bench) -> None:
     """The GPU's measured ceilings, and the least time of the suite's sweep under them."""
     ceilings = measure_ceilings(bench.device)
     recipe = load_suite(bench.suite).recipe
@@ -96,17 +95,23 @@ def measure_floors(bench: Bench) -> Ceilings:
         f"{bench.suite}: {bench.work.multiply_adds / 1e9:.2f} G multiply-adds an image, "
         f"{bench.work.flop(images) / 1e15:.1f} PFLOP in all"
     )
-    rows: list[list[Cell]] = []
+    rows = {}
     for precision in PRECISIONS:
         flops = ceilings.flops[precision]
-        passes = [bench.work.bytes(images, precision, fused=fused) for fused in (False, True)]
-        minutes = [b / ceilings.bandwidth / 60 for b in passes]
+        eager, fused = (
+            bench.work.bytes(images, precision, fused=fused) / ceilings.bandwidth / 60
+            for fused in (False, True)
+        )
         arithmetic = bench.work.flop(images) / flops / 60
-        rows.append([precision, flops / 1e12, arithmetic, *minutes, max(arithmetic, minutes[0])])
+        rows[precision] = {
+            "TFLOP/s": flops / 1e12,
+            "arithmetic, min": arithmetic,
+            "memory, min": eager,
+            "fused, min": fused,
+            "floor, min": max(arithmetic, eager),
+        }
     print(f"copy bandwidth, both directions: {ceilings.bandwidth / 1e12:.2f} TB/s")
-    header = ("precision", "TFLOP/s", "arithmetic, min", "memory, min", "fused, min", "floor, min")
-    bench.write(header, rows)
-    return ceilings
+    bench.write(pd.DataFrame.from_dict(rows, orient="index").rename_axis("precision"))
 
 
 def measure_yardsticks(bench: Bench) -> None:
@@ -119,7 +124,7 @@ def measure_yardsticks(bench: Bench) -> None:
         Lockstep("ours, not deterministic", setting, deterministic=False),
         Lockstep("B2 our graphs, one after another", setting, lanes=1),
         OneByOne(setting),
-        Peers(setting),
+        Peers(setting, min(PEER_WORKERS, available_cores())),
     ]
     timed = bench.contest.run(contenders)
     _report(bench, timed)
@@ -175,7 +180,7 @@ def measure_sweep(bench: Bench) -> None:
 def _report(bench: Bench, timed: dict[str, Timed]) -> None:
     experiments = load_suite(bench.suite).experiments
     images = len(experiments) * experiments[0].recipe.batch_size
-    bench.write(CONTEST_HEADER, contest_rows(timed, images, OURS, PREDICTED))
+    bench.write(contest_table(timed, images, PREDICTED))
 
 
 PIECES = {

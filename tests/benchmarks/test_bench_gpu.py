@@ -3,22 +3,22 @@
 import csv
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
-from resnet_bench.benchmarks import pieces, whole_sweep
+from resnet_bench.benchmarks import pieces
 from resnet_bench.benchmarks.interleaved import (
-    CONTEST_HEADER,
     Contest,
     Timed,
-    contest_rows,
-    format_table,
-    write_csv,
+    contest_table,
+    table_text,
 )
 from resnet_bench.benchmarks.peers import PeerImages, Peers, peer_draws
 from resnet_bench.benchmarks.pieces import AGAIN, OURS, PREDICTED
@@ -82,23 +82,28 @@ def test_passes_by_hand(shortcut: Shortcut, projected: int, added: int) -> None:
 
 
 class Clock:
-    """A contender whose times are known: `seconds` a step, in every block."""
+    """A contender whose times are known: it moves the clock by `seconds` a step."""
+
+    clock: ClassVar = [0.0]
 
     def __init__(self, name: str, seconds: float, share: float = 1.0) -> None:
         self.name, self.seconds, self.share = name, seconds, share
         self.calls: list[int] = []
 
-    def seconds_a_step(self, steps: int) -> float:
+    def train(self, steps: int) -> None:
         self.calls.append(steps)
-        return self.seconds
+        self.clock[0] += steps * self.seconds
 
 
-def test_contenders_take_turns_and_the_warm_up_is_not_counted() -> None:
+def test_contenders_take_turns_and_the_warm_up_is_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(time, "perf_counter", lambda: Clock.clock[0])
     ours, slow = Clock(OURS, 0.01), Clock("slow", 0.05, share=0.1)
-    timed = Contest(blocks=3, steps=500, discard=50, deadline=float("inf")).run([ours, slow])
+    timed = Contest(blocks=3, steps=500, discard=50).run([ours, slow])
     assert ours.calls == [2, 50, 500, 50, 500, 50, 500]
     assert slow.calls == [2, 5, 50, 5, 50, 5, 50]
-    assert timed["slow"].seconds == [0.05] * 3
+    assert timed["slow"].seconds == pytest.approx([0.05] * 3)
     assert timed["slow"].ratio(timed[OURS]) == pytest.approx(5)
 
 
@@ -115,15 +120,19 @@ def test_the_ratio_is_taken_within_blocks() -> None:
 
 def test_tables_and_csv(tmp_path: Path) -> None:
     timed = {OURS: Timed([0.01, 0.012, 0.011]), AGAIN: Timed([0.011, 0.012, 0.011], 7.5)}
-    rows = contest_rows(timed, 1536, OURS, PREDICTED)
-    assert rows[0][:4] == [OURS, pytest.approx(11.0), "10.00 - 12.00", pytest.approx(1536 / 0.011)]
-    assert rows[0][4:] == [1.0, 1.0, 3, None]
-    text = format_table(CONTEST_HEADER, rows).splitlines()
+    table = contest_table(timed, 1536, PREDICTED)
+    row = table.loc[OURS]
+    assert (row["ms a step"], row["from - to"]) == (pytest.approx(11.0), "10.00 - 12.00")
+    assert (row["images/s"], row["time / ours"]) == (pytest.approx(1536 / 0.011), 1.0)
+    assert (row["predicted"], row["blocks"]) == (1.0, 3)
+    text = table_text(table).splitlines()
     assert text[0].startswith("loop")
-    assert "139,636" in text[2]
-    assert text[2].endswith("-")
-    assert text[3].endswith("7.50")
-    write_csv(tmp_path / "x.csv", CONTEST_HEADER, rows)
+    assert text[1].startswith(f"{OURS} ")
+    assert "139,636" in text[1]
+    assert text[1].endswith("-")
+    assert text[2].endswith("7.50")
+    assert "GPU GiB" not in table_text(table[:1])  # nothing is known of it
+    table.to_csv(tmp_path / "x.csv")
     with (tmp_path / "x.csv").open(newline="") as file:
         found = list(csv.DictReader(file))
     assert found[1]["loop"] == AGAIN
@@ -137,7 +146,7 @@ def setting() -> Setting:
     recipe = Recipe(iterations=100, batch_size=16, padding=1, precision="ieee")
     networks = [NetworkSpec(depth=8, shortcut=shortcut) for shortcut in ("none", "B")]
     experiments = [Experiment("s", n.name, dataset, n, recipe) for n in networks]
-    return Setting.of(experiments, synthetic_images(dataset), CPU)
+    return Setting(tuple(experiments), synthetic_images(dataset), CPU)
 
 
 def test_the_loops_train_all_networks(setting: Setting) -> None:
@@ -145,7 +154,7 @@ def test_the_loops_train_all_networks(setting: Setting) -> None:
     nchw = Lockstep("nchw", setting, graphs=False, channels_last=False, native_norm=True)
     one_by_one, peers = OneByOne(setting), Peers(setting, workers=0)
     for contender in (lockstep, nchw, one_by_one, peers):
-        assert contender.seconds_a_step(3) > 0
+        contender.train(3)
     for state in (*lockstep.states, *nchw.states, *one_by_one.states):
         assert state.iteration == 3
         assert int(state.totals.steps) == 3
@@ -163,7 +172,8 @@ def test_the_loops_train_all_networks(setting: Setting) -> None:
 def test_another_precision_is_the_members_own(setting: Setting) -> None:
     assert {state.recipe.precision for state in setting.states()} == {"ieee"}
     assert {state.recipe.precision for state in setting.states("bf16")} == {"bf16"}
-    assert Lockstep("bf16", setting, graphs=False, precision="bf16").precision == "bf16"
+    lockstep = Lockstep("bf16", setting, graphs=False, precision="bf16")
+    assert {state.recipe.precision for state in lockstep.states} == {"bf16"}
     weights = [new_state(m.run, CPU).network.state_dict() for m in setting.states("bf16")]
     for ours, weight in zip(setting.states(), weights, strict=True):
         for name, tensor in ours.network.state_dict().items():
@@ -215,7 +225,7 @@ def test_a_whole_sweep_adds_up_over_its_calls(
     timed.run()
     assert "wall time in 2 calls; ended with code 0" in capsys.readouterr().out
     rows = (tmp_path / "sweep-cifar10.csv").read_text().splitlines()
-    assert rows[0] == ",".join(whole_sweep.HEADER)
+    assert rows[0] == "started,pixels,seconds,exit code,GPU GiB"
     assert [row.split(",")[3] for row in rows[1:]] == ["75", "0"]
 
 
