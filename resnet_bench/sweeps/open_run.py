@@ -13,12 +13,13 @@ import torch
 from resnet_bench.errors import UserError
 from resnet_bench.networks.initialization import digest
 from resnet_bench.records.epochs import EpochRecord
-from resnet_bench.records.layers import LayerRecord, LayersFile
+from resnet_bench.records.layers import LayersFile
 from resnet_bench.records.provenance import new_attempt
 from resnet_bench.records.run_directory import RunDirectory, Summary, locked
 from resnet_bench.suites.experiment import Run
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Progress, measured_images
+from resnet_bench.tracking.metrics import Rows
 from resnet_bench.tracking.tracker import Tracker, new_run_id, start_tracking
 from resnet_bench.training import checkpoints
 from resnet_bench.training.batches import BatchStream
@@ -39,7 +40,7 @@ class OpenRun:
     layers_measured: set[int]  # the iterations that are in layers.csv
     tracker: Tracker = field(default_factory=Tracker)
     # Rows that no checkpoint follows yet: a record, or the layers of an iteration.
-    unmirrored: list[EpochRecord | list[LayerRecord]] = field(default_factory=list)
+    unmirrored: list[Rows] = field(default_factory=list)
     summary: Summary | None = None
 
     def begin_attempt(self, group_size: int, execution: dict[str, object]) -> None:
@@ -80,10 +81,7 @@ class OpenRun:
         attempt["seconds"] = self.state.seconds - attempt["seconds_before"]
         self.directory.write_description(self.description)
         for rows in self.unmirrored:
-            if isinstance(rows, EpochRecord):
-                self.tracker.log(rows)
-            else:
-                self.tracker.log_layers(rows)
+            self.tracker.log(rows)
         self.unmirrored.clear()
 
     def end(self) -> None:

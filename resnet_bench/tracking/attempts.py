@@ -35,8 +35,8 @@ class Attempt:
         else:
             self._synced_mark.unlink(missing_ok=True)
 
-    def describe(self) -> dict[str, Any]:
-        """State, summary and config, which W&B reads from the log; {} if it fails."""
+    def summary(self) -> dict[str, Any]:
+        """The last value of each metric, which W&B reads from the log; {} if it fails."""
         command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json"]
         result = subprocess.run(
             [*command, str(self.path)],
@@ -44,11 +44,7 @@ class Attempt:
             text=True,
             env=os.environ | {"WANDB_ERROR_REPORTING": "false"},
         )
-        return json.loads(result.stdout) if result.returncode == 0 else {}
-
-    def summary(self) -> dict[str, Any]:
-        """The last value of each metric."""
-        return self.describe().get("summary", {})
+        return json.loads(result.stdout).get("summary", {}) if result.returncode == 0 else {}
 
 
 def wandb_folder(folder: Path) -> Path:
