@@ -6,6 +6,7 @@ import typer
 
 from resnet_bench.commands.options import RESULTS, Results, SuiteName
 from resnet_bench.suites.suite import load_suite
+from resnet_bench.tracking.dashboard import dashboard as show
 from resnet_bench.tracking.environment import load_dotenv_file
 
 
@@ -18,8 +19,6 @@ def dashboard(
 
     Saves workspaces where there is an account, else opens W&B's terminal dashboard.
     """
-    from resnet_bench.tracking.dashboard import dashboard as show
-
     load_dotenv_file()
     show(load_suite(suite), results, dry_run)
 

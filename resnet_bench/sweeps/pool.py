@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing import get_context
 from types import FrameType
 from typing import Any
@@ -22,11 +23,13 @@ from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Outcome, Progress, title, work, work_done
 from resnet_bench.sweeps.worker import (
     SIGNALS,
+    Worker,
     environment_of_workers,
     start_worker,
     train_group,
 )
 
+SPAWN = get_context("spawn")
 ECHO_SECONDS = 1.0  # `timeout` signals its child, then the child's whole group
 LAUNCHER = os.getppid()  # at the start: once it is killed, its children have another parent
 
@@ -39,41 +42,37 @@ def make_is_gone() -> bool:
     return "MAKELEVEL" in os.environ and os.getppid() != LAUNCHER
 
 
+@dataclass
 class Pool:
     """The processes of one sweep, and what they report: one on each of `devices`."""
 
-    def __init__(
-        self,
-        groups: list[list[Run]],
-        machine: Machine,
-        devices: list[str],
-        deadline: float | None,
-        outcome: Outcome,
-    ) -> None:
-        self.groups, self.machine, self.devices = groups, machine, devices
-        self.deadline, self.outcome = deadline, outcome
-        context = get_context("spawn")
+    groups: list[list[Run]]
+    machine: Machine
+    devices: list[str]
+    deadline: float | None  # of time.monotonic()
+    outcome: Outcome
+
+    def __post_init__(self) -> None:
         # A sweep that is out of time finishes what it measures: a limit shorter than that would
         # never get past it.
-        self.stop, self.interrupt_evaluation, self.abort = (context.Event() for _ in range(3))
-        self.reports = context.Queue()
-        self.free_devices = context.Queue()
-        for device in devices:
+        self.stop, self.interrupt_evaluation, self.abort = (SPAWN.Event() for _ in range(3))
+        self.reports = SPAWN.Queue()
+        self.free_devices = SPAWN.Queue()
+        for device in self.devices:
             self.free_devices.put(device)
-        self.context = context
         self.done: dict[Run, int] = {}  # work of the runs that have begun, as last reported
-        self.width = max((len(title(run)) for group in groups for run in group), default=0)
+        self.width = max((len(title(run)) for group in self.groups for run in group), default=0)
         self.warned = False
         self.signal: tuple[int, float] | None = None  # the first one's number and time
 
     def run(self) -> None:
         events = (self.stop, self.interrupt_evaluation, self.abort)
-        arguments = (self.machine, self.free_devices, *events, self.reports, os.getpid())
+        worker = Worker(self.machine, *events, self.reports, os.getpid())
         with (
             environment_of_workers(),
             self._signals(),
             ProcessPoolExecutor(
-                len(self.devices), self.context, initializer=start_worker, initargs=arguments
+                len(self.devices), SPAWN, start_worker, (worker, self.free_devices)
             ) as pool,
             self._bar() as bar,
         ):
@@ -116,22 +115,16 @@ class Pool:
             report: Progress | str = self.reports.get(timeout=wait)
         except queue.Empty:
             return False
-        with self._stopping_without_reader(bar):
+        try:
             if isinstance(report, Progress):
                 self._show(report, bar)
             elif not self.warned:  # about W&B; the other workers say the same
                 self.warned = True
                 bar.write(report)
-        return True
-
-    @contextmanager
-    def _stopping_without_reader(self, bar: Any) -> Iterator[None]:
-        """Stop the sweep if output within the context fails, as its reader left (`| head`)."""
-        try:
-            yield
-        except OSError:
+        except OSError:  # the output's reader has left (`| head`)
             bar.disable = True
             self._interrupt(signal.SIGTERM)
+        return True
 
     def _show(self, progress: Progress, bar: Any) -> None:
         run = progress.run
@@ -147,7 +140,6 @@ class Pool:
             bar.write(progress.in_words(self.width))
 
     def _collect(self, future: Future[Any], group: list[Run]) -> None:
-        names = ", ".join(run.name for run in group)
         try:
             self.outcome.ended += future.result()
         except UserError as error:
@@ -160,6 +152,7 @@ class Pool:
             if message not in self.outcome.crashes:
                 self.outcome.crashes.append(message)
         except Exception as error:  # one crash does not end a night's sweep
+            names = ", ".join(run.name for run in group)
             trace = "".join(traceback.format_exception(error))
             self.outcome.crashes.append(f"{names}: {trace}")
 
