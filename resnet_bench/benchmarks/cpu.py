@@ -36,7 +36,6 @@ from resnet_bench.training.step import eager_step
 
 EPOCHS = 6  # records of cifar10-short: 2,000 iterations of 128 images
 CHECKPOINT_SECONDS = 30.0
-PEER_WORKERS = 2
 RECORD = EpochRecord(**dict.fromkeys(COLUMNS, 1))
 
 
@@ -79,8 +78,7 @@ def bench_training(name: str, blocks: int, steps: int) -> None:
     images = load_dataset(experiment.dataset)
     setting = Setting((experiment,) * cores, images, torch.device("cpu"))
     with closing(Sweepers(setting.experiments)) as ours:
-        usual = Peers(setting, PEER_WORKERS)
-        timed = Contest(blocks, steps, discard=1).run([ours, usual])
+        timed = Contest(blocks, steps, discard=1).run([ours, Peers(setting)])
     batch = experiment.recipe.batch_size
     print(f"\n{name}, {cores} networks, batch {batch}, {blocks} blocks of {steps} steps")
     print(table_text(contest_table(timed, batch * cores, {})))

@@ -26,10 +26,9 @@ from resnet_bench.benchmarks.whole_sweep import TimedSweep
 from resnet_bench.benchmarks.yardsticks import Lockstep, OneByOne, Setting
 from resnet_bench.datasets.load import Images
 from resnet_bench.suites.suite import load_suite
-from resnet_bench.sweeps.machine import available_cores
 
+CUDA = torch.device("cuda")
 OURS, AGAIN = "ours", "ours, again (noise)"
-PEER_WORKERS = 8  # of B0's loader, on as many cores
 
 # The time of a step in TF32 relative to ours, predicted before any measurement.
 PREDICTED = {
@@ -66,12 +65,8 @@ class Bench:
     minutes: float  # of a sweep, before it stops
 
     @property
-    def device(self) -> torch.device:
-        return torch.device("cuda")
-
-    @property
     def setting(self) -> Setting:
-        return Setting(load_suite(self.suite).experiments, self.images, self.device)
+        return Setting(load_suite(self.suite).experiments, self.images, CUDA)
 
     @property
     def work(self) -> Work:
@@ -87,7 +82,7 @@ class Bench:
 
 def measure_floors(bench: Bench) -> None:
     """The GPU's measured ceilings, and the least time of the suite's sweep under them."""
-    ceilings = measure_ceilings(bench.device)
+    ceilings = measure_ceilings(CUDA)
     recipe = load_suite(bench.suite).recipe
     images = recipe.batch_size * recipe.iterations
     print(FORMULA)
@@ -115,8 +110,8 @@ def measure_floors(bench: Bench) -> None:
 
 
 def measure_yardsticks(bench: Bench) -> None:
-    """B0, B1, B2 and ours on the same batches, interleaved."""
-    ceilings = measure_ceilings(bench.device)
+    """B0, B1, B2 and ours on the same images, interleaved."""
+    ceilings = measure_ceilings(CUDA)
     setting = bench.setting
     contenders: list[Contender] = [
         Lockstep(OURS, setting),
@@ -124,7 +119,7 @@ def measure_yardsticks(bench: Bench) -> None:
         Lockstep("ours, not deterministic", setting, deterministic=False),
         Lockstep("B2 our graphs, one after another", setting, lanes=1),
         OneByOne(setting),
-        Peers(setting, min(PEER_WORKERS, available_cores())),
+        Peers(setting),
     ]
     timed = bench.contest.run(contenders)
     _report(bench, timed)

@@ -126,9 +126,6 @@ class Lockstep:
             )
         return images if self.channels_last else images.contiguous(), labels
 
-    def close(self) -> None:
-        self.step.close()
-
 
 class OneByOne:
     """B1, the best simple loop: data on the GPU, NHWC, fused SGD, cuDNN's fastest; no graphs."""

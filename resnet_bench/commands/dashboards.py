@@ -8,6 +8,7 @@ from resnet_bench.commands.options import RESULTS, Results, SuiteName
 from resnet_bench.suites.suite import load_suite
 from resnet_bench.tracking.dashboard import dashboard as show
 from resnet_bench.tracking.environment import load_dotenv_file
+from resnet_bench.tracking.sync import sync as upload
 
 
 def dashboard(
@@ -29,7 +30,5 @@ def sync(
     yes: Annotated[bool, typer.Option("--yes", help="upload; else a dry run")] = False,
 ) -> None:
     """Upload a suite's offline runs to W&B."""
-    from resnet_bench.tracking.sync import sync as upload
-
     load_dotenv_file()
     upload(load_suite(suite), results, yes)

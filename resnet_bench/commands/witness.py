@@ -88,7 +88,8 @@ def make_witness(run: Run, depth: int, machine: Machine, rates: Sequence[float])
     set_up_process(run.experiment, device)
     source = trained_state(run, machine, device)
     data = training_data(run.experiment, machine.data_folder, device)
-    folder = witness_folder(run, depth, machine.results)
+    name = f"{run.experiment.network_name}-as-{depth}"
+    folder = machine.results / run.experiment.suite / "witness" / name / f"seed-{run.seed}"
     set_precision("ieee", device)
     built = build_witness(source, deep)
     total = images_passed(source, data)
@@ -120,12 +121,6 @@ def _continue(runs: Sequence[Run], machine: Machine) -> None:
             return True
 
         run_group(runs, machine, show)
-
-
-def witness_folder(run: Run, depth: int, results: Path) -> Path:
-    experiment = run.experiment
-    name = f"{experiment.network_name}-as-{depth}"
-    return results / experiment.suite / "witness" / name / f"seed-{run.seed}"
 
 
 def _errors_of_finished(run: Run, machine: Machine) -> dict[str, float | None] | None:

@@ -6,7 +6,7 @@ Rows are written first, then the checkpoint, then W&B's copy; the summary last.
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -98,9 +98,10 @@ class OpenRun:
     def close(self) -> None:
         self.tracker.finish(self.summary)
 
-    def progress(self) -> Progress:
+    def progress(self, now: Literal["training", "measuring", "stopped"]) -> Progress:
+        """How far the run is, and how it ended; `now` is what it does unless it has ended."""
         state = self.state
-        status = self.summary.status if self.summary else "stopped"
+        status = self.summary.status if self.summary else now
         iteration = state.diverged_at or state.iteration
         return Progress(
             state.run, iteration, status, state.measured, state.seconds, state.last_record

@@ -30,6 +30,7 @@ from resnet_bench.sweeps.worker import (
 )
 
 SPAWN = get_context("spawn")
+BAR = "{percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
 ECHO_SECONDS = 1.0  # `timeout` signals its child, then the child's whole group
 LAUNCHER = os.getppid()  # at the start: once it is killed, its children have another parent
 
@@ -67,6 +68,7 @@ class Pool:
 
     def run(self) -> None:
         events = (self.stop, self.interrupt_evaluation, self.abort)
+        total = sum(work(run) for group in self.groups for run in group)
         worker = Worker(self.machine, *events, self.reports, os.getpid())
         with (
             environment_of_workers(),
@@ -74,7 +76,7 @@ class Pool:
             ProcessPoolExecutor(
                 len(self.devices), SPAWN, start_worker, (worker, self.free_devices)
             ) as pool,
-            self._bar() as bar,
+            tqdm(total=total, bar_format=BAR, smoothing=0.05, disable=None, file=sys.stderr) as bar,
         ):
             with _signals_held_back():
                 jobs = [pool.submit(train_group, group) for group in self.groups]
@@ -146,20 +148,13 @@ class Pool:
             self.outcome.mistakes.append(str(error))
         except BrokenProcessPool:
             self._end_workers()  # the others would train on without a parent
-            if self.outcome.interrupted_by is not None:
-                return
             message = "a worker process was killed (out of memory?); run again to resume"
-            if message not in self.outcome.crashes:
+            if self.outcome.interrupted_by is None and message not in self.outcome.crashes:
                 self.outcome.crashes.append(message)
         except Exception as error:  # one crash does not end a night's sweep
             names = ", ".join(run.name for run in group)
             trace = "".join(traceback.format_exception(error))
             self.outcome.crashes.append(f"{names}: {trace}")
-
-    def _bar(self) -> Any:
-        total = sum(work(run) for group in self.groups for run in group)
-        form = "{percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
-        return tqdm(total=total, bar_format=form, disable=None, smoothing=0.05, file=sys.stderr)
 
     def _interrupt(self, number: int) -> None:
         """Stop as on a signal of this number, unless the sweep is stopping already."""

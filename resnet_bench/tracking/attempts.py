@@ -21,19 +21,9 @@ class Attempt:
         return self.log.stem.removeprefix("run-")
 
     @property
-    def _synced_mark(self) -> Path:
-        return self.log.with_suffix(".wandb.synced")  # W&B's marker; its sync skips such attempts
-
-    @property
-    def synced(self) -> bool:
-        """Whether the server has received everything."""
-        return self._synced_mark.exists()
-
-    def mark_synced(self, synced: bool = True) -> None:
-        if synced:
-            self._synced_mark.touch()
-        else:
-            self._synced_mark.unlink(missing_ok=True)
+    def mark(self) -> Path:
+        """W&B's marker that the server has received everything; its sync skips such attempts."""
+        return self.log.with_suffix(".wandb.synced")
 
     def summary(self) -> dict[str, Any]:
         """The last value of each metric, which W&B reads from the log; {} if it fails."""

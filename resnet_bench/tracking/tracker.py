@@ -119,14 +119,18 @@ def start_tracking(
         _threads[os.getpid()] = WandbThread()
     experiment, spec = run.experiment, run.experiment.spec
     tags = (experiment.suite, spec.family, f"depth-{spec.depth}")  # of 64 characters at most
-    arguments = _unless_in_environment(
-        WANDB_PROJECT=("project", PROJECT),
-        WANDB_DIR=("dir", str(folder)),
-        WANDB_NAME=("name", f"{experiment.network_name}-s{run.seed}"),
-        WANDB_RUN_GROUP=("group", experiment.network_name),
-        WANDB_JOB_TYPE=("job_type", "train"),
-        WANDB_TAGS=("tags", [tag[:64] for tag in tags]),
-    )
+    defaults = {
+        "WANDB_PROJECT": ("project", PROJECT),
+        "WANDB_DIR": ("dir", str(folder)),
+        "WANDB_NAME": ("name", f"{experiment.network_name}-s{run.seed}"),
+        "WANDB_RUN_GROUP": ("group", experiment.network_name),
+        "WANDB_JOB_TYPE": ("job_type", "train"),
+        "WANDB_TAGS": ("tags", [tag[:64] for tag in tags]),
+    }
+    # An argument of wandb.init would win over its variable.
+    arguments: dict[str, Any] = {
+        name: value for variable, (name, value) in defaults.items() if not os.environ.get(variable)
+    }
     arguments |= {"id": run_id, "config": config_of(run, identity)}
     arguments["resume"] = "allow" if resumed else None
     thread = _threads[os.getpid()]
@@ -158,11 +162,4 @@ def config_of(run: Run, identity: dict[str, Any]) -> dict[str, Any]:
         "dataset": experiment.dataset.name,
         "seed": run.seed,
         "parameters": network_size(experiment.spec, experiment.images).parameters,
-    }
-
-
-def _unless_in_environment(**defaults: tuple[str, Any]) -> dict[str, Any]:
-    """Arguments of wandb.init, without those that W&B reads from an environment variable."""
-    return {
-        name: value for variable, (name, value) in defaults.items() if not os.environ.get(variable)
     }
