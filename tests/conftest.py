@@ -10,7 +10,7 @@ import torch
 
 from resnet_bench import __main__ as command_line
 from resnet_bench.datasets import fashion_mnist, load
-from resnet_bench.datasets.source import Download, UnavailableError
+from resnet_bench.datasets.source import UnavailableError
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.suite import load_suite
 from resnet_bench.sweeps.machine import Machine
@@ -90,8 +90,7 @@ def offline(
 ) -> None:
     """No official host, no npm on PATH, no Debian package, and the tiny CIFAR-10 as published."""
     for name in ("cifar10", "fashion"):
-        first, *others = load.SOURCES[name].downloads
-        away = (Download(first.source, unreachable), *others)
+        away = {**load.SOURCES[name].downloads, "torchvision's host": unreachable}
         monkeypatch.setitem(load.SOURCES, name, replace(load.SOURCES[name], downloads=away))
     monkeypatch.setattr(fashion_mnist, "DEBIAN_FASHION_MNIST", tmp_path / "not-there")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))

@@ -3,30 +3,33 @@
 On a shared machine quote the ratios, not the seconds.
 """
 
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from typing import Annotated
 
-import numpy as np
 import torch
 import typer
 
-from resnet_bench.benchmarks.contenders import Contender, Peers, Sweepers
+from resnet_bench.benchmarks.interleaved import Contest, contest_table, seconds_of, table_text
+from resnet_bench.benchmarks.peers import Peers
+from resnet_bench.benchmarks.sweepers import Sweepers
+from resnet_bench.benchmarks.yardsticks import Setting
+from resnet_bench.datasets.load import load_dataset
 from resnet_bench.records.epochs import COLUMNS, EpochRecord
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment
 from resnet_bench.sweeps.group import training_data
+from resnet_bench.sweeps.machine import available_cores
 from resnet_bench.tracking.tracker import new_run_id, start_tracking
 from resnet_bench.training import checkpoints
 from resnet_bench.training.batches import BatchStream
-from resnet_bench.training.data import TrainingData
 from resnet_bench.training.evaluation import evaluate
 from resnet_bench.training.state import new_state
 from resnet_bench.training.step import eager_step
@@ -68,25 +71,17 @@ def bench_sweep() -> None:
 
 
 def bench_training(name: str, blocks: int, steps: int) -> None:
-    """Images per second of our loop, as in a sweep, and of the usual one, interleaved."""
+    """Our loop, as in a sweep with a network a core, and the usual one, interleaved."""
+    cores = available_cores()
+    torch.set_num_threads(cores)
     experiment = find_experiment(name)
-    contenders: list[Contender] = [Sweepers(experiment), Peers(experiment)]
-    rates: dict[str, list[float]] = {contender.name: [] for contender in contenders}
-    try:
-        for contender in contenders:
-            contender.images_per_second(2)  # warm-up
-        for _ in range(blocks):
-            for contender in contenders:
-                rates[contender.name].append(contender.images_per_second(steps))
-    finally:
-        for contender in contenders:
-            contender.close()
-    ours, peers = (rates[contender.name] for contender in contenders)
-    print(f"\n{name}, batch {experiment.recipe.batch_size}, {blocks} blocks of {steps} steps")
-    for contender in contenders:
-        print(f"  {contender.name:<44}{_spread(rates[contender.name], 'images/s')}")
-    ratios = [mine / theirs for mine, theirs in zip(ours, peers, strict=True)]
-    print(f"  {'ratio, block by block':<44}{_spread(ratios, 'x', digits=2)}")
+    images = load_dataset(experiment.dataset)
+    setting = Setting((experiment,) * cores, images, torch.device("cpu"))
+    with closing(Sweepers(setting.experiments)) as ours:
+        timed = Contest(blocks, steps, discard=1).run([ours, Peers(setting)])
+    batch = experiment.recipe.batch_size
+    print(f"\n{name}, {cores} networks, batch {batch}, {blocks} blocks of {steps} steps")
+    print(table_text(contest_table(timed, batch * cores, {})))
 
 
 def bench_records(name: str) -> None:
@@ -94,52 +89,24 @@ def bench_records(name: str) -> None:
     run = Run(find_experiment(name), 0)
     torch.set_num_threads(1)
     data = training_data(run.experiment, None, torch.device("cpu"))
-    seconds_a_step = _seconds_a_step(run, data)
-    with tempfile.TemporaryDirectory() as folder:
-        row, checkpoint = _cost_of_records(run, Path(folder))
-        wandb = _cost_of_wandb(run, Path(folder))
     state = new_state(run, data.device)
-    started = time.perf_counter()
-    evaluate(state.network, data, data.test, "ieee")
-    test = time.perf_counter() - started
-    training = run.experiment.recipe.iterations * seconds_a_step
+    stream = BatchStream(run.experiment.recipe, run.experiment.train_images, run.seed)
+    step = seconds_of(lambda: eager_step([state], data.batch(stream.draw(0))))
+    test = seconds_of(lambda: evaluate(state.network, data, data.test, "ieee"))
+    with tempfile.TemporaryDirectory() as folder:
+        directory = RunDirectory(run.directory(Path(folder)))
+        directory.create()
+        row = seconds_of(lambda: directory.append(RECORD))
+        checkpoint = seconds_of(lambda: checkpoints.save(state, directory.checkpoint))
+        wandb = _cost_of_wandb(run, Path(folder))
+    training = run.experiment.recipe.iterations * step
     share = (EPOCHS * row + wandb) / training + checkpoint / CHECKPOINT_SECONDS
-    print(f"\n{name}, one thread: {seconds_a_step * 1e3:.0f} ms a step, {training:.0f} s in all")
+    print(f"\n{name}, one thread: {step * 1e3:.0f} ms a step, {training:.0f} s in all")
     print(f"  a row on disk      {row * 1e3:8.1f} ms, {EPOCHS} times")
     print(f"  W&B, offline       {wandb * 1e3:8.1f} ms, start, {EPOCHS} rows and end together")
     print(f"  a checkpoint       {checkpoint * 1e3:8.1f} ms, every {CHECKPOINT_SECONDS:.0f} s")
     print(f"  together           {share:8.2%} of the training time")
     print(f"  (test evaluation   {EPOCHS * test / training:8.2%}, {EPOCHS} times)")
-
-
-def _seconds_a_step(run: Run, data: TrainingData) -> float:
-    state = new_state(run, data.device)
-    stream = BatchStream(run.experiment.recipe, run.experiment.train_images, run.seed)
-    seconds = []
-    for iteration in range(8):
-        started = time.perf_counter()
-        eager_step([state], data.batch(stream.draw(iteration)))
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[2:])
-
-
-def _cost_of_records(run: Run, folder: Path, repeats: int = 20) -> tuple[float, float]:
-    """Median seconds of a row and of a checkpoint."""
-    directory = RunDirectory(run.directory(folder))
-    directory.create()
-    state = new_state(run, torch.device("cpu"))
-    for parameter in state.network.parameters():  # so that there is momentum to save
-        parameter.grad = torch.zeros_like(parameter)
-    state.optimizer.step()
-    rows, saves = [], []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        directory.append(RECORD)
-        rows.append(time.perf_counter() - started)
-        started = time.perf_counter()
-        checkpoints.save(state, directory.checkpoint)
-        saves.append(time.perf_counter() - started)
-    return statistics.median(rows), statistics.median(saves)
 
 
 def _cost_of_wandb(run: Run, folder: Path) -> float:
@@ -157,11 +124,6 @@ def _cost_of_wandb(run: Run, folder: Path) -> float:
         tracker.log(replace(RECORD, epoch=epoch, iteration=epoch))  # an iteration is logged once
     tracker.finish(None)
     return time.perf_counter() - started
-
-
-def _spread(values: list[float], unit: str, digits: int = 0) -> str:
-    low, middle, high = min(values), float(np.median(values)), max(values)
-    return f"{middle:9.{digits}f} {unit}  ({low:.{digits}f} to {high:.{digits}f})"
 
 
 if __name__ == "__main__":

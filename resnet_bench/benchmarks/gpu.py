@@ -69,7 +69,7 @@ def _facts(bench: Bench) -> str:
     pixels = "real pixels" if bench.real else "synthetic pixels (speed does not depend on values)"
     contest = bench.contest
     facts = [
-        torch.cuda.get_device_name(bench.device),
+        torch.cuda.get_device_name(),
         f"torch {torch.__version__}, CUDA {torch.version.cuda}",
         f"cuDNN {torch.backends.cudnn.version()}",
         f"suite {bench.suite}, precision {load_suite(bench.suite).recipe.precision}, {pixels}",

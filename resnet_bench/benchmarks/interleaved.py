@@ -1,17 +1,25 @@
-"""Measure contenders in turn, so that drift of the machine affects all, and format tables."""
+"""Measure contenders in turn, so that drift of the machine affects all, and print tables."""
 
-import csv
+import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Protocol
 
+import pandas as pd
 import torch
+from torch.utils.benchmark import Timer
 
-from resnet_bench.benchmarks.yardsticks import Contender
 
-Cell = str | float | int | None
+class Contender(Protocol):
+    """A way to train all networks of a comparison."""
+
+    name: str
+    share: float  # of a block's steps: slow contenders do fewer
+
+    def train(self, steps: int) -> None:
+        """Do `steps` steps of each network."""
 
 
 @dataclass
@@ -19,7 +27,7 @@ class Timed:
     """Seconds per step of one contender, one value for each block."""
 
     seconds: list[float] = field(default_factory=list)
-    gibibytes: float | None = None  # GPU memory that it added, caches included
+    gibibytes: float = math.nan  # GPU memory that it added, caches included
 
     @property
     def median(self) -> float:
@@ -38,7 +46,7 @@ class Contest:
     blocks: int
     steps: int
     discard: int  # steps before each measurement, not counted
-    deadline: float  # of time.monotonic(); no block starts that would end later
+    deadline: float = math.inf  # of time.monotonic(); no block starts that would end later
 
     def run(self, contenders: Sequence[Contender]) -> dict[str, Timed]:
         timed = {contender.name: Timed() for contender in contenders}
@@ -46,14 +54,14 @@ class Contest:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()  # a capture would empty it and hide the contender's memory
             before = _reserved()
-            contender.seconds_a_step(2)
-            timed[contender.name].gibibytes = (_reserved() - before) or None
+            contender.train(2)
+            timed[contender.name].gibibytes = (_reserved() - before) or math.nan
         for block in range(self.blocks):
             started = time.monotonic()
             for contender in contenders:
-                contender.seconds_a_step(max(1, round(self.discard * contender.share)))
+                contender.train(max(1, round(self.discard * contender.share)))
                 steps = max(1, round(self.steps * contender.share))
-                timed[contender.name].seconds.append(contender.seconds_a_step(steps))
+                timed[contender.name].seconds.append(_seconds_a_step(contender, steps))
             now = time.monotonic()
             if now + (now - started) > self.deadline and block + 1 < self.blocks:
                 print(f"out of time after {block + 1} of {self.blocks} blocks")
@@ -61,61 +69,57 @@ class Contest:
         return timed
 
 
+def _seconds_a_step(contender: Contender, steps: int) -> float:
+    """Seconds for a step of all networks, until a GPU has done its work."""
+    _wait_for_gpu()
+    started = time.perf_counter()
+    contender.train(steps)
+    _wait_for_gpu()
+    return (time.perf_counter() - started) / steps
+
+
+def _wait_for_gpu() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
 def _reserved() -> float:
     return torch.cuda.memory_reserved() / 2**30 if torch.cuda.is_available() else 0.0
 
 
-CONTEST_HEADER = (
-    *("loop", "ms a step", "from - to", "images/s", "time / ours", "predicted"),
-    *("blocks", "GPU GiB"),
-)
+def seconds_of(work: Callable[[], object]) -> float:
+    """Median seconds of `work`, on a GPU or on one thread, after a warm-up."""
+    timer = Timer("work()", globals={"work": work})
+    timer.timeit(3)
+    return timer.blocked_autorange(min_run_time=1.0).median
 
 
-def contest_rows(
-    timed: Mapping[str, Timed], images: int, ours: str, predicted: Mapping[str, float]
-) -> list[list[Cell]]:
-    """A row for each contender, of `images` per step, with measured and predicted ratio."""
-    return [
-        [
-            name,
-            times.median * 1e3,
-            spread(times.seconds),
-            images / times.median,
-            times.ratio(timed[ours]),
-            predicted.get(name),
-            len(times.seconds),
-            times.gibibytes,
-        ]
+def contest_table(
+    timed: Mapping[str, Timed], images: int, predicted: Mapping[str, float]
+) -> pd.DataFrame:
+    """A row for each contender, of `images` per step; ratios are to the first, which is ours."""
+    ours = next(iter(timed.values()))
+    rows = {
+        name: {
+            "ms a step": times.median * 1e3,
+            "from - to": f"{min(times.seconds) * 1e3:.2f} - {max(times.seconds) * 1e3:.2f}",
+            "images/s": images / times.median,
+            "time / ours": times.ratio(ours),
+            "predicted": predicted.get(name, math.nan),
+            "blocks": len(times.seconds),
+            "GPU GiB": times.gibibytes,
+        }
         for name, times in timed.items()
-    ]
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("loop")
 
 
-def spread(seconds: Sequence[float]) -> str:
-    """The range, in milliseconds."""
-    return f"{min(seconds) * 1e3:.2f} - {max(seconds) * 1e3:.2f}"
+def table_text(table: pd.DataFrame) -> str:
+    """The table in columns, without those that are empty."""
+    shown = table.dropna(axis="columns", how="all")
+    shown = shown.rename_axis(index=None, columns=str(shown.index.name))  # one line of headings
+    return shown.to_string(na_rep="-", float_format=_number)
 
 
-def format_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """Text in columns: the first aligned to the left, the others to the right."""
-    texts = [[_text(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(header, *texts, strict=True)]
-
-    def line(cells: Sequence[str]) -> str:
-        first, *others = zip(cells, widths, strict=True)
-        padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
-        return "  ".join(padded).rstrip()
-
-    return "\n".join([line(header), "  ".join("-" * width for width in widths), *map(line, texts)])
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
-
-
-def _text(cell: Cell) -> str:
-    if isinstance(cell, float):
-        return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.2f}"
-    return "-" if cell is None else str(cell)
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}"

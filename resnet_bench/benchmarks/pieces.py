@@ -1,35 +1,33 @@
 """The pieces of `make bench-gpu`: what each measures, and the table that it writes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from resnet_bench.benchmarks.interleaved import (
-    CONTEST_HEADER,
-    Cell,
+    Contender,
     Contest,
     Timed,
-    contest_rows,
-    format_table,
-    write_csv,
+    contest_table,
+    table_text,
 )
 from resnet_bench.benchmarks.peers import Peers
 from resnet_bench.benchmarks.roofline import (
     FORMULA,
     PRECISIONS,
-    Ceilings,
     Work,
     floor_seconds,
     measure_ceilings,
     work_of,
 )
 from resnet_bench.benchmarks.whole_sweep import TimedSweep
-from resnet_bench.benchmarks.yardsticks import Contender, Lockstep, OneByOne, Setting
+from resnet_bench.benchmarks.yardsticks import Lockstep, OneByOne, Setting
 from resnet_bench.datasets.load import Images
 from resnet_bench.suites.suite import load_suite
 
+CUDA = torch.device("cuda")
 OURS, AGAIN = "ours", "ours, again (noise)"
 
 # The time of a step in TF32 relative to ours, predicted before any measurement.
@@ -67,28 +65,24 @@ class Bench:
     minutes: float  # of a sweep, before it stops
 
     @property
-    def device(self) -> torch.device:
-        return torch.device("cuda")
-
-    @property
     def setting(self) -> Setting:
-        return Setting.of(load_suite(self.suite).experiments, self.images, self.device)
+        return Setting(load_suite(self.suite).experiments, self.images, CUDA)
 
     @property
     def work(self) -> Work:
         return work_of(load_suite(self.suite).experiments)
 
-    def write(self, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    def write(self, table: pd.DataFrame) -> None:
         """Print the table and write it as CSV."""
         path = self.output / f"{self.piece}-{self.suite}.csv"
-        print("\n" + format_table(header, rows))
-        write_csv(path, header, rows)
+        print("\n" + table_text(table))
+        table.to_csv(path)
         print(f"({path})", flush=True)
 
 
-def measure_floors(bench: Bench) -> Ceilings:
+def measure_floors(bench: Bench) -> None:
     """The GPU's measured ceilings, and the least time of the suite's sweep under them."""
-    ceilings = measure_ceilings(bench.device)
+    ceilings = measure_ceilings(CUDA)
     recipe = load_suite(bench.suite).recipe
     images = recipe.batch_size * recipe.iterations
     print(FORMULA)
@@ -96,22 +90,28 @@ def measure_floors(bench: Bench) -> Ceilings:
         f"{bench.suite}: {bench.work.multiply_adds / 1e9:.2f} G multiply-adds an image, "
         f"{bench.work.flop(images) / 1e15:.1f} PFLOP in all"
     )
-    rows: list[list[Cell]] = []
+    rows = {}
     for precision in PRECISIONS:
         flops = ceilings.flops[precision]
-        passes = [bench.work.bytes(images, precision, fused=fused) for fused in (False, True)]
-        minutes = [b / ceilings.bandwidth / 60 for b in passes]
+        eager, fused = (
+            bench.work.bytes(images, precision, fused=fused) / ceilings.bandwidth / 60
+            for fused in (False, True)
+        )
         arithmetic = bench.work.flop(images) / flops / 60
-        rows.append([precision, flops / 1e12, arithmetic, *minutes, max(arithmetic, minutes[0])])
+        rows[precision] = {
+            "TFLOP/s": flops / 1e12,
+            "arithmetic, min": arithmetic,
+            "memory, min": eager,
+            "fused, min": fused,
+            "floor, min": max(arithmetic, eager),
+        }
     print(f"copy bandwidth, both directions: {ceilings.bandwidth / 1e12:.2f} TB/s")
-    header = ("precision", "TFLOP/s", "arithmetic, min", "memory, min", "fused, min", "floor, min")
-    bench.write(header, rows)
-    return ceilings
+    bench.write(pd.DataFrame.from_dict(rows, orient="index").rename_axis("precision"))
 
 
 def measure_yardsticks(bench: Bench) -> None:
-    """B0, B1, B2 and ours on the same batches, interleaved."""
-    ceilings = measure_ceilings(bench.device)
+    """B0, B1, B2 and ours on the same images, interleaved."""
+    ceilings = measure_ceilings(CUDA)
     setting = bench.setting
     contenders: list[Contender] = [
         Lockstep(OURS, setting),
@@ -175,7 +175,7 @@ def measure_sweep(bench: Bench) -> None:
 def _report(bench: Bench, timed: dict[str, Timed]) -> None:
     experiments = load_suite(bench.suite).experiments
     images = len(experiments) * experiments[0].recipe.batch_size
-    bench.write(CONTEST_HEADER, contest_rows(timed, images, OURS, PREDICTED))
+    bench.write(contest_table(timed, images, PREDICTED))
 
 
 PIECES = {

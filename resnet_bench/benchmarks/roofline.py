@@ -4,13 +4,14 @@ A pass is one read or one write of a convolution's output. The bytes are those o
 feature maps; weights fit the cache and are not counted.
 """
 
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional as F
 
+from resnet_bench.benchmarks.interleaved import seconds_of
 from resnet_bench.datasets.definitions import Dataset
 from resnet_bench.networks.sizes import network_size
 from resnet_bench.suites.experiment import Experiment
@@ -44,20 +45,12 @@ a number, 2 in bf16
 floor: the larger of FLOP / measured FLOP/s and bytes / measured copy bandwidth, both directions"""
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """The cost of training on one image, for one network or for several together."""
 
     multiply_adds: float
     eager_passes: float  # numbers read or written, one operation at a time
     fused_passes: float
-
-    def __add__(self, other: "Work") -> "Work":
-        return Work(
-            self.multiply_adds + other.multiply_adds,
-            self.eager_passes + other.eager_passes,
-            self.fused_passes + other.fused_passes,
-        )
 
     def flop(self, images: int) -> float:
         return 2 * self.multiply_adds * images
@@ -69,10 +62,8 @@ class Work:
 
 def work_of(experiments: Sequence[Experiment]) -> Work:
     """The work of all networks together, for one image each."""
-    total = Work(0, 0, 0)
-    for experiment in experiments:
-        total += network_work(experiment.spec, experiment.dataset)
-    return total
+    works = [network_work(experiment.spec, experiment.dataset) for experiment in experiments]
+    return Work(*(sum(costs) for costs in zip(*works, strict=True)))
 
 
 def network_work(spec: NetworkSpec, dataset: Dataset) -> Work:
@@ -124,7 +115,11 @@ def floor_seconds(
 def measure_ceilings(device: torch.device) -> Ceilings:
     """The faster of product and convolution for each precision, and the copy bandwidth."""
     set_determinism(False, device)
-    flops = {p: max(product_flops(p, device), convolution_flops(p, device)) for p in PRECISIONS}
+    flops = {}
+    for precision in PRECISIONS:
+        set_precision(precision, device)
+        rates = product_flops(precision, device), convolution_flops(precision, device)
+        flops[precision] = max(rates)
     return Ceilings(copy_bandwidth(device), flops)
 
 
@@ -137,37 +132,23 @@ def copy_bandwidth(device: torch.device) -> float:
 
 
 def product_flops(precision: Precision, device: torch.device) -> float:
-    set_precision(precision, device)
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    left, right = torch.randn((2, SIDE, SIDE), device=device, dtype=dtype)
+    left, right = (_random(precision, device, SIDE, SIDE) for _ in range(2))
     result = torch.empty_like(left)
     return 2 * SIDE**3 / seconds_of(lambda: torch.mm(left, right, out=result))
 
 
 def convolution_flops(precision: Precision, device: torch.device) -> float:
     """FLOP per second of a 3x3 convolution, forward, channels_last."""
-    set_precision(precision, device)
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     images, channels, side = CONVOLUTION
-    maps = torch.randn((images, channels, side, side), device=device, dtype=dtype)
+    maps = _random(precision, device, images, channels, side, side)
     maps = maps.to(memory_format=torch.channels_last)
-    weight = torch.randn((channels, channels, 3, 3), device=device, dtype=dtype)
+    weight = _random(precision, device, channels, channels, 3, 3)
     weight = weight.to(memory_format=torch.channels_last)
     flop = 2 * 9 * channels**2 * side**2 * images
     with torch.no_grad():
         return flop / seconds_of(lambda: F.conv2d(maps, weight, padding=1))
 
 
-def seconds_of(work: Callable[[], object], repeats: int = 20) -> float:
-    """Median seconds of `work` on the GPU, after a warm-up."""
-    for _ in range(5):
-        work()
-    seconds = []
-    for _ in range(repeats):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        work()
-        end.record()
-        end.synchronize()
-        seconds.append(start.elapsed_time(end) / 1000)
-    return statistics.median(seconds)
+def _random(precision: Precision, device: torch.device, *shape: int) -> torch.Tensor:
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return torch.randn(shape, device=device, dtype=dtype)

@@ -1,6 +1,6 @@
 """Wall time of a whole sweep, including start, evaluation and records, for `make bench-gpu`."""
 
-import csv
+import math
 import subprocess
 import sys
 import time
@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
 
+import pandas as pd
 import torch
 
-from resnet_bench.benchmarks.interleaved import Cell, format_table, write_csv
+from resnet_bench.benchmarks.interleaved import table_text
 from resnet_bench.datasets.load import Images
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import load_suite
 from resnet_bench.sweeps import group
 from resnet_bench.sweeps.machine import Machine
 
-HEADER = ("started", "pixels", "seconds", "exit code", "GPU GiB")
 RESUMABLE = 75
 
 
@@ -36,30 +36,25 @@ class TimedSweep:
         """Train, then print and write the wall times of all calls so far."""
         started = time.perf_counter()
         code, memory = self._real() if self.synthetic is None else self._synthetic(self.synthetic)
-        seconds = time.perf_counter() - started
-        pixels = "real" if self.synthetic is None else "synthetic"
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        rows = [*self._earlier(), [now, pixels, round(seconds, 2), code, memory]]
-        write_csv(self._csv, HEADER, rows)
-        print("\n" + format_table(HEADER, rows))
-        same = [float(row[2] or 0) for row in rows if row[1] == pixels]
+        call = {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "pixels": "real" if self.synthetic is None else "synthetic",
+            "seconds": round(time.perf_counter() - started, 2),
+            "exit code": code,
+            "GPU GiB": memory,
+        }
+        path = self.output / f"sweep-{self.suite}.csv"
+        row = pd.DataFrame([call]).set_index("started")
+        row.to_csv(path, mode="a", header=not path.exists())
+        calls = pd.read_csv(path, index_col="started")
+        print("\n" + table_text(calls))
+        same = calls["seconds"][calls["pixels"] == call["pixels"]]
         state = f"ended with code {code}"
         if code == RESUMABLE:
             state = "stopped in time; call again to continue"
-        print(f"{sum(same) / 60:.2f} minutes of wall time in {len(same)} calls; {state}")
+        print(f"{same.sum() / 60:.2f} minutes of wall time in {len(same)} calls; {state}")
 
-    @property
-    def _csv(self) -> Path:
-        return self.output / f"sweep-{self.suite}.csv"
-
-    def _earlier(self) -> list[list[Cell]]:
-        if not self._csv.exists():
-            return []
-        with self._csv.open(newline="", encoding="utf-8") as file:
-            rows: list[list[Cell]] = [list(row) for row in csv.reader(file)]
-        return rows[1:]
-
-    def _real(self) -> tuple[int, float | None]:
+    def _real(self) -> tuple[int, float]:
         """Run the command `sweep` in a new process; returns its exit code and no memory."""
         options = ["--device", "cuda", "--wandb", "disabled"]
         options += ["--time-limit", f"{60 * self.minutes:.0f}s"]
@@ -67,9 +62,9 @@ class TimedSweep:
         if self.data_folder is not None:
             options += ["--data-dir", str(self.data_folder)]
         command = [sys.executable, "-m", "resnet_bench", "sweep", self.suite, *options]
-        return subprocess.run(command).returncode, None
+        return subprocess.run(command).returncode, math.nan
 
-    def _synthetic(self, images: tuple[Images, Images]) -> tuple[int, float | None]:
+    def _synthetic(self, images: tuple[Images, Images]) -> tuple[int, float]:
         """Train the sweep's group in this process; returns an exit code and GiB of GPU memory."""
         deadline = time.monotonic() + 60 * self.minutes
         runs = [Run(experiment, 0) for experiment in load_suite(self.suite).experiments]

@@ -1,12 +1,10 @@
 """The training loops that `make bench-gpu` compares, on the same networks and batches.
 
-Each measures a step of all networks: together in one process, or the sum over one after another.
+Each trains all networks: together, or one after another.
 """
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -26,36 +24,6 @@ from resnet_bench.training.step import Batch, eager_step
 SEED = 0
 
 
-class Contender(Protocol):
-    """A way to train all networks, and the time of a step of all."""
-
-    name: str
-    share: float  # of a block's steps: slow contenders do fewer
-
-    def seconds_a_step(self, steps: int) -> float: ...
-
-
-class Stopwatch:
-    """Seconds of the work within the context; synchronizes the device at both ends."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.seconds = 0.0
-
-    def __enter__(self) -> "Stopwatch":
-        self._wait()
-        self.started = time.perf_counter()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._wait()
-        self.seconds = time.perf_counter() - self.started
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-
 @dataclass(frozen=True)
 class Setting:
     """The experiments, images and batches that all contenders share."""
@@ -63,33 +31,28 @@ class Setting:
     experiments: tuple[Experiment, ...]
     images: tuple[Images, Images]  # training and test
     device: torch.device
-    data: TrainingData  # on the device
-    stream: BatchStream
 
-    @classmethod
-    def of(
-        cls,
-        experiments: Sequence[Experiment],
-        images: tuple[Images, Images],
-        device: torch.device,
-    ) -> "Setting":
-        first = experiments[0]
-        stream = BatchStream(first.recipe, first.train_images, SEED)
-        data = TrainingData(first, *images, device)
-        return cls(tuple(experiments), images, device, data, stream)
+    @cached_property
+    def data(self) -> TrainingData:
+        """The images as tensors on the device."""
+        return TrainingData(self.experiments[0], *self.images, self.device)
+
+    @cached_property
+    def stream(self) -> BatchStream:
+        first = self.experiments[0]
+        return BatchStream(first.recipe, first.train_images, SEED)
 
     @property
     def precision(self) -> Precision:
         return self.experiments[0].recipe.precision
 
     def states(self, precision: Precision | None = None) -> list[TrainingState]:
-        states = []
-        for experiment in self.experiments:
-            change = {"precision": precision or self.precision}
-            recipe = experiment.recipe.model_copy(update=change)
-            run = Run(replace(experiment, recipe=recipe), SEED)
-            states.append(new_state(run, self.device))
-        return states
+        """New states of all experiments; in another `precision` than theirs, if one is given."""
+        change = {"precision": precision or self.precision}
+        return [
+            new_state(Run(replace(e, recipe=e.recipe.model_copy(update=change)), SEED), self.device)
+            for e in self.experiments
+        ]
 
 
 def synthetic_images(facts: Dataset) -> tuple[Images, Images]:
@@ -115,48 +78,44 @@ class NativeBatchNorm(nn.BatchNorm2d):
             torch.backends.cudnn.enabled = True
 
 
+@dataclass
 class Lockstep:
     """Ours: `LaneStep` on the shared batch, with single features removed by the options."""
 
-    def __init__(
-        self,
-        name: str,
-        setting: Setting,
-        *,
-        lanes: int | None = None,
-        graphs: bool = True,
-        deterministic: bool = True,
-        precision: Precision | None = None,
-        channels_last: bool = True,
-        data_on_gpu: bool = True,
-        native_norm: bool = False,
-        share: float = 1.0,
-    ) -> None:
-        self.name, self.share, self.setting = name, share, setting
-        self.deterministic, self.channels_last = deterministic, channels_last
-        self.states = setting.states(precision)
-        self.precision = executed_precision(precision or setting.precision, setting.device)
+    name: str
+    setting: Setting
+    _: KW_ONLY
+    lanes: int | None = None
+    graphs: bool = True
+    deterministic: bool = True
+    precision: Precision | None = None
+    channels_last: bool = True
+    data_on_gpu: bool = True
+    native_norm: bool = False
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        setting = self.setting
+        self.states = setting.states(self.precision)
         self.data = setting.data
-        if not data_on_gpu:
-            first = setting.experiments[0]
-            self.data = TrainingData(first, *setting.images, torch.device("cpu"))
+        if not self.data_on_gpu:
+            self.data = TrainingData(setting.experiments[0], *setting.images, torch.device("cpu"))
         for network in [state.network for state in self.states]:
-            if not channels_last:
+            if not self.channels_last:
                 network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
             for module in network.modules():
-                if native_norm and isinstance(module, nn.BatchNorm2d):
+                if self.native_norm and isinstance(module, nn.BatchNorm2d):
                     module.__class__ = NativeBatchNorm
-        self.step = LaneStep(self.states, lanes=lanes, graphs=graphs)
+        self.step = LaneStep(self.states, lanes=self.lanes, graphs=self.graphs)
 
-    def seconds_a_step(self, steps: int) -> float:
+    def train(self, steps: int) -> None:
         set_determinism(self.deterministic, self.setting.device)
-        set_precision(self.precision, self.setting.device)
-        with Stopwatch(self.setting.device) as watch:
-            for _ in range(steps):
-                self.step(self.states, self._batch(self.states[0].iteration))
-                for state in self.states:
-                    state.iteration += 1
-        return watch.seconds / steps
+        precision = self.precision or self.setting.precision
+        set_precision(executed_precision(precision, self.setting.device), self.setting.device)
+        for _ in range(steps):
+            self.step(self.states, self._batch(self.states[0].iteration))
+            for state in self.states:
+                state.iteration += 1
 
     def _batch(self, iteration: int) -> Batch:
         images, labels = self.data.batch(self.setting.stream.draw(iteration))
@@ -166,9 +125,6 @@ class Lockstep:
                 for tensor in (images, labels)
             )
         return images if self.channels_last else images.contiguous(), labels
-
-    def close(self) -> None:
-        self.step.close()
 
 
 class OneByOne:
@@ -181,18 +137,11 @@ class OneByOne:
         self.states = setting.states()
         self.share = 1 / len(self.states)
 
-    def seconds_a_step(self, steps: int) -> float:
-        """The sum over the networks, from `steps` steps of each."""
-        set_determinism(False, self.setting.device)
-        precision = executed_precision(self.setting.precision, self.setting.device)
-        set_precision(precision, self.setting.device)
-        return sum(self._seconds(index, steps) for index in range(len(self.states))) / steps
-
-    def _seconds(self, index: int, steps: int) -> float:
-        state = self.states[index]
-        with Stopwatch(self.setting.device) as watch:
+    def train(self, steps: int) -> None:
+        setting = self.setting
+        set_determinism(False, setting.device)
+        set_precision(executed_precision(setting.precision, setting.device), setting.device)
+        for state in self.states:
             for _ in range(steps):
-                draw = self.setting.stream.draw(state.iteration)
-                eager_step([state], self.setting.data.batch(draw))
+                eager_step([state], setting.data.batch(setting.stream.draw(state.iteration)))
                 state.iteration += 1
-        return watch.seconds

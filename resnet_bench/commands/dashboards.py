@@ -6,7 +6,9 @@ import typer
 
 from resnet_bench.commands.options import RESULTS, Results, SuiteName
 from resnet_bench.suites.suite import load_suite
+from resnet_bench.tracking.dashboard import dashboard as show
 from resnet_bench.tracking.environment import load_dotenv_file
+from resnet_bench.tracking.sync import sync as upload
 
 
 def dashboard(
@@ -18,8 +20,6 @@ def dashboard(
 
     Saves workspaces where there is an account, else opens W&B's terminal dashboard.
     """
-    from resnet_bench.tracking.dashboard import dashboard as show
-
     load_dotenv_file()
     show(load_suite(suite), results, dry_run)
 
@@ -30,7 +30,5 @@ def sync(
     yes: Annotated[bool, typer.Option("--yes", help="upload; else a dry run")] = False,
 ) -> None:
     """Upload a suite's offline runs to W&B."""
-    from resnet_bench.tracking.sync import sync as upload
-
     load_dotenv_file()
     upload(load_suite(suite), results, yes)

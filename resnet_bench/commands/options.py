@@ -2,14 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from resnet_bench.errors import UserError
-
-if TYPE_CHECKING:
-    from resnet_bench.sweeps.machine import Machine
+from resnet_bench.sweeps.machine import Machine
+from resnet_bench.tracking.environment import choose_mode, load_dotenv_file
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a suite in experiments/")]
 ExperimentName = Annotated[
@@ -62,11 +61,8 @@ def make_machine(
     wandb: str | None,
     graphs: bool | None = None,
     lanes: int | None = None,
-) -> "Machine":
+) -> Machine:
     """The options as a `Machine`; raises UserError for a W&B mode that does not exist."""
-    from resnet_bench.sweeps.machine import Machine
-    from resnet_bench.tracking.environment import choose_mode, load_dotenv_file
-
     load_dotenv_file()
     if wandb not in (None, "online", "offline", "disabled"):
         raise UserError(f"--wandb {wandb!r}: use online, offline or disabled")

@@ -73,11 +73,10 @@ def network_stages(experiment: Experiment, images: InputShape) -> list[Stage]:
     with torch.device("meta"):
         module = built_network(experiment, images).eval()
         batch = torch.empty(1, images.channels, images.side, images.side)
-    entering: dict[nn.Module, tuple[int, ...]] = {}
-    leaving: dict[nn.Module, tuple[int, ...]] = {}
+    shapes: dict[nn.Module, tuple[torch.Size, torch.Size]] = {}  # of one image, before and after
 
     def note(part: nn.Module, inputs: "tuple[Tensor, ...]", output: "Tensor") -> None:
-        entering[part], leaving[part] = tuple(inputs[0].shape[1:]), tuple(output.shape[1:])
+        shapes[part] = inputs[0].shape[1:], output.shape[1:]
 
     children = dict(module.named_children())
     stages, linear = list(cast(nn.Sequential, children.pop("stages"))), children.pop("linear")
@@ -85,14 +84,14 @@ def network_stages(experiment: Experiment, images: InputShape) -> list[Stage]:
     for part in (*stages, linear):
         part.register_forward_hook(note)
     module(batch)
-    parts = [Stage("stem", entering[stages[0]], _parameters(*children.values()))]
+    parts = [Stage("stem", shapes[stages[0]][0], _parameters(*children.values()))]
     for number, stage in enumerate(stages, 1):
-        parts.append(Stage(f"stage {number}", leaving[stage], _parameters(stage)))
+        parts.append(Stage(f"stage {number}", shapes[stage][1], _parameters(stage)))
     if final_norm is not None:
-        parts.append(Stage("norm", leaving[stages[-1]], _parameters(final_norm)))
-    (channels,) = entering[linear]
-    parts += [Stage("pooling", (channels, 1, 1), 0), Stage("flatten", (channels,), 0)]
-    return [*parts, Stage("linear", leaving[linear], _parameters(linear))]
+        parts.append(Stage("norm", parts[-1].shape, _parameters(final_norm)))
+    pooled, scores = shapes[linear]
+    parts += [Stage("pooling", (*pooled, 1, 1), 0), Stage("flatten", pooled, 0)]
+    return [*parts, Stage("linear", scores, _parameters(linear))]
 
 
 def _parameters(*modules: "nn.Module") -> int:

@@ -2,47 +2,31 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from resnet_bench.commands.options import (
-    RESULTS,
-    DataFolder,
-    Device,
-    ExperimentName,
-    Graphs,
-    Lanes,
-    Results,
-    Seed,
-    Settings,
-    TimeLimit,
-    Wandb,
-    make_machine,
-    parse_duration,
-)
+from resnet_bench.commands import options
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment, load_suite
-
-if TYPE_CHECKING:
-    from resnet_bench.sweeps.machine import Machine
+from resnet_bench.sweeps.machine import Machine, find_devices
 
 
 def run(
-    experiment: ExperimentName,
-    seed: Seed = 0,
-    settings: Settings = None,
-    device: Device = None,
-    data_dir: DataFolder = None,
-    results: Results = RESULTS,
-    wandb: Wandb = None,
-    time_limit: TimeLimit = None,
-    graphs: Graphs = None,
-    lanes: Lanes = None,
+    experiment: options.ExperimentName,
+    seed: options.Seed = 0,
+    settings: options.Settings = None,
+    device: options.Device = None,
+    data_dir: options.DataFolder = None,
+    results: options.Results = options.RESULTS,
+    wandb: options.Wandb = None,
+    time_limit: options.TimeLimit = None,
+    graphs: options.Graphs = None,
+    lanes: options.Lanes = None,
 ) -> None:
     """Train one experiment, by name."""
     found = find_experiment(experiment, tuple(settings or ()))
-    machine = make_machine(results, device, data_dir, wandb, graphs, lanes)
+    machine = options.make_machine(results, device, data_dir, wandb, graphs, lanes)
     _train([Run(found, seed)], machine, 1, time_limit)
 
 
@@ -52,13 +36,13 @@ def sweep(
     workers: Annotated[
         int | None, typer.Option(min=1, help="processes on a CPU; one a core if not given")
     ] = None,
-    device: Device = None,
-    data_dir: DataFolder = None,
-    results: Results = RESULTS,
-    wandb: Wandb = None,
-    time_limit: TimeLimit = None,
-    graphs: Graphs = None,
-    lanes: Lanes = None,
+    device: options.Device = None,
+    data_dir: options.DataFolder = None,
+    results: options.Results = options.RESULTS,
+    wandb: options.Wandb = None,
+    time_limit: options.TimeLimit = None,
+    graphs: options.Graphs = None,
+    lanes: options.Lanes = None,
 ) -> None:
     """Train every experiment of a suite.
 
@@ -66,19 +50,17 @@ def sweep(
     """
     loaded = load_suite(suite or choose_suite(device))
     runs = [Run(experiment, seed) for seed in range(seeds) for experiment in loaded.experiments]
-    machine = make_machine(results, device, data_dir, wandb, graphs, lanes)
+    machine = options.make_machine(results, device, data_dir, wandb, graphs, lanes)
     _train(runs, machine, workers, time_limit)
 
 
-def default_suite(device: Device = None) -> None:
+def default_suite(device: options.Device = None) -> None:
     """Print the suite that a sweep takes by itself."""
     typer.echo(choose_suite(device))
 
 
 def choose_suite(device: str | None) -> str:
     """The paper's suite where there is a GPU, the embedded one elsewhere; says which and why."""
-    from resnet_bench.sweeps.machine import find_devices
-
     if find_devices(device) != ["cpu"]:
         typer.echo(
             "CUDA GPU found: suite cifar10, the paper's sweep (SUITE=digits for minutes)", err=True
@@ -92,13 +74,11 @@ def choose_suite(device: str | None) -> str:
     return "digits"
 
 
-def _train(
-    runs: list[Run], machine: "Machine", workers: int | None, time_limit: str | None
-) -> None:
+def _train(runs: list[Run], machine: Machine, workers: int | None, time_limit: str | None) -> None:
     """Train the runs and exit with the sweep's code, saying what went wrong."""
     from resnet_bench.sweeps.sweep import sweep as train_all
 
-    limit = parse_duration(time_limit) if time_limit else None
+    limit = options.parse_duration(time_limit) if time_limit else None
     outcome = train_all(runs, machine, workers=workers, time_limit=limit)
     try:
         for mistake in dict.fromkeys(outcome.mistakes):

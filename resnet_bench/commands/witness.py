@@ -7,31 +7,18 @@ epochs.csv and summary.json, as of any run.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from resnet_bench.commands.options import (
-    RESULTS,
-    DataFolder,
-    Device,
-    ExperimentName,
-    Results,
-    Seed,
-    Settings,
-    Wandb,
-    make_machine,
-)
+from resnet_bench.commands import options
 from resnet_bench.errors import UserError
 from resnet_bench.records.files import write_json
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment
-
-if TYPE_CHECKING:
-    from resnet_bench.sweeps.machine import Machine
-    from resnet_bench.sweeps.progress import Progress
-
+from resnet_bench.sweeps.machine import Machine
+from resnet_bench.sweeps.progress import Progress, finished
 
 LEARNING_RATES = (0.001, 0.01, 0.1)  # and the recipe's own
 MARGIN = 0.005  # a rise of half a point is what the verdict calls none
@@ -54,16 +41,16 @@ LearningRates = Annotated[
 
 
 def witness(
-    experiment: ExperimentName,
+    experiment: options.ExperimentName,
     depth: Depths,
-    seed: Seed = 0,
-    settings: Settings = None,
+    seed: options.Seed = 0,
+    settings: options.Settings = None,
     train_on: Continue = False,
     learning_rate: LearningRates = None,
-    device: Device = None,
-    data_dir: DataFolder = None,
-    results: Results = RESULTS,
-    wandb: Wandb = None,
+    device: options.Device = None,
+    data_dir: options.DataFolder = None,
+    results: options.Results = options.RESULTS,
+    wandb: options.Wandb = None,
 ) -> None:
     """Build a deeper network that computes what a trained one does.
 
@@ -76,12 +63,12 @@ def witness(
     if train_on:
         usual = sorted({*LEARNING_RATES, run.experiment.recipe.learning_rate})
         rates = list(dict.fromkeys(learning_rate or usual))
-    machine = make_machine(results, device, data_dir, wandb)
+    machine = options.make_machine(results, device, data_dir, wandb)
     for number in depth:
         make_witness(run, number, machine, rates)
 
 
-def make_witness(run: Run, depth: int, machine: "Machine", rates: Sequence[float]) -> None:
+def make_witness(run: Run, depth: int, machine: Machine, rates: Sequence[float]) -> None:
     """Build, compare, write and print one witness, then train on from it at `rates`.
 
     Raises UserError where the run is not finished, or cannot have a witness of `depth` layers.
@@ -101,7 +88,8 @@ def make_witness(run: Run, depth: int, machine: "Machine", rates: Sequence[float
     set_up_process(run.experiment, device)
     source = trained_state(run, machine, device)
     data = training_data(run.experiment, machine.data_folder, device)
-    folder = witness_folder(run, depth, machine.results)
+    name = f"{run.experiment.network_name}-as-{depth}"
+    folder = machine.results / run.experiment.suite / "witness" / name / f"seed-{run.seed}"
     set_precision("ieee", device)
     built = build_witness(source, deep)
     total = images_passed(source, data)
@@ -119,7 +107,7 @@ def make_witness(run: Run, depth: int, machine: "Machine", rates: Sequence[float
         _print_continuations(record, rates, folder)
 
 
-def _continue(runs: Sequence[Run], machine: "Machine") -> None:
+def _continue(runs: Sequence[Run], machine: Machine) -> None:
     """Train the continuations side by side, with a progress bar."""
     from tqdm import tqdm
 
@@ -128,23 +116,15 @@ def _continue(runs: Sequence[Run], machine: "Machine") -> None:
     iterations = runs[0].experiment.recipe.iterations
     with tqdm(total=iterations, unit="it", leave=False, disable=None) as bar:
 
-        def show(progress: "Sequence[Progress]") -> bool:
+        def show(progress: Sequence[Progress]) -> bool:
             bar.update(max(one.iteration for one in progress) - bar.n)
             return True
 
         run_group(runs, machine, show)
 
 
-def witness_folder(run: Run, depth: int, results: Path) -> Path:
-    experiment = run.experiment
-    name = f"{experiment.network_name}-as-{depth}"
-    return results / experiment.suite / "witness" / name / f"seed-{run.seed}"
-
-
-def _errors_of_finished(run: Run, machine: "Machine") -> dict[str, float | None] | None:
+def _errors_of_finished(run: Run, machine: Machine) -> dict[str, float | None] | None:
     """The last errors of `run`; None if it has not been trained to its end."""
-    from resnet_bench.sweeps.progress import finished
-
     done = finished(run, machine)
     if done is None or done.status != "finished" or done.last_record is None:
         return None
@@ -189,22 +169,24 @@ def _print_continuations(record: dict[str, Any], rates: Sequence[float], folder:
         f" {calibration['source_train_mode_loss']:.3f}); precise training error:"
     )
     for rate in rates:
-        directory = RunDirectory(rate_folder(folder, rate))
-        errors = [row.precise_train_error for row in directory.rows()]
-        known = [error for error in errors if error is not None]
-        summary = directory.summary()
-        if summary is None or summary.status == "diverged" or not known:
-            at = summary.iteration if summary else 0
-            how = f"diverges at iteration {at}"
-        else:
-            there = f"drifts to {_percent(known[-1])}"
-            if known[-1] <= start + MARGIN:
-                there = "stays" if max(known) <= start + MARGIN else "comes back"
-            how = (
-                f"{_percent(start)} -> {_percent(known[-1])} after {summary.iteration} iterations,"
-                f" at most {_percent(max(known))} on the way: {there}"
-            )
+        how = _how_it_went(RunDirectory(rate_folder(folder, rate)), start)
         typer.echo(f"  learning rate {rate:<8}{how}")
+
+
+def _how_it_went(directory: RunDirectory, start: float) -> str:
+    """A continuation's precise training error, from `start` on, in words."""
+    errors = [row.precise_train_error for row in directory.rows()]
+    known = [error for error in errors if error is not None]
+    summary = directory.summary()
+    if summary is None or summary.status == "diverged" or not known:
+        return f"diverges at iteration {summary.iteration if summary else 0}"
+    there = f"drifts to {_percent(known[-1])}"
+    if known[-1] <= start + MARGIN:
+        there = "stays" if max(known) <= start + MARGIN else "comes back"
+    return (
+        f"{_percent(start)} -> {_percent(known[-1])} after {summary.iteration} iterations,"
+        f" at most {_percent(max(known))} on the way: {there}"
+    )
 
 
 def _percent(error: float | None) -> str:

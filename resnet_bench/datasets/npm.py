@@ -57,7 +57,9 @@ def _npm_pack(package: NpmPackage, folder: Path) -> Path:
     code, output = _run(command, folder, package.size / SLOWEST)
     archives = list(folder.glob("*.tgz"))
     if code != 0 or len(archives) != 1:
-        raise UnavailableError(_npm_error(output, code))
+        lines = [line for line in output.splitlines() if line.lower().startswith("npm err")]
+        words = " ".join(" ".join(line.split()[2:]) for line in lines) or output
+        raise UnavailableError(one_line(f"npm ended with code {code}: {words}"))
     shutil.rmtree(cache, ignore_errors=True)  # as large as the archive
     return archives[0]
 
@@ -85,13 +87,6 @@ def _run(command: list[str], folder: Path, seconds: float) -> tuple[int, str]:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
     return process.returncode, output
-
-
-def _npm_error(output: str, code: int) -> str:
-    """npm's error messages in one line."""
-    lines = [line for line in output.splitlines() if line.lower().startswith("npm err")]
-    words = " ".join(" ".join(line.split()[2:]) for line in lines) or output
-    return one_line(f"npm ended with code {code}: {words}")
 
 
 def _unpack(archive: Path, names: set[str], folder: Path) -> None:

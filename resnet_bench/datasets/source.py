@@ -7,9 +7,9 @@ import io
 import socket
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,13 +39,8 @@ class UnavailableError(Exception):
     """A download failed, for a reason in one line; the next source may work."""
 
 
-@dataclass(frozen=True)
-class Download:
-    """One way to fetch a data set."""
-
-    source: str  # for messages
-    # Fills an empty folder; raises UnavailableError, or OSError where it cannot write.
-    fetch: Callable[[Path], None]
+# Fills an empty folder; raises UnavailableError, or OSError where it cannot write.
+Fetch = Callable[[Path], None]
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class Sources:
     """Where one data set may come from, in the order of trying."""
 
     readers: tuple[Reader, ...]  # of the layouts that the data folder may hold
-    downloads: tuple[Download, ...] = ()
+    downloads: Mapping[str, Fetch] = field(default_factory=dict)  # by what messages call them
     instructions: tuple[str, ...] = ()  # for placing the files by hand
     save_decoded: bool = False  # also when nothing was fetched, because reading is slow
 

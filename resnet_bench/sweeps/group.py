@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from resnet_bench.datasets.load import load_dataset
 from resnet_bench.errors import UserError
 from resnet_bench.gpu.lockstep import LaneStep
-from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.open_run import OpenRun, open_run
@@ -50,10 +49,8 @@ def run_group(
         raise UserError("--graphs and --lanes need a CUDA device")
     first = runs[0].experiment
     set_up_process(first, device)
-    directories = {run: RunDirectory(run.directory(machine.results)) for run in runs}
-    ended = [run for run, directory in directories.items() if directory.summary() is not None]
-    done = [progress for run in ended if (progress := finished(run, machine))]
-    pending = [run for run in runs if run not in ended]
+    done = [progress for run in runs if (progress := finished(run, machine))]
+    pending = [run for run in runs if run not in {progress.run for progress in done}]
     if not pending:
         return done
     with ExitStack() as stack, memory_suffices(machine):
@@ -66,7 +63,7 @@ def run_group(
         for run in opened:
             run.begin_attempt(len(opened), execution)
         _Training(opened, machine, on_progress or (lambda _: True), data).run(stream, step)
-    return done + [run.progress() for run in opened]
+    return done + [run.progress("stopped") for run in opened]
 
 
 @contextmanager
@@ -121,7 +118,7 @@ class _Training:
             self.data,
             step=step,
             should_continue=self.should_continue,
-            on_batch=lambda state: self.on_progress([_progress(state, "measuring")]),
+            on_batch=lambda state: self.on_progress([self.runs[state.run].progress("measuring")]),
         )
         try:
             for state, row in rows:
@@ -140,7 +137,7 @@ class _Training:
             run.save()
             run.end()
             self.active.remove(run)
-            self.on_progress([run.progress()])
+            self.on_progress([run.progress("stopped")])
 
     def should_continue(self) -> bool:
         self.measure_and_end()
@@ -149,7 +146,7 @@ class _Training:
             for run in self.active:
                 run.save()
             self.saved_at = time.monotonic()
-        return self.on_progress([_progress(run.state, "training") for run in self.active])
+        return self.on_progress([run.progress("training") for run in self.active])
 
 
 def wait_for_device(states: Sequence[TrainingState]) -> None:
@@ -162,12 +159,6 @@ def wait_for_device(states: Sequence[TrainingState]) -> None:
     for state in states:
         state.interval_seconds += elapsed
         state.seconds += elapsed
-
-
-def _progress(state: TrainingState, status: Literal["training", "measuring"]) -> Progress:
-    return Progress(
-        state.run, state.iteration, status, state.measured, state.seconds, state.last_record
-    )
 
 
 _last_data: dict[tuple[Any, ...], TrainingData] = {}

@@ -6,19 +6,20 @@ Rows are written first, then the checkpoint, then W&B's copy; the summary last.
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from resnet_bench.errors import UserError
 from resnet_bench.networks.initialization import digest
 from resnet_bench.records.epochs import EpochRecord
-from resnet_bench.records.layers import LayerRecord, LayersFile
+from resnet_bench.records.layers import LayersFile
 from resnet_bench.records.provenance import new_attempt
 from resnet_bench.records.run_directory import RunDirectory, Summary, locked
 from resnet_bench.suites.experiment import Run
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Progress, measured_images
+from resnet_bench.tracking.metrics import Rows
 from resnet_bench.tracking.tracker import Tracker, new_run_id, start_tracking
 from resnet_bench.training import checkpoints
 from resnet_bench.training.batches import BatchStream
@@ -39,7 +40,7 @@ class OpenRun:
     layers_measured: set[int]  # the iterations that are in layers.csv
     tracker: Tracker = field(default_factory=Tracker)
     # Rows that no checkpoint follows yet: a record, or the layers of an iteration.
-    unmirrored: list[EpochRecord | list[LayerRecord]] = field(default_factory=list)
+    unmirrored: list[Rows] = field(default_factory=list)
     summary: Summary | None = None
 
     def begin_attempt(self, group_size: int, execution: dict[str, object]) -> None:
@@ -80,10 +81,7 @@ class OpenRun:
         attempt["seconds"] = self.state.seconds - attempt["seconds_before"]
         self.directory.write_description(self.description)
         for rows in self.unmirrored:
-            if isinstance(rows, EpochRecord):
-                self.tracker.log(rows)
-            else:
-                self.tracker.log_layers(rows)
+            self.tracker.log(rows)
         self.unmirrored.clear()
 
     def end(self) -> None:
@@ -100,9 +98,10 @@ class OpenRun:
     def close(self) -> None:
         self.tracker.finish(self.summary)
 
-    def progress(self) -> Progress:
+    def progress(self, now: Literal["training", "measuring", "stopped"]) -> Progress:
+        """How far the run is, and how it ended; `now` is what it does unless it has ended."""
         state = self.state
-        status = self.summary.status if self.summary else "stopped"
+        status = self.summary.status if self.summary else now
         iteration = state.diverged_at or state.iteration
         return Progress(
             state.run, iteration, status, state.measured, state.seconds, state.last_record

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing import get_context
 from types import FrameType
 from typing import Any
@@ -22,11 +23,14 @@ from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Outcome, Progress, title, work, work_done
 from resnet_bench.sweeps.worker import (
     SIGNALS,
+    Worker,
     environment_of_workers,
     start_worker,
     train_group,
 )
 
+SPAWN = get_context("spawn")
+BAR = "{percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
 ECHO_SECONDS = 1.0  # `timeout` signals its child, then the child's whole group
 LAUNCHER = os.getppid()  # at the start: once it is killed, its children have another parent
 
@@ -39,43 +43,40 @@ def make_is_gone() -> bool:
     return "MAKELEVEL" in os.environ and os.getppid() != LAUNCHER
 
 
+@dataclass
 class Pool:
     """The processes of one sweep, and what they report: one on each of `devices`."""
 
-    def __init__(
-        self,
-        groups: list[list[Run]],
-        machine: Machine,
-        devices: list[str],
-        deadline: float | None,
-        outcome: Outcome,
-    ) -> None:
-        self.groups, self.machine, self.devices = groups, machine, devices
-        self.deadline, self.outcome = deadline, outcome
-        context = get_context("spawn")
+    groups: list[list[Run]]
+    machine: Machine
+    devices: list[str]
+    deadline: float | None  # of time.monotonic()
+    outcome: Outcome
+
+    def __post_init__(self) -> None:
         # A sweep that is out of time finishes what it measures: a limit shorter than that would
         # never get past it.
-        self.stop, self.interrupt_evaluation, self.abort = (context.Event() for _ in range(3))
-        self.reports = context.Queue()
-        self.free_devices = context.Queue()
-        for device in devices:
+        self.stop, self.interrupt_evaluation, self.abort = (SPAWN.Event() for _ in range(3))
+        self.reports = SPAWN.Queue()
+        self.free_devices = SPAWN.Queue()
+        for device in self.devices:
             self.free_devices.put(device)
-        self.context = context
         self.done: dict[Run, int] = {}  # work of the runs that have begun, as last reported
-        self.width = max((len(title(run)) for group in groups for run in group), default=0)
+        self.width = max((len(title(run)) for group in self.groups for run in group), default=0)
         self.warned = False
         self.signal: tuple[int, float] | None = None  # the first one's number and time
 
     def run(self) -> None:
         events = (self.stop, self.interrupt_evaluation, self.abort)
-        arguments = (self.machine, self.free_devices, *events, self.reports, os.getpid())
+        total = sum(work(run) for group in self.groups for run in group)
+        worker = Worker(self.machine, *events, self.reports, os.getpid())
         with (
             environment_of_workers(),
             self._signals(),
             ProcessPoolExecutor(
-                len(self.devices), self.context, initializer=start_worker, initargs=arguments
+                len(self.devices), SPAWN, start_worker, (worker, self.free_devices)
             ) as pool,
-            self._bar() as bar,
+            tqdm(total=total, bar_format=BAR, smoothing=0.05, disable=None, file=sys.stderr) as bar,
         ):
             with _signals_held_back():
                 jobs = [pool.submit(train_group, group) for group in self.groups]
@@ -116,22 +117,16 @@ class Pool:
             report: Progress | str = self.reports.get(timeout=wait)
         except queue.Empty:
             return False
-        with self._stopping_without_reader(bar):
+        try:
             if isinstance(report, Progress):
                 self._show(report, bar)
             elif not self.warned:  # about W&B; the other workers say the same
                 self.warned = True
                 bar.write(report)
-        return True
-
-    @contextmanager
-    def _stopping_without_reader(self, bar: Any) -> Iterator[None]:
-        """Stop the sweep if output within the context fails, as its reader left (`| head`)."""
-        try:
-            yield
-        except OSError:
+        except OSError:  # the output's reader has left (`| head`)
             bar.disable = True
             self._interrupt(signal.SIGTERM)
+        return True
 
     def _show(self, progress: Progress, bar: Any) -> None:
         run = progress.run
@@ -147,26 +142,19 @@ class Pool:
             bar.write(progress.in_words(self.width))
 
     def _collect(self, future: Future[Any], group: list[Run]) -> None:
-        names = ", ".join(run.name for run in group)
         try:
             self.outcome.ended += future.result()
         except UserError as error:
             self.outcome.mistakes.append(str(error))
         except BrokenProcessPool:
             self._end_workers()  # the others would train on without a parent
-            if self.outcome.interrupted_by is not None:
-                return
             message = "a worker process was killed (out of memory?); run again to resume"
-            if message not in self.outcome.crashes:
+            if self.outcome.interrupted_by is None and message not in self.outcome.crashes:
                 self.outcome.crashes.append(message)
         except Exception as error:  # one crash does not end a night's sweep
+            names = ", ".join(run.name for run in group)
             trace = "".join(traceback.format_exception(error))
             self.outcome.crashes.append(f"{names}: {trace}")
-
-    def _bar(self) -> Any:
-        total = sum(work(run) for group in self.groups for run in group)
-        form = "{percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
-        return tqdm(total=total, bar_format=form, disable=None, smoothing=0.05, file=sys.stderr)
 
     def _interrupt(self, number: int) -> None:
         """Stop as on a signal of this number, unless the sweep is stopping already."""

@@ -1,6 +1,7 @@
 """Progress reports and the outcome of a sweep; no torch, so that the parent starts quickly."""
 
 import signal
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -111,10 +112,7 @@ class Outcome:
 
     def in_words(self, runs: int) -> str:
         """One line: how many of the `runs` are finished, diverged or stopped."""
-        counts = {
-            status: sum(end.status == status for end in self.ended)
-            for status in ("finished", "diverged")
-        }
+        counts = Counter(end.status for end in self.ended)
         parts = [f"{counts['finished']} of {runs} runs finished"]
         if counts["diverged"]:
             parts.append(f"{counts['diverged']} diverged")

@@ -63,17 +63,22 @@ def sweep(
         else:
             outcome.ended.append(done)
     if pending:
-        devices = find_devices(machine.device)  # before a download that could not be used
-        if devices == ["cpu"] and (machine.graphs or machine.lanes):
-            raise UserError("--graphs and --lanes need a CUDA device")
-        for dataset in {run.experiment.dataset for run in pending}:
-            # Fetched, or refused, once and before the bar; the workers find it in its place.
-            load_dataset(dataset, machine.data_folder)
-        if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
-            print(reason, file=sys.stderr)
+        devices = _ready_devices(pending, machine)
         groups = group_runs(pending, one_by_one=devices == ["cpu"])
         if devices == ["cpu"]:
             devices *= workers or available_cores()
-        devices = devices[: len(groups)]
-        Pool(groups, machine, devices, deadline, outcome).run()
+        Pool(groups, machine, devices[: len(groups)], deadline, outcome).run()
     return outcome
+
+
+def _ready_devices(runs: Sequence[Run], machine: Machine) -> list[str]:
+    """The devices to train on, after every data set is in its place; raises UserError."""
+    devices = find_devices(machine.device)  # before a download that could not be used
+    if devices == ["cpu"] and (machine.graphs or machine.lanes):
+        raise UserError("--graphs and --lanes need a CUDA device")
+    for dataset in {run.experiment.dataset for run in runs}:
+        # Fetched, or refused, once and before the bar; the workers find it in its place.
+        load_dataset(dataset, machine.data_folder)
+    if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
+        print(reason, file=sys.stderr)
+    return devices

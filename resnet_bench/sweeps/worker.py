@@ -35,7 +35,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)  # those that stop a sweep
 
 @dataclass
 class Worker:
-    """A process's side of a sweep."""
+    """A process's side of a sweep, made by the parent and begun by `start_worker`."""
 
     machine: Machine
     stop: Any  # an event of the parent's: at the next safe point
@@ -76,26 +76,18 @@ class Worker:
 _worker: Worker
 
 
-def start_worker(
-    machine: Machine,
-    free_devices: Any,
-    stop: Any,
-    interrupt_evaluation: Any,
-    abort: Any,
-    reports: Any,
-    parent: int,
-) -> None:
+def start_worker(worker: Worker, free_devices: Any) -> None:
     """Take one of the free devices; the pool calls this once in each process."""
     global _worker
     # The parent decides when to stop; Ctrl-C reaches the whole process group.
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # held back since the process began
-    reports.cancel_join_thread()  # ending must not wait for a parent that does not read
-    machine = replace(machine, device=free_devices.get())
-    _worker = Worker(machine, stop, interrupt_evaluation, abort, reports, parent)
-    threading.Thread(target=_worker.watch, daemon=True).start()
-    set_warning_sink(reports.put)  # the parent owns the terminal
+    worker.reports.cancel_join_thread()  # ending must not wait for a parent that does not read
+    worker.machine = replace(worker.machine, device=free_devices.get())
+    _worker = worker
+    threading.Thread(target=worker.watch, daemon=True).start()
+    set_warning_sink(worker.reports.put)  # the parent owns the terminal
 
 
 def train_group(group: list[Run]) -> list[Progress]:

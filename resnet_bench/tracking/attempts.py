@@ -21,22 +21,12 @@ class Attempt:
         return self.log.stem.removeprefix("run-")
 
     @property
-    def _synced_mark(self) -> Path:
-        return self.log.with_suffix(".wandb.synced")  # W&B's marker; its sync skips such attempts
+    def mark(self) -> Path:
+        """W&B's marker that the server has received everything; its sync skips such attempts."""
+        return self.log.with_suffix(".wandb.synced")
 
-    @property
-    def synced(self) -> bool:
-        """Whether the server has received everything."""
-        return self._synced_mark.exists()
-
-    def mark_synced(self, synced: bool = True) -> None:
-        if synced:
-            self._synced_mark.touch()
-        else:
-            self._synced_mark.unlink(missing_ok=True)
-
-    def describe(self) -> dict[str, Any]:
-        """State, summary and config, which W&B reads from the log; {} if it fails."""
+    def summary(self) -> dict[str, Any]:
+        """The last value of each metric, which W&B reads from the log; {} if it fails."""
         command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json"]
         result = subprocess.run(
             [*command, str(self.path)],
@@ -44,11 +34,7 @@ class Attempt:
             text=True,
             env=os.environ | {"WANDB_ERROR_REPORTING": "false"},
         )
-        return json.loads(result.stdout) if result.returncode == 0 else {}
-
-    def summary(self) -> dict[str, Any]:
-        """The last value of each metric."""
-        return self.describe().get("summary", {})
+        return json.loads(result.stdout).get("summary", {}) if result.returncode == 0 else {}
 
 
 def wandb_folder(folder: Path) -> Path:

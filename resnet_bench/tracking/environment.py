@@ -85,15 +85,12 @@ def has_credentials() -> bool:
 
 def settings_for(mode: Mode, known: set[str]) -> dict[str, Any]:
     """SETTINGS that are `known` to this version of W&B and not set by an environment variable."""
-    wanted = {name: value for name, value in SETTINGS.items() if name in known}
-    return {"mode": mode} | {
-        name: value for name, value in wanted.items() if not os.environ.get(variable_of(name))
-    }
-
-
-def variable_of(setting: str) -> str:
-    """The environment variable of a setting: WANDB_SILENT, WANDB__SAVE_REQUIREMENTS."""
-    return "WANDB_" + re.sub("^x_", "_", setting).upper()
+    settings: dict[str, Any] = {"mode": mode}
+    for name, value in SETTINGS.items():
+        variable = "WANDB_" + re.sub("^x_", "_", name).upper()  # x_ is __: WANDB__SAVE_REQUIREMENTS
+        if name in known and not os.environ.get(variable):
+            settings[name] = value
+    return settings
 
 
 def _settings_file() -> dict[str, str]:

@@ -36,14 +36,22 @@ LAYER_COLUMNS_BY_PLACE = {
 LAYER_METRICS = (GRADIENT_GROWTH, GRADIENT_CORRELATION, *chain(*LAYER_COLUMNS_BY_PLACE.values()))
 
 
-def metrics_of(record: EpochRecord) -> dict[str, float]:
-    """The row of W&B's history for `record`, without the fields that are None."""
-    values = {name: getattr(record, field) for field, name in METRICS.items()}
+# The metric that is the horizontal axis -> those that are shown over it.
+AXES = {METRICS["iteration"]: tuple(METRICS.values()), LAYERS_ITERATION: LAYER_METRICS}
+
+Rows = EpochRecord | list[LayerRecord]  # what is logged at once: layers.csv's rows of an iteration
+
+
+def metrics_of(rows: Rows) -> dict[str, float]:
+    """The row of W&B's history for a record or an iteration's layers, without what is None."""
+    if isinstance(rows, EpochRecord):
+        values = {name: getattr(rows, field) for field, name in METRICS.items()}
+    else:
+        values = _layer_values(rows)
     return {name: value for name, value in values.items() if value is not None}
 
 
-def layer_metrics_of(rows: list[LayerRecord]) -> dict[str, float]:
-    """The row of W&B's history for an iteration of layers.csv, without values that are None."""
+def _layer_values(rows: list[LayerRecord]) -> dict[str, float | None]:
     convolutions = rows[1:-1]
     places = convolutions[0], convolutions[len(convolutions) // 2], convolutions[-1]
     values: dict[str, float | None] = {
@@ -53,4 +61,4 @@ def layer_metrics_of(rows: list[LayerRecord]) -> dict[str, float]:
     }
     for column, names in LAYER_COLUMNS_BY_PLACE.items():
         values |= {name: getattr(row, column) for name, row in zip(names, places, strict=True)}
-    return {name: value for name, value in values.items() if value is not None}
+    return values

@@ -6,10 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from resnet_bench.errors import UserError
-from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.records.run_directory import RunDirectory, locked
 from resnet_bench.suites.suite import Suite
 from resnet_bench.tracking.attempts import Attempt, find_attempts, wandb_folder
 from resnet_bench.tracking.environment import has_credentials
@@ -24,7 +22,7 @@ def sync(suite: Suite, results: Path, yes: bool) -> None:
     attempts = find_attempts(folder)
     if not attempts:
         raise UserError(f"no W&B runs in {folder}; `make sweep SUITE={suite.name}` makes some")
-    missing = [attempt for attempt in attempts if not attempt.synced]
+    missing = [attempt for attempt in attempts if not attempt.mark.exists()]
     training = _ids_in_training(results / suite.name)
     ready = [attempt for attempt in missing if attempt.run_id not in training]
     print(
@@ -42,8 +40,8 @@ def sync(suite: Suite, results: Path, yes: bool) -> None:
         return
     for attempt in ready:
         if attempt.run_id in refused:
-            attempt.mark_synced(False)  # W&B has marked it although the server refused its rows
-    if failed := [attempt for attempt in ready if not attempt.synced]:
+            attempt.mark.unlink(missing_ok=True)  # made although the server refused its rows
+    if failed := [attempt for attempt in ready if not attempt.mark.exists()]:
         raise UserError(f"W&B did not take {_count(failed)}; try again later")
 
 
@@ -51,13 +49,14 @@ def _ids_in_training(folder: Path) -> set[str]:
     """The W&B ids of the runs that a process is training, and so holds the lock of."""
     ids = set()
     for lock in folder.glob("*/seed-*/.lock"):
+        directory = RunDirectory(lock.parent)
         try:
-            with FileLock(lock, timeout=0):
+            with locked(directory):
                 pass
         except PermissionError:
             continue  # a folder that this user cannot write, such as a colleague's
-        except Timeout:
-            ids.add((RunDirectory(lock.parent).description() or {}).get("wandb_id", ""))
+        except UserError:
+            ids.add((directory.description() or {}).get("wandb_id", ""))
     return ids
 
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any
 
 from resnet_bench.tracking.attempts import Attempt, find_attempts
@@ -78,7 +79,9 @@ class WandbThread(threading.Thread):
         """
         os.environ.setdefault("WANDB_SILENT", "true")  # keeps a sweep's progress bar intact
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-        _check_folder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):  # W&B would take a temporary folder
+            raise PermissionError(f"{folder} cannot be written")
         if online and not self._server_failed:
             before = find_attempts(folder, arguments["id"])
             try:
@@ -101,7 +104,7 @@ class WandbThread(threading.Thread):
             self.upload_failed(_one_line(error))
         if not run.offline and not self._server_failed:
             for attempt in find_attempts(Path(run.dir).parent.parent, run.id):
-                attempt.mark_synced()
+                attempt.mark.touch()
 
     def upload_failed(self, reason: str) -> None:
         """Warn, and do not wait for this server any more."""
@@ -118,11 +121,17 @@ class WandbThread(threading.Thread):
         import wandb
 
         settings = settings_for(mode, set(wandb.Settings.model_fields))
-        wandb.termsetup(wandb.setup().settings, _Listener(self))
+        # Hears the messages that W&B does not print because it is silenced.
+        listener = SimpleNamespace(info=str, warning=self._hear, error=self._hear)
+        wandb.termsetup(wandb.setup().settings, listener)
         # create_new: by default a second init in a process returns the first run.
         run = wandb.init(**arguments, reinit="create_new", settings=wandb.Settings(**settings))
         self._open.append(run)
         return run
+
+    def _hear(self, message: str) -> None:
+        if "error while uploading" in message:
+            self.upload_failed("an upload failed")
 
     def _remove_failed(self, attempts: set[Attempt]) -> None:
         """Remove the files of a failed init, which would break the next one."""
@@ -134,32 +143,9 @@ class WandbThread(threading.Thread):
             shutil.rmtree(attempt.path, ignore_errors=True)
 
 
-class _Listener:
-    """Receives the messages that W&B does not print because it is silenced."""
-
-    def __init__(self, thread: WandbThread) -> None:
-        self._thread = thread
-
-    def info(self, message: str) -> None:
-        """Ignored."""
-
-    def warning(self, message: str) -> None:
-        if "error while uploading" in message:
-            self._thread.upload_failed("an upload failed")
-
-    error = warning
-
-
 def _finish_quietly(run: Any, exit_code: int) -> None:
     with contextlib.suppress(BaseException):  # the warning has been printed
         run.finish(exit_code=exit_code)
-
-
-def _check_folder(folder: Path) -> None:
-    """Make `folder`; raises OSError if it is not writable: W&B would use a temporary folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"{folder} cannot be written")
 
 
 def _one_line(error: BaseException) -> str:

@@ -10,20 +10,14 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from resnet_bench.networks.sizes import network_size
 from resnet_bench.records.epochs import EpochRecord
-from resnet_bench.records.layers import LayerRecord, LayersFile, by_iteration
+from resnet_bench.records.layers import LayersFile, by_iteration
 from resnet_bench.records.run_directory import RunDirectory, Summary
 from resnet_bench.suites.experiment import Run
 from resnet_bench.tracking.attempts import find_attempts, wandb_folder
 from resnet_bench.tracking.environment import PROJECT, Mode
-from resnet_bench.tracking.metrics import (
-    LAYER_METRICS,
-    LAYERS_ITERATION,
-    METRICS,
-    layer_metrics_of,
-    metrics_of,
-)
-from resnet_bench.tracking.run_config import config_of, short_name, tags_of
+from resnet_bench.tracking.metrics import AXES, LAYERS_ITERATION, METRICS, Rows, metrics_of
 from resnet_bench.tracking.thread import WandbThread
 
 STOPPED_EXIT_CODE = 75  # of a run that will be resumed
@@ -32,11 +26,8 @@ STOPPED_EXIT_CODE = 75  # of a run that will be resumed
 class Tracker:
     """Logs one run. This class does nothing: mode `disabled`."""
 
-    def log(self, record: EpochRecord) -> None:
-        """Log a record that is already in epochs.csv: each once, in order."""
-
-    def log_layers(self, rows: list[LayerRecord]) -> None:
-        """Log an iteration that is already in layers.csv: each once, in order."""
+    def log(self, rows: Rows) -> None:
+        """Log a record, or an iteration's layers, that its CSV already has: each once, in order."""
 
     def finish(self, summary: Summary | None) -> None:
         """End the run; without a summary it was stopped and will be resumed under the same id."""
@@ -51,83 +42,59 @@ class WandbTracker(Tracker):
         arguments: dict[str, Any],  # of wandb.init
         online: bool,
         folder: Path,
-        earlier: list[EpochRecord],
-        earlier_layers: list[list[LayerRecord]],
+        earlier: list[Rows],
     ) -> None:
         self._thread = thread  # only calls sent to it use the attributes below
         self._run: Any = None
-        self._iteration = 0  # of the last record that W&B has
-        self._layers_iteration = -1  # of the last layers that W&B has
-        self._layers_defined = False
-        thread.send(lambda: self._open(arguments, online, folder, earlier, earlier_layers))
+        self._latest = dict.fromkeys(AXES, -1)  # the last iteration that W&B has on each axis
+        self._defined: set[str] = set()  # of the axes
+        thread.send(lambda: self._open(arguments, online, folder, earlier))
 
-    def log(self, record: EpochRecord) -> None:
-        self._thread.send(lambda: self._log(record))
-
-    def log_layers(self, rows: list[LayerRecord]) -> None:
-        self._thread.send(lambda: self._log_layers(rows))
+    def log(self, rows: Rows) -> None:
+        self._thread.send(lambda: self._log(rows))
 
     def finish(self, summary: Summary | None) -> None:
         self._thread.wait_for(self._thread.send(lambda: self._finish(summary)))
 
     def _open(
-        self,
-        arguments: dict[str, Any],
-        online: bool,
-        folder: Path,
-        earlier: list[EpochRecord],
-        earlier_layers: list[list[LayerRecord]],
+        self, arguments: dict[str, Any], online: bool, folder: Path, earlier: list[Rows]
     ) -> None:
-        resumed = earlier or earlier_layers
-        before = find_attempts(folder, arguments["id"]) if resumed else []
-        run = self._thread.open_run(arguments, online, folder)
-        axis = METRICS["iteration"]  # there may be several records in an epoch
-        run.define_metric(axis, hidden=True)
-        for name in METRICS.values():
-            if name != axis:
-                run.define_metric(name, step_metric=axis)
-        self._run = run
-        # W&B lacks the records that a killed process had not written or sent.
-        if resumed:
+        before = find_attempts(folder, arguments["id"]) if earlier else []
+        self._run = run = self._thread.open_run(arguments, online, folder)
+        if earlier:  # W&B lacks the records that a killed process had not written or sent
             there = [attempt.summary() for attempt in before] if run.offline else [run.summary]
-            for summary in there:
-                self._iteration = max(self._iteration, summary.get("iteration", 0))
-                latest = summary.get(LAYERS_ITERATION, -1)
-                self._layers_iteration = max(self._layers_iteration, latest)
-        for record in earlier:
-            self._log(record)
-        for rows in earlier_layers:
-            self._log_layers(rows)
+            for axis in AXES:
+                self._latest[axis] = max((each.get(axis, -1) for each in there), default=-1)
+        for rows in earlier:
+            self._log(rows)
 
-    def _log(self, record: EpochRecord) -> None:
-        if self._run is not None and record.iteration > self._iteration:
-            self._iteration = record.iteration
-            # Without step=: W&B drops rows whose step goes backwards.
-            self._run.log(metrics_of(record))
-
-    def _log_layers(self, rows: list[LayerRecord]) -> None:
-        iteration = rows[0].iteration
-        if self._run is None or iteration <= self._layers_iteration:
+    def _log(self, rows: Rows) -> None:
+        metrics = metrics_of(rows)
+        axis = METRICS["iteration"] if isinstance(rows, EpochRecord) else LAYERS_ITERATION
+        if self._run is None or metrics[axis] <= self._latest[axis]:
             return
-        if not self._layers_defined:
-            self._layers_defined = True
-            self._run.define_metric(LAYERS_ITERATION, hidden=True)
-            for name in LAYER_METRICS:
-                self._run.define_metric(name, step_metric=LAYERS_ITERATION)
-        self._layers_iteration = iteration
-        self._run.log(layer_metrics_of(rows))
+        if axis not in self._defined:
+            self._defined.add(axis)
+            self._run.define_metric(axis, hidden=True)
+            for name in AXES[axis]:
+                if name != axis:
+                    self._run.define_metric(name, step_metric=axis)
+        self._latest[axis] = int(metrics[axis])
+        self._run.log(metrics)  # without step=: W&B drops rows whose step goes backwards
 
     def _finish(self, summary: Summary | None) -> None:
         run, self._run = self._run, None
         if run is None:
             return
+        exit_code = STOPPED_EXIT_CODE
         try:
             if summary is None:
                 run.mark_preempting()
             else:
+                exit_code = 0 if summary.status == "finished" else 1
                 run.summary.update({"status": summary.status, "total_seconds": summary.seconds})
         finally:
-            self._thread.close_run(run, exit_code_of(summary))
+            self._thread.close_run(run, exit_code)
 
 
 _threads: dict[int, WandbThread] = {}  # by process id: a forked child has no threads
@@ -144,29 +111,31 @@ def start_tracking(
     if mode == "disabled":
         return Tracker()
     directory = RunDirectory(run.directory(folder.parent))
-    earlier = directory.rows() if resumed else []
-    layers = LayersFile(directory.layers_csv).rows() if resumed else []
+    earlier: list[Rows] = []
+    if resumed:
+        earlier += directory.rows()
+        earlier += by_iteration(LayersFile(directory.layers_csv).rows())
     if os.getpid() not in _threads:
         _threads[os.getpid()] = WandbThread()
-    arguments = _unless_in_environment(
-        WANDB_PROJECT=("project", PROJECT),
-        WANDB_DIR=("dir", str(folder)),
-        WANDB_NAME=("name", short_name(run)),
-        WANDB_RUN_GROUP=("group", run.experiment.network_name),
-        WANDB_JOB_TYPE=("job_type", "train"),
-        WANDB_TAGS=("tags", tags_of(run)),
-    )
+    experiment, spec = run.experiment, run.experiment.spec
+    tags = [experiment.suite, spec.family, f"depth-{spec.depth}"]  # of 64 characters at most
+    tags += [f"cure-{cure.name}" for cure in experiment.cures]
+    defaults = {
+        "WANDB_PROJECT": ("project", PROJECT),
+        "WANDB_DIR": ("dir", str(folder)),
+        "WANDB_NAME": ("name", f"{experiment.network_name}-s{run.seed}"),
+        "WANDB_RUN_GROUP": ("group", experiment.network_name),
+        "WANDB_JOB_TYPE": ("job_type", "train"),
+        "WANDB_TAGS": ("tags", [tag[:64] for tag in tags]),
+    }
+    # An argument of wandb.init would win over its variable.
+    arguments: dict[str, Any] = {
+        name: value for variable, (name, value) in defaults.items() if not os.environ.get(variable)
+    }
     arguments |= {"id": run_id, "config": config_of(run, identity)}
     arguments["resume"] = "allow" if resumed else None
-    online = mode == "online"
-    return WandbTracker(
-        _threads[os.getpid()],
-        arguments,
-        online,
-        wandb_folder(folder),
-        earlier,
-        list(by_iteration(layers)),
-    )
+    thread = _threads[os.getpid()]
+    return WandbTracker(thread, arguments, mode == "online", wandb_folder(folder), earlier)
 
 
 def new_run_id(run: Run) -> str:
@@ -175,14 +144,25 @@ def new_run_id(run: Run) -> str:
     return f"{network[:100]}-s{run.seed}-{secrets.token_hex(4)}"
 
 
-def exit_code_of(summary: Summary | None) -> int:
-    if summary is None:
-        return STOPPED_EXIT_CODE
-    return 0 if summary.status == "finished" else 1
-
-
-def _unless_in_environment(**defaults: tuple[str, Any]) -> dict[str, Any]:
-    """Arguments of wandb.init, without those that W&B reads from an environment variable."""
-    return {
-        name: value for variable, (name, value) in defaults.items() if not os.environ.get(variable)
+def config_of(run: Run, identity: dict[str, Any]) -> dict[str, Any]:
+    """The run's identity and network, with flat keys, by which dashboards filter and group."""
+    experiment = run.experiment
+    config: dict[str, Any] = {}
+    for key, value in identity.items():
+        if isinstance(value, dict):
+            prefix = "" if key in ("network", "recipe") else f"{key}_"
+            config |= {prefix + inner: item for inner, item in value.items()}
+        else:
+            config[key] = value
+    return config | {
+        "suite": experiment.suite,
+        "network": experiment.network_name,
+        "family": experiment.spec.family,
+        "depth": experiment.spec.depth,
+        "shortcut": experiment.spec.shortcut,
+        "dataset": experiment.dataset.name,
+        "seed": run.seed,
+        "cure": " + ".join(map(str, experiment.cures)),
+        "parameters": identity.get("parameters")
+        or network_size(experiment.spec, experiment.images).parameters,
     }

@@ -7,7 +7,6 @@ network connection.
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,10 @@ from wandb_workspaces.reports.v2 import interface as wr
 from resnet_bench.suites.suite import Suite
 from resnet_bench.tracking.environment import PROJECT
 from resnet_bench.tracking.metrics import (
+    AXES,
     GRADIENT_CORRELATION,
     GRADIENT_GROWTH,
     LAYER_COLUMNS_BY_PLACE,
-    LAYERS_ITERATION,
     METRICS,
 )
 
@@ -74,21 +73,23 @@ def _workspace(suite: Suite, shortcut: str | None, layers: bool, entity: str) ->
 
 def _sections(layers: bool) -> list[ws.Section]:
     figure6: list[Any] = [
-        _curve("test_error", "Test error"),
-        _curve("train_error", "Training error, augmented images"),
-        _curve("clean_train_error", "Training error, evaluation mode"),
+        _curves("Test error", METRICS["test_error"]),
+        _curves("Training error, augmented images", METRICS["train_error"]),
+        _curves("Training error, evaluation mode", METRICS["clean_train_error"]),
     ]
     speed: list[Any] = [
-        _curve("images_per_second", "Images per second"),
-        _curve("seconds", "Seconds between records"),
+        _curves("Images per second", METRICS["images_per_second"]),
+        _curves("Seconds between records", METRICS["seconds"]),
     ]
-    by_place = LAYER_COLUMNS_BY_PLACE
+    three_layers = {
+        "Deviation of the response, three layers": "response_deviation",
+        "Gradient at the response, three layers": "activation_gradient_norm",
+        "Update over weight, three layers": "update_ratio",
+    }
     by_layer: list[Any] = [
-        _layers([GRADIENT_GROWTH], "Growth of the gradient, a layer, towards the input"),
-        _layers([GRADIENT_CORRELATION], "Correlation of neighbours' gradients, at the input"),
-        _layers(by_place["response_deviation"], "Deviation of the response, three layers"),
-        _layers(by_place["activation_gradient_norm"], "Gradient at the response, three layers"),
-        _layers(by_place["update_ratio"], "Update over weight, three layers"),
+        _curves("Growth of the gradient, a layer, towards the input", GRADIENT_GROWTH),
+        _curves("Correlation of neighbours' gradients, at the input", GRADIENT_CORRELATION),
+        *(_curves(title, *LAYER_COLUMNS_BY_PLACE[name]) for title, name in three_layers.items()),
     ]
     sections = [
         ws.Section(name="Figure 6", panels=figure6, is_open=True),
@@ -126,22 +127,11 @@ def _degradation() -> list[Any]:
     return [*against_depth, *over_seeds]
 
 
-def _curve(field: str, title: str) -> wr.LinePlot:
-    """`field` by iteration: for each network the mean and range over its seeds."""
+def _curves(title: str, *metrics: str) -> wr.LinePlot:
+    """`metrics` by iteration: for each network the mean and range over its seeds."""
     return wr.LinePlot(
         title=title,
-        x=METRICS["iteration"],
-        y=[METRICS[field]],
-        smoothing_type="none",
-        **OVER_SEEDS,
-    )
-
-
-def _layers(metrics: Sequence[str], title: str) -> wr.LinePlot:
-    """`metrics` of layers.csv by iteration, a line for each network and metric."""
-    return wr.LinePlot(
-        title=title,
-        x=LAYERS_ITERATION,
+        x=next(axis for axis, names in AXES.items() if metrics[0] in names),
         y=list(metrics),
         log_y=len(metrics) > 1,  # three layers may differ by orders of magnitude
         smoothing_type="none",

@@ -3,24 +3,23 @@
 import csv
 import subprocess
 import sys
+import time
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
-from resnet_bench.benchmarks import pieces, whole_sweep
+from resnet_bench.benchmarks import pieces
 from resnet_bench.benchmarks.interleaved import (
-    CONTEST_HEADER,
     Contest,
     Timed,
-    contest_rows,
-    format_table,
-    write_csv,
+    contest_table,
+    table_text,
 )
-from resnet_bench.benchmarks.peers import PeerImages, Peers, peer_draws
+from resnet_bench.benchmarks.peers import PeerImages, Peers
 from resnet_bench.benchmarks.pieces import AGAIN, OURS, PREDICTED
 from resnet_bench.benchmarks.roofline import Ceilings, floor_seconds, network_work, work_of
 from resnet_bench.benchmarks.whole_sweep import TimedSweep
@@ -82,23 +81,28 @@ def test_passes_by_hand(shortcut: Shortcut, projected: int, added: int) -> None:
 
 
 class Clock:
-    """A contender whose times are known: `seconds` a step, in every block."""
+    """A contender whose times are known: it moves the clock by `seconds` a step."""
+
+    clock: ClassVar = [0.0]
 
     def __init__(self, name: str, seconds: float, share: float = 1.0) -> None:
         self.name, self.seconds, self.share = name, seconds, share
         self.calls: list[int] = []
 
-    def seconds_a_step(self, steps: int) -> float:
+    def train(self, steps: int) -> None:
         self.calls.append(steps)
-        return self.seconds
+        self.clock[0] += steps * self.seconds
 
 
-def test_contenders_take_turns_and_the_warm_up_is_not_counted() -> None:
+def test_contenders_take_turns_and_the_warm_up_is_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(time, "perf_counter", lambda: Clock.clock[0])
     ours, slow = Clock(OURS, 0.01), Clock("slow", 0.05, share=0.1)
-    timed = Contest(blocks=3, steps=500, discard=50, deadline=float("inf")).run([ours, slow])
+    timed = Contest(blocks=3, steps=500, discard=50).run([ours, slow])
     assert ours.calls == [2, 50, 500, 50, 500, 50, 500]
     assert slow.calls == [2, 5, 50, 5, 50, 5, 50]
-    assert timed["slow"].seconds == [0.05] * 3
+    assert timed["slow"].seconds == pytest.approx([0.05] * 3)
     assert timed["slow"].ratio(timed[OURS]) == pytest.approx(5)
 
 
@@ -115,15 +119,19 @@ def test_the_ratio_is_taken_within_blocks() -> None:
 
 def test_tables_and_csv(tmp_path: Path) -> None:
     timed = {OURS: Timed([0.01, 0.012, 0.011]), AGAIN: Timed([0.011, 0.012, 0.011], 7.5)}
-    rows = contest_rows(timed, 1536, OURS, PREDICTED)
-    assert rows[0][:4] == [OURS, pytest.approx(11.0), "10.00 - 12.00", pytest.approx(1536 / 0.011)]
-    assert rows[0][4:] == [1.0, 1.0, 3, None]
-    text = format_table(CONTEST_HEADER, rows).splitlines()
+    table = contest_table(timed, 1536, PREDICTED)
+    row = table.loc[OURS]
+    assert (row["ms a step"], row["from - to"]) == (pytest.approx(11.0), "10.00 - 12.00")
+    assert (row["images/s"], row["time / ours"]) == (pytest.approx(1536 / 0.011), 1.0)
+    assert (row["predicted"], row["blocks"]) == (1.0, 3)
+    text = table_text(table).splitlines()
     assert text[0].startswith("loop")
-    assert "139,636" in text[2]
-    assert text[2].endswith("-")
-    assert text[3].endswith("7.50")
-    write_csv(tmp_path / "x.csv", CONTEST_HEADER, rows)
+    assert text[1].startswith(f"{OURS} ")
+    assert "139,636" in text[1]
+    assert text[1].endswith("-")
+    assert text[2].endswith("7.50")
+    assert "GPU GiB" not in table_text(table[:1])  # nothing is known of it
+    table.to_csv(tmp_path / "x.csv")
     with (tmp_path / "x.csv").open(newline="") as file:
         found = list(csv.DictReader(file))
     assert found[1]["loop"] == AGAIN
@@ -137,7 +145,7 @@ def setting() -> Setting:
     recipe = Recipe(iterations=100, batch_size=16, padding=1, precision="ieee")
     networks = [NetworkSpec(depth=8, shortcut=shortcut) for shortcut in ("none", "B")]
     experiments = [Experiment("s", n.name, dataset, n, recipe) for n in networks]
-    return Setting.of(experiments, synthetic_images(dataset), CPU)
+    return Setting(tuple(experiments), synthetic_images(dataset), CPU)
 
 
 def test_the_loops_train_all_networks(setting: Setting) -> None:
@@ -145,7 +153,7 @@ def test_the_loops_train_all_networks(setting: Setting) -> None:
     nchw = Lockstep("nchw", setting, graphs=False, channels_last=False, native_norm=True)
     one_by_one, peers = OneByOne(setting), Peers(setting, workers=0)
     for contender in (lockstep, nchw, one_by_one, peers):
-        assert contender.seconds_a_step(3) > 0
+        contender.train(3)
     for state in (*lockstep.states, *nchw.states, *one_by_one.states):
         assert state.iteration == 3
         assert int(state.totals.steps) == 3
@@ -157,33 +165,28 @@ def test_the_loops_train_all_networks(setting: Setting) -> None:
     assert nchw.states[0].network.state_dict()["conv.weight"].is_contiguous()
     norms = [m for m in nchw.states[0].network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert {type(norm) for norm in norms} == {NativeBatchNorm}
-    lockstep.close()
 
 
 def test_another_precision_is_the_members_own(setting: Setting) -> None:
     assert {state.recipe.precision for state in setting.states()} == {"ieee"}
     assert {state.recipe.precision for state in setting.states("bf16")} == {"bf16"}
-    assert Lockstep("bf16", setting, graphs=False, precision="bf16").precision == "bf16"
+    lockstep = Lockstep("bf16", setting, graphs=False, precision="bf16")
+    assert {state.recipe.precision for state in lockstep.states} == {"bf16"}
     weights = [new_state(m.run, CPU).network.state_dict() for m in setting.states("bf16")]
     for ours, weight in zip(setting.states(), weights, strict=True):
         for name, tensor in ours.network.state_dict().items():
             assert torch.equal(tensor, weight[name])
 
 
-def test_peers_see_the_same_images_in_the_same_order(setting: Setting) -> None:
+def test_peers_crop_flip_and_normalize_an_image_at_a_time(setting: Setting) -> None:
     images = PeerImages(setting.images[0], padding=1)
-    for iteration, draws in enumerate(islice(peer_draws(setting.stream), 4)):
-        expected, labels = setting.data.batch(setting.stream.draw(iteration))
-        items = [images[draw] for draw in draws]
-        assert [label for _, label in items] == labels.tolist()
-        theirs = torch.stack([tensor for tensor, _ in items]) + images.mean
-        ours = expected.clone()
-        mean = setting.data.mean.permute(2, 0, 1)
-        for position, (_, top, left, flip) in enumerate(draws):
-            # Ours less the per-pixel mean, theirs less the channels': compared as pixels, where
-            # the crop does not touch the border.
-            if (top, left, flip) == (1, 1, False):
-                torch.testing.assert_close(ours[position] + mean, theirs[position])
+    assert len(images) == 40
+    items = [images[5] for _ in range(30)]
+    assert {label for _, label in items} == {int(setting.images[0].labels[5])}
+    assert items[0][0].shape == (3, 8, 8)
+    assert items[0][0].dtype == torch.float32
+    different = torch.unique(torch.stack([image for image, _ in items]), dim=0)
+    assert 1 < len(different) <= 18  # nine crops, flipped or not
 
 
 def test_synthetic_images_have_the_shape_of_the_real_ones() -> None:
@@ -215,7 +218,7 @@ def test_a_whole_sweep_adds_up_over_its_calls(
     timed.run()
     assert "wall time in 2 calls; ended with code 0" in capsys.readouterr().out
     rows = (tmp_path / "sweep-cifar10.csv").read_text().splitlines()
-    assert rows[0] == ",".join(whole_sweep.HEADER)
+    assert rows[0] == "started,pixels,seconds,exit code,GPU GiB"
     assert [row.split(",")[3] for row in rows[1:]] == ["75", "0"]
 
 

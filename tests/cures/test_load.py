@@ -9,8 +9,9 @@ import torch
 from resnet_bench import __main__ as command_line
 from resnet_bench.cures.treatment import parameters_of, treated_network, treated_optimizer
 from resnet_bench.errors import UserError
-from resnet_bench.suites.experiment import Experiment
+from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.suite import load_suite
+from resnet_bench.tracking.tracker import config_of
 from resnet_bench.training.batches import BatchStream
 from tests.conftest import SMALL_SUITE
 
@@ -184,3 +185,16 @@ def test_the_command_line_says_it_in_one_line(
     assert ended.value.code == 2
     errors = capsys.readouterr().err
     assert "idea.py: initialize has to take (network, generator, spec, options)" in errors
+
+
+def test_dashboards_can_filter_by_cure(tmp_path: Path) -> None:
+    suite = SUITE + '\n[experiments.cured]\nlike = "plain-8"\ncure.idea = { gain = 2.0 }\n'
+    source = (
+        "from resnet_bench.cures.hooks import CureOptions\n"
+        "class Options(CureOptions):\n    gain: float = 1.0\n"
+        "def on_gradients(network, recipe, options): ...\n"
+    )
+    experiment = experiment_of(tmp_path, source, suite)
+    config = config_of(Run(experiment, 0), experiment.identity())
+    assert config["cure"] == "idea(gain=2.0)"
+    assert config["cures_idea"]["options"] == {"gain": 2.0}

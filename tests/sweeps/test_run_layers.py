@@ -219,12 +219,12 @@ class Mirror(tracker.Tracker):
         saved = torch.load(self.directory.checkpoint, weights_only=True)["iteration"]
         self.heard.append((what, iteration, saved))
 
-    def log(self, record: EpochRecord) -> None:
-        self._note("epoch", record.iteration)
-
-    def log_layers(self, rows: list[LayerRecord]) -> None:
-        assert len(rows) == 9
-        self._note("layers", rows[0].iteration)
+    def log(self, rows: EpochRecord | list[LayerRecord]) -> None:
+        if isinstance(rows, EpochRecord):
+            self._note("epoch", rows.iteration)
+        else:
+            assert len(rows) == 9
+            self._note("layers", rows[0].iteration)
 
 
 def test_the_mirror_hears_of_each_measurement_once_after_its_checkpoint(

@@ -13,7 +13,7 @@ from resnet_bench.errors import UserError
 from resnet_bench.suites.suite import load_suite
 from resnet_bench.tracking.dashboard import dashboard
 from resnet_bench.tracking.metrics import LAYER_METRICS, LAYERS_ITERATION, METRICS
-from resnet_bench.tracking.run_config import config_of
+from resnet_bench.tracking.tracker import config_of
 from tests.support.wandb_runs import run_of, start, summary
 from tests.support.wandb_runs import wandb_environment as wandb_environment  # a fixture
 from tests.support.wandb_stub import KEY, Stub

@@ -111,11 +111,11 @@ def test_of_the_layers_a_handful_of_figures_is_logged_once(tmp_path: Path) -> No
     first = start(run, tmp_path / "smoke", "an-id")
     for iteration in (0, 5):
         file.append(layers(iteration, 32.0, 16.0, 8.0, 4.0, 2.0))
-    first.log_layers(layers(0, 32.0, 16.0, 8.0, 4.0, 2.0))
+    first.log(layers(0, 32.0, 16.0, 8.0, 4.0, 2.0))
     first.finish(None)  # before it heard of iteration 5
     second = start(run, tmp_path / "smoke", "an-id", resumed=True)
     second.log(record(1))
-    second.log_layers(layers(9, 1.0, 3.0, 9.0))
+    second.log(layers(9, 1.0, 3.0, 9.0))
     second.finish(summary())
 
     attempts = inspect(tmp_path / "smoke", "an-id")

@@ -81,7 +81,7 @@ def test_rows_arrive_in_order_and_once(
     upsert = there.upserts[0]
     assert (upsert["project"], upsert["groupName"]) == ("resnet_bench", "plain-8")
     assert (there.config["depth"], there.config["seed"]) == (8, 1)
-    assert [attempt.synced for attempt in find_attempts(folder / "wandb")] == [True]
+    assert [attempt.mark.exists() for attempt in find_attempts(folder / "wandb")] == [True]
     assert capfd.readouterr() == ("", "")
 
 
@@ -141,7 +141,7 @@ def test_a_server_that_fails_in_the_middle_costs_one_warning(
         assert [row.epoch for row in rows] == [1, 2, 3, 4, 5]
         assert epochs_on_disk(folder, run.experiment.network_name) == [[1, 2, 3, 4, 5]]
     assert epochs_on_disk(folder, "later") == [[1]]  # offline: nobody asks that server again
-    assert not any(attempt.synced for attempt in find_attempts(folder / "wandb"))
+    assert not any(attempt.mark.exists() for attempt in find_attempts(folder / "wandb"))
 
 
 KILLED = """
@@ -179,7 +179,7 @@ def test_a_killed_and_resumed_run_is_one_run_with_each_epoch_once(
         assert list(stub.runs) == ["the-id"]
         assert stub.runs["the-id"].epochs == [1, 2, 3, 4, 5]
         assert stub.runs["the-id"].mistakes == []
-        assert all(attempt.synced for attempt in find_attempts(folder / "wandb"))
+        assert all(attempt.mark.exists() for attempt in find_attempts(folder / "wandb"))
     else:
         assert list(chain(*epochs_on_disk(folder, "the-id"))) == [1, 2, 3, 4, 5]
 
@@ -199,7 +199,7 @@ def test_a_run_that_went_offline_is_whole_again_once_it_is_resumed_online(
     tracker.finish(summary())
     assert stub.runs["the-id"].epochs == [1, 2, 3, 4]
     assert stub.runs["the-id"].mistakes == []
-    assert all(attempt.synced for attempt in find_attempts(folder / "wandb"))
+    assert all(attempt.mark.exists() for attempt in find_attempts(folder / "wandb"))
 
 
 def test_twelve_runs_alive_in_one_process_keep_their_rows_apart(stub: Stub, folder: Path) -> None:
