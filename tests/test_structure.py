@@ -30,7 +30,7 @@ ANALYSIS = (
     ("command",),
     ("verdict", "verify"),
     ("plotting",),
-    ("signals", "witness"),
+    ("signals", "witness", "cures"),
     ("figures",),
     ("results", "notebook"),
     ("", "report"),

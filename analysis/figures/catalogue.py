@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from matplotlib.figure import Figure
 
+from analysis.cures import at_start, shares
+from analysis.cures import figure as cures_figure
 from analysis.figures import (
     budgets,
     convergence,
@@ -16,13 +18,11 @@ from analysis.figures import (
     shortcuts,
     training_errors,
 )
-from analysis.figures import cures as figures_cures
 from analysis.figures import variants as figures_variants
 from analysis.frames import select
-from analysis.signals import at_start, figure7, shattered, vanishing
 from analysis.signals import figure as signals_figure
+from analysis.signals import figure7, shattered, vanishing
 from analysis.verdict import best_rates
-from analysis.verdict import cures as verdict_cures
 from analysis.verdict import variants as verdict_variants
 from analysis.witness import figure as witness_figure
 from analysis.witness import sentences
@@ -65,9 +65,9 @@ FIGURES = (
         " cure is the treatment of plain networks that removes most of the degradation. Dots are"
         " seeds, lines join means, bars are Student's 95% intervals; a run that diverged counts"
         " with the error of guessing.",
-        figures_cures.draw_depth,
-        figures_cures.applies,
-        sentences=figures_cures.depth_sentences,
+        cures_figure.draw_depth,
+        cures_figure.applies,
+        sentences=cures_figure.depth_sentences,
     ),
     FigureSpec(
         "cures",
@@ -76,9 +76,9 @@ FIGURES = (
         " of its shallow one. Filled markers: 1 - a treatment's own degradation over the control's;"
         " open markers: the same with the control's shallow network. Bars are 95% intervals by"
         " Fieller's method. An arrow at the left edge is a treatment that makes things worse.",
-        figures_cures.draw_shares,
-        figures_cures.applies,
-        sentences=verdict_cures.sentences,
+        cures_figure.draw_shares,
+        cures_figure.applies,
+        sentences=shares.sentences,
     ),
     FigureSpec(
         "cures-at-start",
@@ -127,7 +127,7 @@ FIGURES = (
         " their variants, both means over finished seeds; dots are the variants' seeds; a cross on"
         " the upper edge is a variant with a run that diverged.",
         figures_variants.draw,
-        lambda frame: verdict_variants.applies(frame) and not figures_cures.applies(frame),
+        lambda frame: verdict_variants.applies(frame) and not cures_figure.applies(frame),
         sentences=verdict_variants.sentences,
     ),
     FigureSpec(

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis.figures import cures as figures_cures
+from analysis.cures import at_start
+from analysis.cures import figure as cures_figure
+from analysis.cures.shares import Cures
 from analysis.frames.layers import Layers
 from analysis.results import SuiteResults
-from analysis.signals import at_start
-from analysis.verdict.cures import Cures
 from tests.support.layers import write_layers
 from tests.support.results import Options, write_suite
 
@@ -35,11 +35,11 @@ def test_the_lines_are_the_control_its_best_cure_and_residual_networks(
 ) -> None:
     found = Cures.of(results.frame)
     assert found is not None
-    lines = figures_cures.depth_lines(found, results.frame)
+    lines = cures_figure.depth_lines(found, results.frame)
     best = next(s for s in found.shares if s.treatment.shortcut == "none").treatment
     assert list(lines) == ["plain", f"plain, {best.label}", "residual, option A"]
     assert lines["plain"] == {20: "plain-20", 56: "plain-56"}
-    figure = figures_cures.draw_depth(results.frame)
+    figure = cures_figure.draw_depth(results.frame)
     (axes,) = figure.axes
     assert [line.get_label() for line in axes.lines] == list(lines)
 
@@ -47,14 +47,14 @@ def test_the_lines_are_the_control_its_best_cure_and_residual_networks(
 def test_a_row_for_each_treatment_the_best_at_the_top(results: SuiteResults) -> None:
     found = Cures.of(results.frame)
     assert found is not None
-    (axes,) = figures_cures.draw_shares(results.frame).axes
+    (axes,) = cures_figure.draw_shares(results.frame).axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert len(labels) == len(found.shares) == 19
     assert labels[-1].endswith(found.shares[0].treatment.label)
 
 
 def test_in_a_sentence_with_spread_seeds_and_budget(results: SuiteResults) -> None:
-    (sentence,) = figures_cures.depth_sentences(results.frame)
+    (sentence,) = cures_figure.depth_sentences(results.frame)
     assert sentence.startswith("After 360 iterations on digits, training errors at 56 layers are:")
     assert "plain 6" in sentence
     assert "(2 seeds). The cure " in sentence

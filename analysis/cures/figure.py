@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from analysis import formatting
+from analysis.cures.shares import Cures, Share
 from analysis.frames import notices, select
 from analysis.plotting import layout, style
 from analysis.verdict import finding, statistics
-from analysis.verdict.cures import Cures, Share
 
 LINES = {"control": "#d55e00", "cured": "#0072b2", "residual": style.MUTED}
 LOWEST = -0.5  # of the axis of shares: below it a treatment makes things worse, and is cut

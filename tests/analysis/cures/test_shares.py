@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.verdict import contrasts, cures
-from analysis.verdict.cures import Cures
+from analysis.cures import shares
+from analysis.cures.shares import Cures
+from analysis.verdict import contrasts
 from tests.support.results import END, Options, frame_of
 
 ERRORS: dict[str, tuple[float, ...]] = {  # final precise training errors of seeds 0, 1, 2
@@ -31,7 +32,7 @@ def frame(tmp_path: Path) -> pd.DataFrame:
     return found
 
 
-def share_of(frame: pd.DataFrame, label: str) -> cures.Share:
+def share_of(frame: pd.DataFrame, label: str) -> shares.Share:
     found = Cures.of(frame)
     assert found is not None
     return next(share for share in found.shares if share.treatment.label == label)
@@ -55,36 +56,36 @@ def test_a_diverged_run_counts_with_the_error_of_guessing(frame: pd.DataFrame) -
     share = share_of(frame, "mirrored")
     assert (share.seeds, share.diverged) == (3, 1)
     assert share.deep_error == pytest.approx((0.04 + 0.04 + 0.9) / 3)
-    sentence = next(s for s in cures.sentences(frame) if s.startswith("mirrored (plain"))
+    sentence = next(s for s in shares.sentences(frame) if s.startswith("mirrored (plain"))
     assert "3 seeds, 1 run diverged" in sentence
 
 
 def test_in_words_the_best_first(frame: pd.DataFrame) -> None:
-    start, *found = cures.sentences(frame)
-    shares = [float(s.partition("removes ")[2].partition("%")[0]) for s in found]
-    assert shares == sorted(shares, reverse=True)
+    start, *found = shares.sentences(frame)
+    removed = [float(s.partition("removes ")[2].partition("%")[0]) for s in found]
+    assert removed == sorted(removed, reverse=True)
     first, last = next(s for s in found if s.startswith("option A")), found[-1]
     assert "From 20 to 56 layers the training error of the plain control changes by +60.00" in start
     assert first.startswith("option A (residual networks) removes 100% (100 to 100) of the degrad")
     assert last.startswith("muon (plain networks) removes -50% (")
-    mirrored = next(s for s in cures.sentences(frame) if s.startswith("mirrored (plain"))
+    mirrored = next(s for s in shares.sentences(frame) if s.startswith("mirrored (plain"))
     assert "removes 95% (" in mirrored
     assert "and 97% (" in mirrored
     assert "final training errors 1.00% and 4.00%" in mirrored
-    table = cures.rows(frame)
+    table = shares.rows(frame)
     assert len(table) == 1 + 18 + 1  # the treatments of the suite, and option A
     assert ["option A", "A", "3"] in [row[:3] for row in table]
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:
     found = frame_of(tmp_path, "digits-cures")
-    sentence = next(s for s in cures.sentences(found) if s.startswith("mirrored (plain"))
+    sentence = next(s for s in shares.sentences(found) if s.startswith("mirrored (plain"))
     assert "% of the degradation" in sentence
     assert "to" not in sentence.partition("removes ")[2].partition(" of")[0]
 
 
 def test_a_suite_without_cures_has_no_shares(tmp_path: Path) -> None:
     found = frame_of(tmp_path, "digits-variants")
-    assert not cures.applies(found)
-    assert cures.sentences(found) == []
-    assert len(cures.rows(found)) == 1
+    assert not shares.applies(found)
+    assert shares.sentences(found) == []
+    assert len(shares.rows(found)) == 1
