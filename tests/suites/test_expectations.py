@@ -118,6 +118,22 @@ def of_digits_variants() -> list[str]:
     ]
 
 
+def of_digits_readings() -> list[str]:
+    """What depth does, in points, with each reading and with the suite's own."""
+
+    def change(kind: str, reading: str) -> float:
+        deep, shallow = (errors("digits-readings", kind.format(n) + reading) for n in (56, 20))
+        return deep.mean() - shallow.mean()
+
+    both = ("", "-padded-first", "-half-batch-norm")
+    plain = pd.Series([change("plain-{}", reading) for reading in both])
+    residual = [change("ResNet-{}-A", reading) for reading in (*both, "-zeros-on-both-sides")]
+    return [
+        f"degrade by {span(plain, 1)} points",
+        f"option A by {span(pd.Series(residual), 1)}.",
+    ]
+
+
 def of_digits_layers() -> list[str]:
     data = Layers.of(SuiteResults.of(REFERENCE, "digits-layers").frame)
     summaries = layers.summaries(data.table)
@@ -152,6 +168,7 @@ SAID: dict[str, Callable[[], list[str]]] = {
     "digits-layers": of_digits_layers,
     "digits-deep": of_digits_deep,
     "digits-variants": of_digits_variants,
+    "digits-readings": of_digits_readings,
     "cifar10-short": of_cifar10_short,
 }
 
