@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from analysis import command, formatting
 from analysis.fidelity import table6
-from analysis.figures.catalogue import FigureSpec
 from analysis.frames import notices
+from analysis.plotting.figure_spec import FigureSpec
 from analysis.report import page
 from analysis.results import SuiteResults
 from analysis.verdict import finding, verdict

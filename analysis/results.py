@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from analysis import load
 from analysis.figures import budgets, catalogue, figure6
-from analysis.figures.catalogue import FigureSpec
 from analysis.frames.layers import Layers
 from analysis.frames.witnesses import Witnesses
+from analysis.plotting.figure_spec import FigureSpec
 from resnet_bench.errors import UserError
 from resnet_bench.paths import SUITES_FOLDER
 from resnet_bench.suites.suite import Suite, load_suite, suite_names

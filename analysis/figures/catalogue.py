@@ -1,13 +1,8 @@
-"""All figures: the data of each, when it applies, its caption and its sentences."""
+"""All figures, in the order of the report."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
-
-from matplotlib.figure import Figure
-
-from analysis.cures import at_start, shares
+from analysis.cures import at_start
 from analysis.cures import figure as cures_figure
+from analysis.cures import sentences as cures_sentences
 from analysis.figures import (
     budgets,
     convergence,
@@ -19,27 +14,13 @@ from analysis.figures import (
     training_errors,
 )
 from analysis.figures import variants as figures_variants
-from analysis.frames import select
+from analysis.plotting.figure_spec import FigureSpec
 from analysis.signals import figure as signals_figure
 from analysis.signals import figure7, shattered, vanishing
 from analysis.verdict import best_rates
 from analysis.verdict import variants as verdict_variants
 from analysis.witness import figure as witness_figure
 from analysis.witness import sentences
-
-
-@dataclass(frozen=True)
-class FigureSpec:
-    """A figure with its caption and sentences."""
-
-    name: str  # the file's, without suffix
-    title: str
-    caption: str
-    draw: Callable[..., Figure]  # of `data`
-    applies: Callable[[Any], bool] = select.has_own
-    data: Literal["frame", "wider", "layers", "witnesses"] = "frame"  # field of `SuiteResults`
-    sentences: Callable[[Any], list[str]] = lambda data: []  # the results that it shows
-
 
 FIGURES = (
     FigureSpec(
@@ -72,21 +53,20 @@ FIGURES = (
     FigureSpec(
         "cures",
         "What removes degradation",
-        "The degradation of the plain control is the training error of its deep network less that"
-        " of its shallow one. Filled markers: 1 - a treatment's own degradation over the control's;"
-        " open markers: the same with the control's shallow network. Bars are 95% intervals by"
-        " Fieller's method. An arrow at the left edge is a treatment that makes things worse.",
+        "The control's degradation is the training error of deep plain networks less that of shallow"
+        " ones. Filled: 1 - a treatment's degradation over the control's; open: the same with the"
+        " control's shallow network. Bars are Fieller's 95% intervals. An arrow at the left edge is a"
+        " treatment that makes things worse.",
         cures_figure.draw_shares,
         cures_figure.applies,
-        sentences=shares.sentences,
+        sentences=cures_sentences.sentences,
     ),
     FigureSpec(
         "cures-at-start",
         "The state at initialisation",
         "Each network's state before the first step against its final training error, means over"
-        " seeds. Growth of gradients: a factor a layer, by least squares. Correlation: of the"
-        " gradients at an image and at its neighbour. Rank: 1 if all images look alike to the"
-        " last convolution.",
+        " seeds. Growth of gradients: a factor a layer. Correlation: of the gradients at an image"
+        " and at its neighbour. Rank: 1 if all images look alike to the last convolution.",
         at_start.draw,
         at_start.applies,
         data="layers",

@@ -10,10 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
-from analysis.cures import shares
+from analysis.cures import sentences as cures_sentences
 from analysis.fidelity import checks, deviations, table6
-from analysis.figures.catalogue import FigureSpec
 from analysis.frames import notices, select
+from analysis.plotting.figure_spec import FigureSpec
 from analysis.report import provenance, reproduce
 from analysis.results import SuiteResults
 from analysis.verdict import best_rates, contrasts, finding, variants, verdict
@@ -48,7 +48,7 @@ def build(results: SuiteResults, figures: list[tuple[FigureSpec, Figure]]) -> st
         verdict=_verdict(frame),
         figures=[_figure(spec, figure, results) for spec, figure in figures],
         errors=table6.rows(table),
-        cures=shares.rows(frame),
+        cures=cures_sentences.rows(frame),
         variants=variants.rows(frame) if variants.applies(frame) else [],
         references=table6.reference_rows(table),
         checks=checks.all_checks(frame),

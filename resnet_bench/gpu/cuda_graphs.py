@@ -81,11 +81,7 @@ class CapturedStep:
 
     @property
     def capturable(self) -> bool:
-        """Whether the optimizer is one of PyTorch's whose state is there before the first step.
-
-        A cure's optimizer may make its state as it goes, which a capture would repeat; its steps
-        are eager.
-        """
+        """Not with a cure's optimizer: a capture would repeat how its state is first made."""
         return type(self.state.optimizer) in (torch.optim.SGD, torch.optim.Adam)
 
     def needs_capture(self) -> bool:

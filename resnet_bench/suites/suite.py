@@ -8,7 +8,6 @@ import tomllib
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from resnet_bench.datasets.definitions import DATASETS, Dataset
 from resnet_bench.errors import UserError, did_you_mean
@@ -19,7 +18,7 @@ from resnet_bench.suites.experiment import Experiment
 from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.overrides import changed_recipe, in_a_name
 from resnet_bench.suites.recipe import Recipe
-from resnet_bench.suites.suite_file import NAME, NamedExperiment, SuiteFile, Treatment
+from resnet_bench.suites.suite_file import NAME, NamedExperiment, SuiteFile
 from resnet_bench.suites.validation import validate
 
 
@@ -81,7 +80,7 @@ def _experiments(
         for names in product(*file.cross):
             if treatments := [name for name in names if name]:
                 name = "-".join([experiment.network_name, *treatments])
-                table = _combined(experiment, treatments, file)
+                table = file.treated(experiment.network_name, treatments)
                 found[name] = _named(suite, name, table, file, found, folder)
     for name, table in file.experiments.items():
         if name in found or not re.fullmatch(NAME, name):
@@ -103,17 +102,6 @@ def _experiments(
         if changed.recipe != base.recipe:
             found[changed.network_name] = changed  # a value may be listed twice
     return tuple(found.values())
-
-
-def _combined(like: Experiment, names: list[str], file: SuiteFile) -> NamedExperiment:
-    """An experiment that is `like` another, with all treatments of these `names`."""
-    tables = [file.treatments.get(name, Treatment(cure=name)) for name in names]
-    merged: dict[str, Any] = {"network": {}, "recipe": {}, "cure": {}}
-    for table in tables:
-        merged["network"] |= table.network
-        merged["recipe"] |= table.recipe
-        merged["cure"] |= table.cures()
-    return NamedExperiment(like=like.network_name, **merged)
 
 
 def _named(

@@ -66,3 +66,13 @@ class SuiteFile(Specification):
     treatments: dict[str, Treatment] = Field(default_factory=dict)
     # Recipe keys and values: every experiment is repeated with each of them.
     vary: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+
+    def treated(self, like: str, names: list[str]) -> NamedExperiment:
+        """An experiment that is `like` another, with all treatments of these `names`."""
+        merged: dict[str, Any] = {"network": {}, "recipe": {}, "cure": {}}
+        for name in names:
+            table = self.treatments.get(name, Treatment(cure=name))
+            merged["network"] |= table.network
+            merged["recipe"] |= table.recipe
+            merged["cure"] |= table.cures()
+        return NamedExperiment(like=like, **merged)

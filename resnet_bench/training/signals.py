@@ -61,7 +61,6 @@ def measure_layers(state: TrainingState, data: TrainingData) -> list[LayerRecord
     responses = [passages.responses(layer) for layer in layers]
     at_images, of_weights, *at_responses = gradients(loss, [[images], weights, *responses])
     ratios = update_ratios(state, weights, of_weights)
-
     first = LayerRecord(
         iteration=state.iteration,
         layer=0,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.cures import shares
+from analysis.cures import sentences, shares
 from analysis.cures.shares import Cures
 from analysis.verdict import contrasts
 from tests.support.results import END, Options, frame_of
@@ -56,30 +56,30 @@ def test_a_diverged_run_counts_with_the_error_of_guessing(frame: pd.DataFrame) -
     share = share_of(frame, "mirrored")
     assert (share.seeds, share.diverged) == (3, 1)
     assert share.deep_error == pytest.approx((0.04 + 0.04 + 0.9) / 3)
-    sentence = next(s for s in shares.sentences(frame) if s.startswith("mirrored (plain"))
+    sentence = next(s for s in sentences.sentences(frame) if s.startswith("mirrored (plain"))
     assert "3 seeds, 1 run diverged" in sentence
 
 
 def test_in_words_the_best_first(frame: pd.DataFrame) -> None:
-    start, *found = shares.sentences(frame)
+    start, *found = sentences.sentences(frame)
     removed = [float(s.partition("removes ")[2].partition("%")[0]) for s in found]
     assert removed == sorted(removed, reverse=True)
     first, last = next(s for s in found if s.startswith("option A")), found[-1]
     assert "From 20 to 56 layers the training error of the plain control changes by +60.00" in start
     assert first.startswith("option A (residual networks) removes 100% (100 to 100) of the degrad")
     assert last.startswith("muon (plain networks) removes -50% (")
-    mirrored = next(s for s in shares.sentences(frame) if s.startswith("mirrored (plain"))
+    mirrored = next(s for s in sentences.sentences(frame) if s.startswith("mirrored (plain"))
     assert "removes 95% (" in mirrored
     assert "and 97% (" in mirrored
     assert "final training errors 1.00% and 4.00%" in mirrored
-    table = shares.rows(frame)
+    table = sentences.rows(frame)
     assert len(table) == 1 + 18 + 1  # the treatments of the suite, and option A
     assert ["option A", "A", "3"] in [row[:3] for row in table]
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:
     found = frame_of(tmp_path, "digits-cures")
-    sentence = next(s for s in shares.sentences(found) if s.startswith("mirrored (plain"))
+    sentence = next(s for s in sentences.sentences(found) if s.startswith("mirrored (plain"))
     assert "% of the degradation" in sentence
     assert "to" not in sentence.partition("removes ")[2].partition(" of")[0]
 
@@ -87,5 +87,5 @@ def test_one_seed_has_no_interval(tmp_path: Path) -> None:
 def test_a_suite_without_cures_has_no_shares(tmp_path: Path) -> None:
     found = frame_of(tmp_path, "digits-variants")
     assert not shares.applies(found)
-    assert shares.sentences(found) == []
-    assert len(shares.rows(found)) == 1
+    assert sentences.sentences(found) == []
+    assert len(sentences.rows(found)) == 1
