@@ -53,10 +53,9 @@ FIGURES = (
     FigureSpec(
         "cures",
         "What removes degradation",
-        "The control's degradation is the training error of deep plain networks less that of shallow"
-        " ones. Filled: 1 - a treatment's degradation over the control's; open: the same with the"
-        " control's shallow network. Bars are Fieller's 95% intervals. An arrow at the left edge is a"
-        " treatment that makes things worse.",
+        "The control's degradation is the training error of deep plain networks less that of"
+        " shallow ones. Filled: 1 - a treatment's degradation over the control's; open: the same"
+        " with the control's shallow network. Bars are Fieller's 95% intervals.",
         cures_figure.draw_shares,
         cures_figure.applies,
         sentences=cures_sentences.sentences,
