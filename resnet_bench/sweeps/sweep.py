@@ -50,6 +50,9 @@ def sweep(
     Raises UserError if there is no such device, or no way to get a data set.
     """
     deadline = None if time_limit is None else time.monotonic() + time_limit
+    devices = find_devices(machine.device)
+    if devices == ["cpu"] and (machine.graphs or machine.lanes):
+        raise UserError("--graphs and --lanes need a CUDA device")
     outcome = Outcome()
     pending = []
     for run in runs:
@@ -63,7 +66,9 @@ def sweep(
         else:
             outcome.ended.append(done)
     if pending:
-        devices = _ready_devices(pending, machine)
+        _fetch_data(pending, machine)
+        if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
+            print(reason, file=sys.stderr)
         groups = group_runs(pending, one_by_one=devices == ["cpu"])
         if devices == ["cpu"]:
             devices *= workers or available_cores()
@@ -71,14 +76,7 @@ def sweep(
     return outcome
 
 
-def _ready_devices(runs: Sequence[Run], machine: Machine) -> list[str]:
-    """The devices to train on, after every data set is in its place; raises UserError."""
-    devices = find_devices(machine.device)  # before a download that could not be used
-    if devices == ["cpu"] and (machine.graphs or machine.lanes):
-        raise UserError("--graphs and --lanes need a CUDA device")
+def _fetch_data(runs: Sequence[Run], machine: Machine) -> None:
+    """Fetch or refuse each data set once, before the bar; the workers find it in its place."""
     for dataset in {run.experiment.dataset for run in runs}:
-        # Fetched, or refused, once and before the bar; the workers find it in its place.
         load_dataset(dataset, machine.data_folder)
-    if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
-        print(reason, file=sys.stderr)
-    return devices
