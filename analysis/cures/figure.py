@@ -97,7 +97,7 @@ def draw_shares(frame: pd.DataFrame) -> Figure:
         names = [_name(share) for share in reversed(shares)]
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(-0.7, len(names) - 0.3)
-        axes.set_xlim(LOWEST - 0.03, 1.15)
+        axes.set_xlim(LOWEST - 0.03, 1.35)
         axes.axvline(0, color=style.MUTED, linewidth=1)
         axes.axvline(1, color=style.MUTED, linewidth=1, linestyle=":")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}%"))
@@ -121,7 +121,7 @@ def _draw_share(axes: Axes, place: int, share: Share) -> None:
     ):
         y = place + offset
         if interval is not None:
-            ends = np.clip([interval.low, interval.high], LOWEST, 1.15)
+            ends = np.clip([interval.low, interval.high], LOWEST, 1.35)
             axes.plot(ends, [y, y], color=colour, linewidth=1.3, zorder=3)
         if value < LOWEST:
             axes.plot(LOWEST, y, "<", color=colour, markerfacecolor=face, markersize=6, zorder=4)

@@ -33,7 +33,7 @@ def draw_runs(runs: pd.DataFrame, notes: list[str], heading: Sequence[str] = ())
     """Errors, and beside them losses, by iteration: a row of two panels a group.
 
     `runs` are rows as from `load.runs`; a group has one data set, recipe and kind of shortcut. A
-    colour is a depth, or an experiment with a name of its own; the lines are those of
+    colour is a depth, or a named experiment; the lines are those of
     `figure6.draw_records`, of losses without bands: a single test loss can be millions. `notes`
     are written below the panels, `heading` above.
     """
@@ -89,13 +89,13 @@ def _titles(alike: list[pd.DataFrame]) -> list[str]:
         for run in firsts
     ]
     columns = select.recipe_columns(alike[0])
-    told = []
+    distinct = []
     for title, run in zip(titles, firsts, strict=True):
         same = [other for other, its in zip(firsts, titles, strict=True) if its == title]
         differing = [column for column in columns if any(run[column] != o[column] for o in same)]
         words = [f"{column.partition('.')[2]}: {run[column]}" for column in differing[:2]]
-        told.append("\n".join([title, ", ".join(words)]) if words else title)
-    return told
+        distinct.append("\n".join([title, ", ".join(words)]) if words else title)
+    return distinct
 
 
 def _loss_top(group: pd.DataFrame) -> float:

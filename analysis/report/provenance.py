@@ -11,7 +11,7 @@ from analysis.frames.witnesses import Witnesses
 from resnet_bench.records.run_directory import RunDirectory
 
 PRECISIONS = {"ieee": "IEEE float32", "tf32": "float32 with TF32", "bf16": "bfloat16"}
-SHARED = ("precision", "device", "processor", "commit", "torch", "attempts")  # told once if equal
+SHARED = ("precision", "device", "processor", "commit", "torch", "attempts")  # named once if equal
 
 
 def rows(frame: pd.DataFrame) -> list[list[str]]:

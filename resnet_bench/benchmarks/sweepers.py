@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 
 class Sweepers:
-    """A process for each of `experiments`, which trains when it is told to."""
+    """A process for each of `experiments`, which trains on request."""
 
     share = 1.0
 

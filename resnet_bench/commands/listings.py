@@ -71,9 +71,9 @@ def _overview(results: Path) -> None:
     counts = {name: _statuses(name, results) for name in suite_names()}
     for name, statuses in counts.items():
         if statuses:
-            told = [f"{count} {status}" for status, count in statuses.most_common()]
+            counted = [f"{count} {status}" for status, count in statuses.most_common()]
             why = f" (make status SUITE={name} says why)" if LEFT_OUT in statuses else ""
-            typer.echo(f"{name:<{name_width()}}{', '.join(told)}{why}")
+            typer.echo(f"{name:<{name_width()}}{', '.join(counted)}{why}")
     if not any(counts.values()):
         typer.echo(f"no runs in {results} yet: make sweep trains some")
 

@@ -121,7 +121,7 @@ class WandbThread(threading.Thread):
         import wandb
 
         settings = settings_for(mode, set(wandb.Settings.model_fields))
-        # Hears the messages that W&B does not print because it is silenced.
+        # Receives the messages that W&B does not print, as it is silenced.
         listener = SimpleNamespace(info=str, warning=self._hear, error=self._hear)
         wandb.termsetup(wandb.setup().settings, listener)
         # create_new: by default a second init in a process returns the first run.

@@ -52,7 +52,7 @@ def deeper_experiment(experiment: Experiment, depth: int) -> Experiment:
     except ValidationError as error:
         raise UserError(f"{experiment.name}: {one_line(error)}") from error
     base, plus, changes = experiment.network_name.partition("+")
-    name = deep.name if base == spec.name else f"{base}-as-{depth}"  # a name of its own
+    name = deep.name if base == spec.name else f"{base}-as-{depth}"
     name += plus + changes
     return replace(experiment, network_name=name, spec=deep)
 

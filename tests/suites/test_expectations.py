@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis.cures.shares import Cures
 from analysis.frames import layers, select
 from analysis.frames.layers import Layers
 from analysis.results import SuiteResults
@@ -134,6 +135,21 @@ def of_digits_readings() -> list[str]:
     ]
 
 
+def of_digits_cures() -> list[str]:
+    found = Cures.of(SuiteResults.of(REFERENCE, "digits-cures").frame)
+    assert found is not None
+    removed = {s.treatment.label: f"{100 * s.removed:.0f}%" for s in found.shares}
+    return [
+        f"shaped activations {removed['shaped-activation']}, identity weights",
+        f"{removed['identity']}, mirrored ones {removed['mirrored']} (orthogonal) and",
+        f"{removed['mirrored-gaussian']} (Gaussian), a decaying shortcut",
+        f"{removed['decaying-shortcut']}, Dirac kernels {removed['dirac']}; LARS",
+        f"{removed['lars']}, clipped updates {removed['update-clip']}, Muon",
+        f"{removed['muon']}, a warm-up {removed['warm-up']}; Adam {removed['adam']},",
+        f"delta-orthogonal weights {removed['delta-orthogonal']}.",
+    ]
+
+
 def of_digits_layers() -> list[str]:
     data = Layers.of(SuiteResults.of(REFERENCE, "digits-layers").frame)
     summaries = layers.summaries(data.table)
@@ -169,6 +185,7 @@ SAID: dict[str, Callable[[], list[str]]] = {
     "digits-deep": of_digits_deep,
     "digits-variants": of_digits_variants,
     "digits-readings": of_digits_readings,
+    "digits-cures": of_digits_cures,
     "cifar10-short": of_cifar10_short,
 }
 

