@@ -114,9 +114,9 @@ def recipe_columns(frame: pd.DataFrame) -> list[str]:
 
 
 def twin_columns(frame: pd.DataFrame) -> list[str]:
-    """The network's columns, without those of its shortcuts."""
+    """The columns of cures and of the network, without those of its shortcuts."""
     of_shortcuts = ("shortcut", "zero_channels", "projection_norm")
-    return [
+    return ["cures"] + [
         column
         for column in frame.columns
         if column.startswith("network.") and column.partition(".")[2] not in of_shortcuts
