@@ -155,10 +155,10 @@ def depth_sentences(frame: pd.DataFrame) -> list[str]:
         f"After {finding.budget(frame)}, training errors at {found.deep} layers are: "
         f"{', '.join(ends)} ({formatting.counted(best.seeds, 'seed')}). The cure"
         f" {best.treatment.label} removes {best.text} of the degradation from {found.shallow} to"
-        f" {found.deep} layers."
+        f" {found.deep} layers, and {best.control_text} against the control's shallow network."
     ]
 
 
 def _best(found: Cures) -> Share | None:
-    """The share of the treatment of plain networks that removes most."""
+    """The first share of a treatment of plain networks."""
     return next((share for share in found.shares if share.treatment.shortcut == "none"), None)

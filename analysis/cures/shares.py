@@ -46,6 +46,11 @@ class Share:
     added_parameters: int  # of the deep network, above its control's
 
     @property
+    def rank(self) -> float:
+        """The smaller of both shares: a treatment that spoils the shallow network is no cure."""
+        return min(self.removed, self.against_control)
+
+    @property
     def text(self) -> str:
         """ "97% (94 to 99)" """
         return _percent(self.removed, self.interval)
@@ -86,7 +91,7 @@ class Cures:
     def shares(self) -> list[Share]:
         """One for each treatment whose networks and controls have ended runs, best first."""
         found = [share for one in self.treatments if (share := self._share(one))]
-        return sorted(found, key=lambda share: -share.removed)
+        return sorted(found, key=lambda share: -share.rank)
 
     def _share(self, treatment: Treatment) -> Share | None:
         names = {

@@ -55,7 +55,7 @@ FIGURES = (
         "What removes degradation",
         "The control's degradation is the training error of deep plain networks less that of"
         " shallow ones. Filled: 1 - a treatment's degradation over the control's; open: the same"
-        " with the control's shallow network. Bars are Fieller's 95% intervals.",
+        " with the control's shallow network; sorted by the smaller. Bars: Fieller's intervals.",
         cures_figure.draw_shares,
         cures_figure.applies,
         sentences=cures_sentences.sentences,

@@ -21,7 +21,8 @@ from resnet_bench.sweeps.machine import Machine
 from tests.support.runs_on_disk import stop_at
 
 RESIDUAL = {"rezero", "skipinit", "scaled-branch", "fixup"}
-SHIPPED = sorted(cure_files(SUITES_FOLDER))
+# Not every file in experiments/cures: a user may have added some.
+SHIPPED = sorted({cure.name for e in load_suite("digits-cures").experiments for cure in e.cures})
 
 
 def cured(name: str, network: str = "plain-14", **options: Any) -> Experiment:
@@ -199,9 +200,9 @@ def test_a_decaying_shortcut_is_gone_when_it_says() -> None:
     assert torch.equal(y, F.relu(blocks_of(net)[0].residual(x)))
 
 
-def test_every_shipped_cure_is_in_the_suite_of_cures() -> None:
-    used = {cure.name for e in load_suite("digits-cures").experiments for cure in e.cures}
-    assert used == set(SHIPPED)
+def test_the_suite_of_cures_has_all_that_are_shipped() -> None:
+    assert len(SHIPPED) == 13
+    assert set(SHIPPED) <= cure_files(SUITES_FOLDER).keys()
 
 
 @pytest.mark.parametrize("name", SHIPPED)

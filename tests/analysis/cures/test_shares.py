@@ -1,11 +1,12 @@
 """The share of the degradation that a treatment removes: numbers by hand, sentences, table."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from analysis.cures import sentences, shares
+from analysis.cures import figure, sentences, shares
 from analysis.cures.shares import Cures
 from analysis.verdict import contrasts
 from tests.support.results import END, Options, frame_of
@@ -62,8 +63,9 @@ def test_a_diverged_run_counts_with_the_error_of_guessing(frame: pd.DataFrame) -
 
 def test_in_words_the_best_first(frame: pd.DataFrame) -> None:
     start, *found = sentences.sentences(frame)
-    removed = [float(s.partition("removes ")[2].partition("%")[0]) for s in found]
-    assert removed == sorted(removed, reverse=True)
+    both = [re.findall(r"(-?\d+)%(?: \(\S+ to \S+\))? (?:of|against)", s) for s in found]
+    smaller = [min(map(int, shares)) for shares in both]
+    assert smaller == sorted(smaller, reverse=True)
     first, last = next(s for s in found if s.startswith("option A")), found[-1]
     assert "From 20 to 56 layers the training error of the plain control changes by +60.00" in start
     assert first.startswith("option A (residual networks) removes 100% (100 to 100) of the degrad")
@@ -89,3 +91,16 @@ def test_a_suite_without_cures_has_no_shares(tmp_path: Path) -> None:
     assert not shares.applies(found)
     assert sentences.sentences(found) == []
     assert len(sentences.rows(found)) == 1
+
+
+def test_a_treatment_that_spoils_both_networks_is_not_the_best(frame: pd.DataFrame) -> None:
+    """79% and 82%: hardly any degradation of its own, and no cure."""
+    for network, error in (("plain-20-dirac", 0.79), ("plain-56-dirac", 0.82)):
+        last = (frame["network"] == network) & (frame["iteration"] == END)
+        frame.loc[last, contrasts.ENDPOINT] = error
+    spoilt = share_of(frame, "dirac")
+    assert spoilt.removed == pytest.approx(0.95)
+    assert spoilt.rank == spoilt.against_control == pytest.approx(1 - 0.80 / 0.60)
+    (sentence,) = figure.depth_sentences(frame)
+    assert "The cure mirrored removes 95%" in sentence
+    assert "97% (" in sentence
