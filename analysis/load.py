@@ -14,14 +14,13 @@ import pandas as pd
 from analysis.formatting import results_setting
 from analysis.frames import columns
 from analysis.frames.columns import NETWORK_COLUMNS, RECIPE_COLUMNS, RUN_COLUMNS
-from analysis.frames.integrity import inconsistency
 from analysis.frames.layers import layers as layers  # the table of layers.csv, for notebooks
 from resnet_bench.errors import UserError
 from resnet_bench.paths import SUITES_FOLDER
 from resnet_bench.records.epochs import EpochRecord
-from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.records.run_directory import RunDirectory, run_folders
 from resnet_bench.suites.network import Shortcut
-from resnet_bench.suites.suite import load_suite
+from resnet_bench.suites.suite import Suite, load_suite
 
 RECORD_COLUMNS = {
     "epoch": "1 is the first; there may be several records in one",
@@ -49,7 +48,7 @@ def runs(*paths: str | Path, suites: Path = SUITES_FOLDER) -> pd.DataFrame:
     A run without any record (missing, just begun, or diverged at once) has one row, with NA in
     the record's columns. Missing runs are those of the suite's experiments at each seed at which
     any of them was begun. `COLUMNS` documents the columns; errors are fractions. Raises UserError
-    for a folder without runs, or a damaged one.
+    for a folder without runs, or a damaged run that the suite does not declare.
     """
     rows = [
         fact | record
@@ -70,7 +69,7 @@ def _named(path: str | Path) -> Path:
 
 def _runs_of(path: Path, suites: Path) -> list[tuple[dict[str, Any], list[EpochRecord]]]:
     """(columns, records) of every run in a suite's folder, and of the missing ones."""
-    found = sorted(path.glob("*/seed-*/run.json"))
+    found = run_folders(path)
     if not found:
         if any(path.glob("seed-*/run.json")):
             raise UserError(f"{path} is an experiment's folder; its suite's is {path.parent}")
@@ -81,16 +80,30 @@ def _runs_of(path: Path, suites: Path) -> list[tuple[dict[str, Any], list[EpochR
     except UserError:
         suite = None  # of an unknown suite: nothing to compare with
     result = []
-    for run_json in found:
-        directory = RunDirectory(run_json.parent)
-        fact, records = columns.run_columns(directory, suite), directory.rows()
-        fact["problem"] = fact["problem"] or inconsistency(directory, fact, records)
-        result.append((fact, records))
+    for folder in found:
+        result.append(_run_of(RunDirectory(folder), suite))
     if suite is not None:
         facts = [fact for fact, _ in result]
         result += [(fact, []) for fact in columns.missing_run_columns(suite, path, facts)]
     names = [experiment.network_name for experiment in suite.experiments] if suite else []
     return sorted(result, key=lambda pair: _order(pair[0], names))
+
+
+def _run_of(
+    directory: RunDirectory, suite: Suite | None
+) -> tuple[dict[str, Any], list[EpochRecord]]:
+    """(columns, records) of a run; of a damaged one no records.
+
+    Raises UserError for a damaged one that the suite does not declare: nothing is known of it.
+    """
+    try:
+        summary, records = directory.read_state({})
+        return columns.run_columns(directory, summary, suite), records
+    except UserError as error:
+        fact = columns.damaged_run_columns(directory, error, suite)
+        if fact is None:
+            raise
+        return fact, []
 
 
 def _order(fact: dict[str, Any], names: list[str]) -> tuple[Any, ...]:

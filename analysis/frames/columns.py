@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from analysis.frames.integrity import mismatch
+from analysis.frames.integrity import declared_experiment, mismatch
 from resnet_bench.datasets.definitions import DATASETS
 from resnet_bench.errors import UserError
 from resnet_bench.networks.sizes import network_size
-from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.records.run_directory import RunDirectory, Summary
 from resnet_bench.suites.compatibility import input_shape
 from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.recipe import Recipe
@@ -28,7 +28,8 @@ RUN_COLUMNS = {
     "shortcut": "none, A, B, C or 3x3",
     "cures": 'its cures: "mirrored", "mirrored(gain=2.0) + update-clip"; "" for none',
     "seed": "of weights and batches; one seed means the same batches for every network",
-    "status": "finished, diverged, partial (not finished yet) or missing (not begun)",
+    "status": "finished, diverged, partial (not finished yet), missing (not begun) or damaged",
+    "sealed": "whether its summary.json holds the SHA-256 of its files; False if not ended",
     "ended_at": "iteration at which it finished, or diverged; NA while it has not ended",
     "problem": 'how it differs from its suite file; "" if not. Figures leave such runs out',
     "parameters": "trainable numbers",
@@ -51,19 +52,25 @@ NETWORK_COLUMNS = {f"network.{key}": f"the network's {key}" for key in NetworkSp
 RECIPE_COLUMNS = {f"recipe.{key}": f"the recipe's {key}" for key in Recipe.model_fields}
 
 
-def run_columns(directory: RunDirectory, suite: Suite | None) -> dict[str, Any]:
+def run_columns(
+    directory: RunDirectory, summary: Summary | None, suite: Suite | None
+) -> dict[str, Any]:
     """`RUN_COLUMNS` and settings of a run with a run.json. Raises UserError for an invalid one."""
     description = directory.description()
-    summary = directory.summary()
     try:
         assert description is not None  # the caller has found run.json
         identity, attempts = description["identity"], description["attempts"]
         commits = [{"commit": str(attempt["commit"] or "unknown")[:10]} for attempt in attempts]
-        return _specified(identity, str(directory.run_json)) | {
+        specified = _specified(identity, str(directory.run_json))
+        folder = f"{directory.path.parent.name}/{directory.path.name}"
+        elsewhere = folder != f"{specified['network']}/seed-{identity['seed']}"
+        declared = mismatch(description, suite, directory.path.parts[-3]) if suite else ""
+        return specified | {
             "seed": identity["seed"],
-            "status": directory.status(),
+            "status": summary.status if summary else "partial",
+            "sealed": summary is not None and summary.seal is not None,
             "ended_at": summary.iteration if summary else None,
-            "problem": mismatch(description, suite, directory.path.parts[-3]) if suite else "",
+            "problem": declared or (f"lies in the folder {folder}" if elsewhere else ""),
             "precision": identity["precision"],
             "threads": identity["threads"],
             "device": _of_attempts(attempts, "device"),
@@ -78,6 +85,26 @@ def run_columns(directory: RunDirectory, suite: Suite | None) -> dict[str, Any]:
         }
     except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise UserError(f"{directory.run_json}: not a run's description: {error!r}") from error
+
+
+def damaged_run_columns(
+    directory: RunDirectory, error: UserError, suite: Suite | None
+) -> dict[str, Any] | None:
+    """The columns of a run that cannot be read: what its folder's names say, and the `error`.
+
+    None if these are not the names of a run of the suite.
+    """
+    network, seed = directory.path.parent.name, directory.path.name.removeprefix("seed-")
+    experiment = declared_experiment(suite, network) if suite else None
+    if experiment is None or not seed.isdecimal():
+        return None
+    return _specified(experiment.identity(), experiment.name) | {
+        "seed": int(seed),
+        "status": "damaged",
+        "sealed": False,
+        "problem": directory.without_path(error),
+        "directory": str(directory.path),
+    }
 
 
 def missing_run_columns(
@@ -95,6 +122,7 @@ def missing_run_columns(
         | {
             "seed": seed,
             "status": "missing",
+            "sealed": False,
             "problem": "",
             "directory": str(path / experiment.network_name / f"seed-{seed}"),
         }

@@ -1,12 +1,8 @@
-"""Whether the files of a run agree with each other and with the suite's file."""
+"""Whether a run is what its suite's file declares, in the folder of its name."""
 
-import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 from resnet_bench.errors import UserError
-from resnet_bench.records.epochs import EpochRecord
-from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.experiment import Experiment
 from resnet_bench.suites.suite import Suite, find_experiment
 
@@ -47,31 +43,3 @@ def mismatch(description: dict[str, Any], suite: Suite, folder_name: str) -> str
     if executed != declared and not (declared == "tf32" and executed == "ieee" and on_cpu):
         parts.append(f"ran in {executed}, the suite file says {declared}")
     return "; ".join(parts)
-
-
-def inconsistency(directory: RunDirectory, fact: dict[str, Any], rows: list[EpochRecord]) -> str:
-    """How a run's files contradict their folder or each other, in words; "" if they do not.
-
-    Finds copies of runs, and records that were cut off or edited. `fact`: the run's columns.
-    """
-    folder = f"{directory.path.parent.name}/{directory.path.name}"
-    if folder != f"{fact['network']}/seed-{fact['seed']}":
-        return f"lies in the folder {folder}"
-    summary = directory.summary()
-    last = dataclasses.asdict(rows[-1]) if rows else {}
-    if summary is None or _equal(last, summary.final):
-        return ""
-    return f"its last record ({_at(last)}) is not that of its summary.json ({_at(summary.final)})"
-
-
-def _equal(record: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether all values are equal, or NaN on both sides."""
-    pairs = [(record[key], other.get(key)) for key in record]
-    return record.keys() == other.keys() and all(
-        one == two or (one != one and two != two) for one, two in pairs
-    )
-
-
-def _at(record: Mapping[str, Any]) -> str:
-    """ "iteration 360", or "none" without a record"""
-    return f"iteration {record['iteration']}" if record else "none"

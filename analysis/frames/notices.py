@@ -16,7 +16,7 @@ ALIKE = {
 }
 NOTED = [
     *ALIKE, "suite", "network", "seed", "status", "problem", "changed", "ended_at", "iteration",
-    "dirty", "batch_stream",
+    "dirty", "batch_stream", "sealed",
 ]  # fmt: skip
 
 
@@ -67,6 +67,12 @@ def _differences(runs: pd.DataFrame) -> list[str]:
             found.append(f"Different {plural}: {', '.join(values)}.")
     if dirty := int((runs["dirty"] == True).sum()):  # noqa: E712 - may hold None
         found.append(f"Uncommitted changes in code or suites of {dirty} of {len(runs)} runs.")
+    ended = runs[runs["status"] != "partial"]
+    if unsealed := int((~ended["sealed"].astype(bool)).sum()):
+        found.append(
+            f"Not sealed: {unsealed} of {counted(len(ended), 'run')} that ended, where a change"
+            " would not be seen; python -m resnet_bench seal seals them as they are."
+        )
     for seed in select.unmatched_seeds(runs):
         found.append(f"Not matched: networks saw different batches at seed {seed}.")
     return found

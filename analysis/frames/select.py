@@ -8,6 +8,8 @@ import pandas as pd
 from resnet_bench.errors import UserError
 from resnet_bench.suites.network import Shortcut
 
+UNREAD = ("missing", "damaged")  # runs with these statuses have no records in the frame
+
 
 def declared(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of a suite's experiments, variants included, of every status.

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import curves
+from analysis.frames import select
 from analysis.load import runs as load_runs
 from analysis.notebook import progress
 from resnet_bench.errors import UserError
@@ -82,7 +83,7 @@ def _drawn(path: Path, runs: pd.DataFrame) -> Figure | str:
     heading = progress.heading(runs)
     if runs["iteration"].isna().all():
         return "\n".join(heading)
-    return curves.draw_runs(runs[runs["status"] != "missing"], [], heading)
+    return curves.draw_runs(runs[~runs["status"].isin(select.UNREAD)], [], heading)
 
 
 def _notebook() -> Any:

@@ -25,11 +25,11 @@ def heading(runs: pd.DataFrame) -> list[str]:
     if len(finals) == 1:
         return [f"{title} seed {finals['seed'].iloc[0]}", state(runs), *_latest(runs)]
     counts = finals["status"].value_counts()
-    statuses = ("finished", "diverged", "partial", "missing")
+    statuses = ("finished", "diverged", "partial", "damaged", "missing")
     words = [f"{counts[status]} {status}" for status in statuses if status in counts]
     lines = [
         f"{run['network'].iloc[0]} seed {run['seed'].iloc[0]}: {state(run)}"
-        for status in ("diverged", "partial")
+        for status in ("damaged", "diverged", "partial")
         for _, run in runs[runs["status"] == status].groupby("directory", sort=False)
     ]
     if len(lines) > LISTED:
@@ -40,6 +40,8 @@ def heading(runs: pd.DataFrame) -> list[str]:
 def state(run: pd.DataFrame) -> str:
     """Its iteration, speed, training time left, and when its last record was written."""
     last, records = run.iloc[-1], select.curves(run)
+    if last["status"] == "damaged":
+        return str(last["problem"])
     done = last["ended_at"] if pd.notna(last["ended_at"]) else last["iteration"]
     done = 0 if pd.isna(done) else int(done)
     place = f"iteration {done:,} of {last['recipe.iterations']:,}"

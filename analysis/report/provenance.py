@@ -19,8 +19,8 @@ def rows(frame: pd.DataFrame) -> list[list[str]]:
     found = []
     for run in select.finals(frame).to_dict("records"):
         name = f"{run['network']} seed {run['seed']}"
-        if run["status"] == "missing":
-            found.append({"run": name, "status": "missing"})
+        if run["status"] in select.UNREAD:
+            found.append({"run": name, "status": run["status"]})
             continue
         attempts = _attempts(run["directory"])
         row = {
@@ -71,7 +71,7 @@ def of_witnesses(data: Witnesses) -> str:
 def without_shared(rows: list[list[str]]) -> tuple[list[list[str]], str]:
     """`rows` without the columns that are equal for all begun runs, and those as a sentence."""
     header, *body = rows
-    begun = [row for row in body if row[header.index("status")] != "missing"]
+    begun = [row for row in body if row[header.index("status")] not in select.UNREAD]
     same = {
         place: begun[0][place]
         for place, name in enumerate(header)
@@ -85,7 +85,7 @@ def without_shared(rows: list[list[str]]) -> tuple[list[list[str]], str]:
 def versions(frame: pd.DataFrame) -> list[str]:
     """Each different set of versions of the runs: "python 3.11.7, torch 2.13.0, ..." """
     found: dict[str, None] = {}
-    there = frame[frame["status"] != "missing"]
+    there = frame[~frame["status"].isin(select.UNREAD)]
     for directory in there["directory"].unique():
         for attempt in _attempts(directory):
             pairs = sorted(attempt.get("versions", {}).items())

@@ -29,10 +29,12 @@ def export(
 
     run = Run(find_experiment(experiment, tuple(settings or ())), seed)
     directory = RunDirectory(run.directory(results))
-    if directory.status() == "diverged":
+    summary = directory.summary(checkpoint=True)
+    if summary and summary.status == "diverged":
         raise UserError(f"{run.name} diverged: its weights are not numbers")
     target = output or directory.path / "weights.pt"
-    iteration = export_weights(directory.checkpoint, target)
+    at = summary.iteration if summary else None
+    iteration = export_weights(directory.checkpoint, target, run.identity(), at)
     typer.echo(f"{target}: the weights after {iteration} iterations")
     if rows := directory.rows():
         last = rows[-1]

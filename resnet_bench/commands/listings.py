@@ -9,7 +9,7 @@ import typer
 from resnet_bench.commands.options import RESULTS, Results
 from resnet_bench.errors import UserError
 from resnet_bench.networks.sizes import network_size
-from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.records.run_directory import RunDirectory, run_folders
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.suite import find_experiment, load_suite, suite_names
 
@@ -80,8 +80,7 @@ def _overview(results: Path) -> None:
 
 def _statuses(suite: str, results: Path) -> Counter[str]:
     """How many of a suite's run directories are finished, diverged, partial and left out."""
-    found = [path.parent for path in (results / suite).glob("*/seed-*/run.json")]
-    return Counter(_state(suite, path) for path in found)
+    return Counter(_state(suite, path) for path in run_folders(results / suite))
 
 
 def _state(suite: str, path: Path) -> str:
@@ -111,14 +110,15 @@ def _how_far(suite: str, path: Path) -> str:
     try:
         run = _run(suite, path)
         summary, rows = directory.read_state(run.identity())
-        status = directory.status()
     except UserError as error:
-        return f"{error}"
+        return directory.without_path(error)
+    status = summary.status if summary else "partial" if directory.run_json.exists() else "missing"
     epoch, iteration = (rows[-1].epoch, rows[-1].iteration) if rows else (0, 0)
     if summary:
         iteration = summary.iteration
     of = run.experiment.recipe.iterations
-    return f"{status:<10}epoch {epoch:>4}, iteration {iteration} of {of}"
+    mark = ", not sealed" if summary and summary.seal is None else ""
+    return f"{status:<10}epoch {epoch:>4}, iteration {iteration} of {of}{mark}"
 
 
 def _run(suite: str, path: Path) -> Run:

@@ -120,7 +120,11 @@ def _continue(runs: Sequence[Run], machine: Machine) -> None:
             bar.update(max(one.iteration for one in progress) - bar.n)
             return True
 
-        run_group(runs, machine, show)
+        ends = run_group(runs, machine, show)
+    if any(end.status == "elsewhere" for end in ends):
+        raise UserError(
+            f"another process is training {len(runs)} runs from this witness; wait for it"
+        )
 
 
 def _errors_of_finished(run: Run, machine: Machine) -> dict[str, float | None] | None:

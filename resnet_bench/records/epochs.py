@@ -1,7 +1,10 @@
 """The columns of epochs.csv."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
+
+FLOAT32_MAX = 3.4028234663852886e38  # losses are computed in float32
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,22 @@ class EpochRecord:
     validation_error: float | None
     seconds: float  # training time of the run's group since the previous record
     images_per_second: float  # of this run, in those seconds
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a value that no run can have, as a damaged file may."""
+        for name, value in vars(self).items():
+            if value is not None and not _possible(name, value):
+                raise ValueError(f"{name}: {value!r} is impossible")
+
+
+def _possible(name: str, value: float) -> bool:
+    if name.endswith("_error"):
+        return 0 <= value <= 1
+    if name in ("test_loss", "validation_loss") and not math.isfinite(value):
+        return value != -math.inf  # statistics that lag may overflow in evaluation mode
+    if name.endswith("_loss"):
+        return 0 <= value <= FLOAT32_MAX
+    return (1 if name in ("epoch", "iteration") else 0) <= value < math.inf
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(EpochRecord))

@@ -1,12 +1,15 @@
-"""Read and write CSVs of dataclasses and JSON files; a damaged file raises UserError.
+"""Read and write files, CSVs of dataclasses and JSON; a damaged file raises UserError.
 
 Nothing here imports torch: the analysis reads runs with it.
 """
 
 import csv
+import errno
 import io
 import json
 import os
+import secrets
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, fields
@@ -16,7 +19,23 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from resnet_bench.errors import UserError
 
+TEMPORARY = ".tmp"  # how the names of files end that are not whole yet
 Row = TypeVar("Row")  # a dataclass whose fields are int, float, str, or one of these or None
+
+
+def read(path: Path) -> bytes | None:
+    """The contents of a file; None without one.
+
+    Raises UserError if it cannot be read, or is a device or a pipe: reading might never end.
+    """
+    try:
+        if not path.is_file() and not path.is_dir() and path.exists():
+            raise OSError(errno.EINVAL, "not a regular file")
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def read_csv(path: Path, row_type: type[Row]) -> list[Row]:
@@ -26,14 +45,13 @@ def read_csv(path: Path, row_type: type[Row]) -> list[Row]:
     is None if the field may be None. Raises UserError, naming file, row, column and value, for
     anything that cannot be read so.
     """
+    contents = read(path)
+    if contents is None:
+        return []
     try:
-        text = path.read_text(encoding="utf-8")
+        text = contents.decode()
         reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
         rows = list(reader)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: damaged: {error}") from error
     types = get_type_hints(row_type)
@@ -49,10 +67,10 @@ def read_csv(path: Path, row_type: type[Row]) -> list[Row]:
     ):
         raise UserError(f"{path}: its columns are not those of this version")
     types = {name: types[name] for name in columns if name in types}
-    return [row_type(**_typed(row, types, f"{path}: row {n}")) for n, row in enumerate(rows, 1)]
+    return [_typed(row_type, row, types, f"{path}: row {n}") for n, row in enumerate(rows, 1)]
 
 
-def _typed(cells: dict[str, str], types: dict[str, Any], where: str) -> dict[str, Any]:
+def _typed(row_type: type[Row], cells: dict[str, str], types: dict[str, Any], where: str) -> Row:
     """Each cell as its type, strictly: pydantic would take 1.0 for an int."""
     values: dict[str, Any] = {}
     if len(cells) != len(types) or None in cells.values():  # how csv marks too many, or few
@@ -62,8 +80,12 @@ def _typed(cells: dict[str, str], types: dict[str, Any], where: str) -> dict[str
         try:
             values[name] = None if text == "" and NoneType in kinds else kinds[0](text)
         except ValueError as error:
-            raise UserError(f"{where}: {name}: {text!r} is not a number") from error
-    return values
+            shown = text if len(text) < 40 else f"{text[:40]}..."
+            raise UserError(f"{where}: {name}: {shown!r} is not a number") from error
+    try:
+        return row_type(**values)
+    except ValueError as error:
+        raise UserError(f"{where}: damaged: {error}") from error
 
 
 def as_csv(row_type: type[Row], rows: Sequence[Row], *, header: bool) -> str:
@@ -88,23 +110,34 @@ def append(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def write_atomically(path: Path, contents: bytes) -> None:
+def write_atomically(path: Path, contents: bytes, keep: Path | None = None) -> None:
     """Replace `path` by renaming, so that a killed process leaves the old or the new file whole.
 
-    Raises UserError if that fails; the old file stays.
+    With `keep` the old file is renamed to that: a kill may leave it there, and none at `path`.
+    Raises UserError if that fails, or if `path` is a link, a device or a folder; the old one stays.
     """
-    temporary = path.parent / f"{path.name}.tmp"
+    temporary = path.parent / f".{secrets.token_hex(8)}{TEMPORARY}"
     with writing(path):
+        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
         try:
-            with temporary.open("wb") as file:
+            with temporary.open("xb") as file:
                 file.write(contents)
                 file.flush()
                 os.fsync(file.fileno())
+            if keep and path.exists():
+                path.replace(keep)
             temporary.replace(path)
-        except OSError:
+        except BaseException:
             with suppress(OSError):
                 temporary.unlink()  # frees a full disk
             raise
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove what killed processes have left of `write_atomically`."""
+    for path in folder.glob(f".*{TEMPORARY}"):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -122,13 +155,12 @@ def write_json(path: Path, contents: dict[str, Any]) -> None:
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a JSON file; None without a file. Raises UserError for anything else."""
-    try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    text = read(path)
+    if text is None:
         return None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    try:
+        contents = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: damaged: {error}") from error
     if not isinstance(contents, dict):
         raise UserError(f"{path}: damaged: not an object")

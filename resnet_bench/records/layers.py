@@ -5,12 +5,12 @@ networks/layers.py.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from itertools import groupby
 from pathlib import Path
 
-from resnet_bench.records.files import append, as_csv, read_csv, write_atomically
+from resnet_bench.records.csv_file import CsvFile
 
 INPUT, LINEAR = "input", "linear"  # the kinds of the first and the last row of an iteration
 
@@ -43,32 +43,22 @@ class LayerRecord:
 LAYER_COLUMNS = tuple(field.name for field in fields(LayerRecord))
 
 
-class LayersFile:
+class LayersFile(CsvFile[LayerRecord]):
     """A layers.csv; of an iteration it holds all layers or none."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def append(self, records: Sequence[LayerRecord]) -> None:
-        """Add all rows of one iteration and flush them to disk."""
-        append(self.path, as_csv(LayerRecord, records, header=not self.path.exists()))
+        super().__init__(path, LayerRecord)
 
     def rows(self) -> list[LayerRecord]:
         """The rows of all complete iterations, oldest first; [] without a file.
 
         Raises UserError if the file is damaged or another version's.
         """
-        records = read_csv(self.path, LayerRecord)
-        return [record for rows in by_iteration(records) for record in rows]
+        return [record for rows in by_iteration(super().rows()) for record in rows]
 
-    def keep_rows(self, iteration: int) -> list[LayerRecord]:
-        """Remove the rows after `iteration`, the checkpoint's; returns the others."""
-        kept = [record for record in self.rows() if record.iteration <= iteration]
-        if kept:
-            write_atomically(self.path, as_csv(LayerRecord, kept, header=True).encode())
-        else:
-            self.path.unlink(missing_ok=True)
-        return kept
+    def keep_rows(self, iteration: int) -> None:
+        """Remove the rows after `iteration`."""
+        self.keep([record for record in self.rows() if record.iteration <= iteration])
 
 
 def by_iteration(records: Iterable[LayerRecord]) -> Iterator[list[LayerRecord]]:

@@ -6,6 +6,7 @@ Nothing here imports torch: the analysis reads runs with this module.
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,19 +14,15 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from resnet_bench.errors import UserError
+from resnet_bench.records import identity as identities
+from resnet_bench.records import seals
+from resnet_bench.records.csv_file import CsvFile, Mark
 from resnet_bench.records.epochs import EpochRecord
-from resnet_bench.records.files import (
-    append,
-    as_csv,
-    read_csv,
-    read_json,
-    write_atomically,
-    write_json,
-)
-from resnet_bench.suites.network import NetworkSpec
-from resnet_bench.suites.recipe import Recipe
-from resnet_bench.suites.validation import one_line, with_later_fields
+from resnet_bench.records.files import read_json, write_json
+from resnet_bench.records.layers import LayersFile
+from resnet_bench.suites.validation import one_line
 
+AGAIN = "move the folder away to train the run again"  # what may be done about damage
 Status = Literal["missing", "partial", "finished", "diverged"]
 
 
@@ -37,6 +34,12 @@ class Summary:
     iteration: int  # the last one, or the first whose loss was not finite
     final: dict[str, float | int | None]  # the last EpochRecord; empty without one
     seconds: float  # training time of the run's group in all attempts, without evaluation
+    # SHA-256 of each file, see records/seals.py; None in a run from before there were seals.
+    seal: dict[str, str] | None = dataclasses.field(default=None, compare=False)
+
+    def ended(self) -> dict[str, Any]:
+        """What is sealed."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "seal"}
 
 
 class RunDirectory:
@@ -52,8 +55,11 @@ class RunDirectory:
         self.run_json = path / "run.json"
         self.epochs_csv = path / "epochs.csv"
         self.layers_csv = path / "layers.csv"  # only with the recipe's `layers_at`; see LayersFile
-        self.checkpoint = path / "checkpoint.pt"
+        self.checkpoint = path / seals.CHECKPOINT
+        self.checkpoint_before = path / "checkpoint.before.pt"  # until the run has ended
         self.summary_json = path / "summary.json"
+        self.epochs = CsvFile(self.epochs_csv, EpochRecord)
+        self.layers = LayersFile(self.layers_csv)
 
     def status(self) -> Status:
         """The run's status, from the files that exist."""
@@ -61,18 +67,29 @@ class RunDirectory:
             return summary.status
         return "partial" if self.run_json.exists() else "missing"
 
-    def summary(self) -> Summary | None:
-        """summary.json; None without the file. Raises UserError if it is damaged."""
+    def summary(self, *, checkpoint: bool = False) -> Summary | None:
+        """summary.json; None without the file. Whatever reads a run that has ended asks here.
+
+        Raises UserError if it is damaged, or if a file is not what it was when it was sealed; the
+        checkpoint, which may be large, is looked at where it is asked for.
+        """
         contents = read_json(self.summary_json)
         if contents is None:
             return None
         try:
-            return Summary(**contents)
+            summary = Summary(**contents)
         except ValidationError as error:
             raise UserError(f"{self.summary_json}: damaged: {one_line(error)}") from error
+        if summary.seal is not None:
+            what = seals.broken(self.path, summary.seal, summary.ended(), checkpoint=checkpoint)
+            if what:
+                raise UserError(f"{self.path}: damaged: {', '.join(what)}; {AGAIN}")
+        return summary
 
     def write_summary(self, summary: Summary) -> None:
-        write_json(self.summary_json, dataclasses.asdict(summary))
+        """Write summary.json, sealed: the run has ended."""
+        seal = seals.new_seal(self.path, summary.ended())
+        write_json(self.summary_json, summary.ended() | {"seal": seal})
 
     def description(self) -> dict[str, Any] | None:
         """run.json: `identity`, and `attempts` with the provenance of each; None without the file.
@@ -87,18 +104,16 @@ class RunDirectory:
         lists = isinstance(attempts, list) and all(isinstance(entry, dict) for entry in attempts)
         if not (isinstance(identity, dict) and lists):
             raise self._no_description()
-        for part, schema in (("network", NetworkSpec), ("recipe", Recipe)):
-            if isinstance(identity.get(part), dict):
-                identity[part] = with_later_fields(schema, identity[part])
-        if isinstance(identity, dict):
-            identity.setdefault("cures", {})
+        if identity:
+            contents["identity"] = identities.of_today(identity)
         return contents
 
+    def without_path(self, error: UserError) -> str:
+        """`error` where the run's folder is known."""
+        return str(error).replace(f"{self.path}/", "").removeprefix(f"{self.path}: ")
+
     def _no_description(self) -> UserError:
-        return UserError(
-            f"{self.run_json}: damaged: not a run's description; move its folder away to train"
-            " the run again"
-        )
+        return UserError(f"{self.run_json}: damaged: not a run's description; {AGAIN}")
 
     def create(self) -> None:
         """Make the directory unless it exists; raises UserError if nothing can be written."""
@@ -118,72 +133,91 @@ class RunDirectory:
             return
         if "identity" not in description:
             raise self._no_description()
-        whole = description["identity"]
-        there = _flat({key: whole[key] for key in identity if key in whole})
-        wanted = _flat(identity)
-        differing = [
-            f"{key} is {there.get(key)!r} there, {wanted.get(key)!r} now"
-            for key in sorted(there.keys() | wanted.keys())
-            if there.get(key) != wanted.get(key)
-        ]
-        if differing:
+        if differing := identities.differences(description["identity"], identity):
             raise UserError(
-                f"{self.path} belongs to another run ({'; '.join(differing)}); "
+                f"{self.path} belongs to another run ({differing}); "
                 "move it away, or give --results another folder"
             )
 
     def read_state(self, identity: dict[str, Any]) -> tuple[Summary | None, list[EpochRecord]]:
         """The summary, None if the run has not ended, and the records.
 
-        Raises UserError if the directory is not that of `identity`, or if records are missing.
+        Raises UserError if the directory is not that of `identity`, or if its files are damaged or
+        contradict each other.
         """
+        summary = self.summary()
         self.check_identity(identity)
-        summary, rows = self.summary(), self.rows()
+        rows = self.rows()
+        self.layers.rows()
         if summary is None:
             return None, rows
-        again = "move the folder away to train the run again"
         if self.description() is None:
-            raise UserError(f"{self.run_json} is missing; {again}")
-        if (rows[-1].iteration if rows else None) != summary.final.get("iteration"):
-            raise UserError(
-                f"{self.epochs_csv}: it does not end with the record in summary.json; {again}"
-            )
+            raise UserError(f"{self.run_json} is missing; {AGAIN}")
+        last = dataclasses.asdict(rows[-1]) if rows else {}
+        if contradiction := seals.contradiction(last, summary.final):
+            raise UserError(f"{self.epochs_csv}: {contradiction}; {AGAIN}")
         return summary, rows
 
     def rows(self) -> list[EpochRecord]:
         """The records so far, oldest first; an incomplete last line is skipped."""
-        return read_csv(self.epochs_csv, EpochRecord)
+        rows = self.epochs.rows()
+        for before, row in pairwise(rows):
+            if row.iteration <= before.iteration:
+                where = f"iteration {row.iteration} after {before.iteration}"
+                raise UserError(f"{self.epochs_csv}: damaged: {where}")
+        return rows
 
     def append(self, record: EpochRecord) -> None:
         """Add a row and flush it to disk."""
-        header = not self.epochs_csv.exists()
-        append(self.epochs_csv, as_csv(EpochRecord, [record], header=header))
+        self.epochs.append([record])
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is a checkpoint, perhaps only the one before the last."""
+        return self.checkpoint.exists() or self.checkpoint_before.exists()
+
+    def marks(self) -> dict[str, Mark]:
+        """What the CSVs hold, by name. Raises UserError if they are not what the run wrote."""
+        return {file.path.name: file.mark() for file in (self.epochs, self.layers)}
+
+    def cut(self, marks: dict[str, Mark]) -> None:
+        """Remove the rows after `marks`. Raises UserError if those before it differ."""
+        for file in (self.epochs, self.layers):
+            file.cut(marks[file.path.name])
 
     def keep_rows(self, count: int) -> list[EpochRecord]:
         """Remove the rows after the first `count`, the checkpoint's; returns the others."""
         kept = self.rows()[:count]
-        write_atomically(self.epochs_csv, as_csv(EpochRecord, kept, header=True).encode())
+        self.epochs.keep(kept)
         return kept
 
 
-def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
+def run_folders(suite: Path) -> list[Path]:
+    """The folders in a suite's folder that hold a run, of which a file may be missing."""
+    found = {
+        path.parent
+        for name in ("run.json", "summary.json")
+        for path in suite.glob(f"*/seed-*/{name}")
+    }
+    return sorted(found)
+
+
+class HeldError(UserError):
+    """Another process holds the run's lock."""
 
 
 @contextmanager
-def locked(directory: RunDirectory) -> Iterator[None]:
-    """Hold the run's lock; raises UserError if another process does."""
+def locked(directory: RunDirectory, wait: float = 0.0) -> Iterator[None]:
+    """Hold the run's lock; HeldError if another process still does after `wait` seconds."""
     from filelock import FileLock, Timeout  # takes 25 ms, and most commands need no lock
 
     try:
-        held = FileLock(directory.lock).acquire(timeout=0)
+        held = FileLock(directory.lock).acquire(timeout=wait)
     except Timeout:
-        raise UserError(f"{directory.path}: another process is training this run") from None
+        raise HeldError(f"{directory.path}: another process is training this run") from None
+    except NotImplementedError:
+        raise UserError(
+            f"{directory.path}: its file system has no locks, which keep two processes from one"
+            " run; give --results a folder on another one"
+        ) from None
     with held:
         yield

@@ -1,8 +1,8 @@
 """A group of runs, trained from what is on disk to their ends; every command trains through it.
 
-Finished runs are skipped, partial ones resumed. For each record the row is written first, then
-the checkpoint, then W&B's copy. Layers are measured between two iterations, where the recipe asks
-for it.
+Finished runs are skipped, and those that another process holds; partial ones are resumed. For each
+record the row is written first, then the checkpoint, then W&B's copy. Layers are measured between
+two iterations, where the recipe asks for it.
 """
 
 import time
@@ -47,22 +47,25 @@ def run_group(
     device = find_device(machine.device)
     if device.type == "cpu" and (machine.graphs or machine.lanes):
         raise UserError("--graphs and --lanes need a CUDA device")
+    on_progress = on_progress or (lambda _: True)
     first = runs[0].experiment
     set_up_process(first, device)
-    done = [progress for run in runs if (progress := finished(run, machine))]
-    pending = [run for run in runs if run not in {progress.run for progress in done}]
-    if not pending:
-        return done
     with ExitStack() as stack, memory_suffices(machine):
+        found = [finished(run, machine) or open_run(run, device, machine, stack) for run in runs]
+        opened = [each for each in found if isinstance(each, OpenRun)]
+        done = [each for each in found if isinstance(each, Progress)]
+        if done:
+            on_progress(done)
+        if not opened:
+            return done
         data = training_data(first, machine.data_folder, device)
         stream = BatchStream(first.recipe, first.train_images, runs[0].seed)
-        opened = [open_run(run, device, machine, stack) for run in pending]
         step, execution = _choose_step([run.state for run in opened], machine)
         if isinstance(step, LaneStep):
             stack.callback(step.close)
         for run in opened:
             run.begin_attempt(len(opened), execution)
-        _Training(opened, machine, on_progress or (lambda _: True), data).run(stream, step)
+        _Training(opened, machine, on_progress, data).run(stream, step)
     return done + [run.progress("stopped") for run in opened]
 
 

@@ -16,6 +16,7 @@ class Machine:
     data_folder: Path | None = None
     wandb_mode: Mode = "disabled"
     checkpoint_seconds: float = 30.0  # between checkpoints; resuming is exact from any iteration
+    lock_seconds: float = 0.0  # how long to wait for a run that another process holds
     graphs: bool | None = None  # steps as CUDA graphs; None: wherever there is a GPU
     lanes: int | None = None  # how many states step at the same time on a GPU; None chooses
 

@@ -5,20 +5,19 @@ Rows are written first, then the checkpoint, then W&B's copy; the summary last.
 
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from resnet_bench.errors import UserError
 from resnet_bench.networks.initialization import digest
 from resnet_bench.records.epochs import EpochRecord
-from resnet_bench.records.layers import LayersFile
+from resnet_bench.records.files import remove_temporary
 from resnet_bench.records.provenance import new_attempt
-from resnet_bench.records.run_directory import RunDirectory, Summary, locked
+from resnet_bench.records.run_directory import HeldError, RunDirectory, Summary, locked
 from resnet_bench.suites.experiment import Run
 from resnet_bench.sweeps.machine import Machine
-from resnet_bench.sweeps.progress import Progress, measured_images
+from resnet_bench.sweeps.progress import Progress, finished
+from resnet_bench.sweeps.resume import resume
 from resnet_bench.tracking.metrics import Rows
 from resnet_bench.tracking.tracker import Tracker, new_run_id, start_tracking
 from resnet_bench.training import checkpoints
@@ -55,7 +54,7 @@ class OpenRun:
             run_id=self.description["wandb_id"],
             folder=self.machine.results / run.experiment.suite,
             mode=self.machine.wandb_mode,
-            resumed=self.directory.checkpoint.exists(),
+            resumed=self.directory.has_checkpoint(),
         )
 
     def write(self, record: EpochRecord) -> None:
@@ -70,12 +69,18 @@ class OpenRun:
         self.layers_measured.add(state.iteration)
         if state.diverged_at is None and not state.totals.first_bad.item():
             rows = measure_layers(state, data)
-            LayersFile(self.directory.layers_csv).append(rows)
+            self.directory.layers.append(rows)
             self.unmirrored.append(rows)
 
     def save(self) -> None:
         """Write a checkpoint; then send W&B the records that no resume will make again."""
-        checkpoints.save(self.state, self.directory.checkpoint)
+        checkpoints.save(
+            self.state,
+            self.directory.checkpoint,
+            identity=self.description["identity"],
+            marks=self.directory.marks(),
+            keep=self.directory.checkpoint_before,
+        )
         attempt = self.description["attempts"][-1]
         attempt["last_iteration"] = self.state.iteration
         attempt["seconds"] = self.state.seconds - attempt["seconds_before"]
@@ -85,7 +90,10 @@ class OpenRun:
         self.unmirrored.clear()
 
     def end(self) -> None:
-        """Write the summary of a run that is finished or has diverged: it means done."""
+        """Write the summary of a run that is finished or has diverged: it means done.
+
+        W&B's copy ends first: nobody opens a run again that is done.
+        """
         state = self.state
         self.summary = Summary(
             status="finished" if state.diverged_at is None else "diverged",
@@ -93,10 +101,16 @@ class OpenRun:
             final=asdict(state.last_record) if state.last_record else {},
             seconds=state.seconds,
         )
+        self.close()
+        checkpoints.verify(self.directory.checkpoint)
+        self.directory.checkpoint_before.unlink(missing_ok=True)
+        self.directory.marks()
         self.directory.write_summary(self.summary)
 
     def close(self) -> None:
+        """End W&B's copy, once."""
         self.tracker.finish(self.summary)
+        self.tracker = Tracker()
 
     def progress(self, now: Literal["training", "measuring", "stopped"]) -> Progress:
         """How far the run is, and how it ended; `now` is what it does unless it has ended."""
@@ -108,56 +122,35 @@ class OpenRun:
         )
 
 
-def open_run(run: Run, device: torch.device, machine: Machine, stack: ExitStack) -> OpenRun:
+def open_run(
+    run: Run, device: torch.device, machine: Machine, stack: ExitStack
+) -> OpenRun | Progress:
     """The run in the state of its checkpoint, or at its start; locked until `stack` is closed.
 
-    Writes nothing but the directory and cuts rows that the checkpoint does not have. Raises
-    UserError if the directory belongs to another run, is locked, or has lost rows.
+    Progress if another process holds the run, or has ended it meanwhile. Writes nothing but the
+    directory and cuts rows that the checkpoint does not have. Raises UserError if the directory
+    belongs to another run, or has lost rows.
     """
     directory = RunDirectory(run.directory(machine.results))
     directory.create()
-    stack.enter_context(locked(directory))
+    try:
+        stack.enter_context(locked(directory, machine.lock_seconds))
+    except HeldError:
+        return Progress(run, 0, "elsewhere")
+    if ended := finished(run, machine):
+        return ended
+    remove_temporary(directory.path)
     state = new_state(run, device)
     identity = _identity(state)
     directory.check_identity(identity)
     new = {"identity": identity, "attempts": [], "wandb_id": new_run_id(run)}
     description = new | (directory.description() or {})
-    resumed = directory.checkpoint.exists()
-    if resumed:
-        checkpoints.load(state, directory.checkpoint)
-    elif directory.rows():  # its checkpoint was deleted: W&B has rows that are made again
+    if not directory.has_checkpoint() and directory.rows():  # W&B has rows that are made again
         description["wandb_id"] = new_run_id(run)
-    _keep_records(state, directory)
-    layers_measured = _keep_layers(state, directory, resumed)
-    opened = OpenRun(state, directory, description, machine, layers_measured)
+    measured = resume(state, directory, identity)
+    opened = OpenRun(state, directory, description, machine, measured)
     stack.callback(opened.close)
     return opened
-
-
-def _keep_records(state: TrainingState, directory: RunDirectory) -> None:
-    """Cut the rows of epochs.csv that are newer than the checkpoint, and read the last one."""
-    rows = directory.keep_rows(state.records)
-    if len(rows) != state.records:
-        raise _lost_rows(directory, directory.epochs_csv)
-    state.last_record = rows[-1] if rows else None
-    state.measured = measured_images(state.run, state.records)
-
-
-def _keep_layers(state: TrainingState, directory: RunDirectory, resumed: bool) -> set[int]:
-    """The iterations in layers.csv, after those newer than the checkpoint are cut."""
-    rows = LayersFile(directory.layers_csv).keep_rows(state.iteration if resumed else -1)
-    measured = {row.iteration for row in rows}
-    missing = {i for i in state.recipe.layers_at if i < state.iteration} - measured
-    if missing and state.diverged_at is None:
-        raise _lost_rows(directory, directory.layers_csv)
-    return measured
-
-
-def _lost_rows(directory: RunDirectory, file: Path) -> UserError:
-    return UserError(
-        f"{file}: rows from before its checkpoint are missing; delete {directory.checkpoint.name}"
-        " to train the run again"
-    )
 
 
 def _identity(state: TrainingState) -> dict[str, Any]:

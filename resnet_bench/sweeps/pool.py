@@ -131,8 +131,8 @@ class Pool:
     def _show(self, progress: Progress, bar: Any) -> None:
         run = progress.run
         done = work_done(run, progress.iteration, progress.measured)
-        if progress.status == "diverged":
-            bar.total -= work(run) - self.done.get(run, 0)  # will not be done
+        if progress.status in ("diverged", "elsewhere"):
+            bar.total -= work(run) - self.done.get(run, 0)  # will not be done, or not here
         elif run not in self.done:
             bar.total -= done  # by an earlier attempt
         else:

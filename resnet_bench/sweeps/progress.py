@@ -20,7 +20,8 @@ class Progress:
 
     run: Run
     iteration: int
-    status: Literal["training", "measuring", "stopped", "finished", "diverged"]
+    # elsewhere: another process trains it
+    status: Literal["training", "measuring", "stopped", "finished", "diverged", "elsewhere"]
     measured: int = 0  # images passed forward for the records, over all attempts
     seconds: float = 0.0  # training time over all attempts
     last_record: EpochRecord | None = None
@@ -93,17 +94,36 @@ class Outcome:
     interrupted_by: int | None = None  # a signal's number
     out_of_time: bool = False
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the sweep was to end before its runs had."""
+        return self.interrupted_by is not None or self.out_of_time or bool(self.crashes)
+
     def exit_code(self) -> int:
-        """0 done, 1 crashed, 2 a mistake, 3 a run diverged, 75 resumable, 130 interrupted."""
+        """0 done, 1 crashed, 2 a mistake, 3 a run diverged, 75 resumable, 130 interrupted.
+
+        75 is also that of a sweep of which another process is still training some runs.
+        """
         if self.interrupted_by == signal.SIGINT:
             return 130
-        if self.interrupted_by == signal.SIGTERM or self.out_of_time:
+        if self.interrupted_by is not None or self.out_of_time:
             return 75
         if self.crashes:
             return 1
         if self.mistakes:
             return 2
+        if self.held():
+            return 75
         return 3 if any(end.status == "diverged" for end in self.ended) else 0
+
+    def held(self) -> list[Run]:
+        """The runs that another process trains."""
+        return [end.run for end in self.ended if end.status == "elsewhere"]
+
+    def forget(self, runs: Iterable[Run]) -> None:
+        """Drop what was noted of `runs`, which are looked at again."""
+        forgotten = set(runs)
+        self.ended = [end for end in self.ended if end.run not in forgotten]
 
     def has_ended(self, runs: Iterable[Run]) -> bool:
         """Whether all `runs` are finished or have diverged."""
@@ -111,11 +131,13 @@ class Outcome:
         return ended.issuperset(runs)
 
     def in_words(self, runs: int) -> str:
-        """One line: how many of the `runs` are finished, diverged or stopped."""
+        """One line: how many of the `runs` are finished, diverged, elsewhere or stopped."""
         counts = Counter(end.status for end in self.ended)
         parts = [f"{counts['finished']} of {runs} runs finished"]
         if counts["diverged"]:
             parts.append(f"{counts['diverged']} diverged")
+        if counts["elsewhere"]:
+            parts.append(f"{counts['elsewhere']} elsewhere: another process trains them")
         if self.interrupted_by is not None or self.out_of_time:
             parts.append("stopped; the same command resumes")
         return ", ".join(parts)

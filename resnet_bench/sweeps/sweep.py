@@ -6,6 +6,7 @@ On a CPU a group is one run in one single-threaded process; on a GPU it is all r
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from resnet_bench.datasets.load import load_dataset
@@ -14,6 +15,8 @@ from resnet_bench.suites.experiment import Run
 from resnet_bench.sweeps.machine import Machine, available_cores, find_devices, why_no_gpu
 from resnet_bench.sweeps.pool import Pool
 from resnet_bench.sweeps.progress import Outcome, finished, work
+
+LOCK_SECONDS = 2.0  # a worker whose parent was killed needs a moment to save and to leave
 
 
 def group_runs(runs: Sequence[Run], *, one_by_one: bool) -> list[list[Run]]:
@@ -45,6 +48,8 @@ def sweep(
 ) -> Outcome:
     """Train `runs`, skipping what is finished; `workers` processes, None for one a core or GPU.
 
+    A run that another process trains, on this machine or on another that shares the results, is
+    skipped and looked at again at the end: it has ended, or is taken over, or counts as elsewhere.
     Stops after `time_limit` seconds, finishing what is being measured, or on Ctrl-C or SIGTERM,
     at once but cleanly; a second one kills.
     Raises UserError if there is no such device, or no way to get a data set.
@@ -54,6 +59,30 @@ def sweep(
     if devices == ["cpu"] and (machine.graphs or machine.lanes):
         raise UserError("--graphs and --lanes need a CUDA device")
     outcome = Outcome()
+    pending = _look(runs, machine, outcome)
+    if pending:
+        _fetch_data(pending, machine)
+        if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
+            print(reason, file=sys.stderr)
+    groups = group_runs(pending, one_by_one=devices == ["cpu"])
+    if devices == ["cpu"]:
+        devices *= workers or available_cores()
+    while groups:
+        Pool(groups, machine, devices[: len(groups)], deadline, outcome).run()
+        held = outcome.held()
+        if not held or outcome.stopped or (machine.lock_seconds and len(held) == len(pending)):
+            break
+        # They were in training elsewhere: look again, whether they have ended or were given up.
+        outcome.forget(held)
+        machine = replace(machine, lock_seconds=LOCK_SECONDS)
+        pending = _look(held, machine, outcome)
+        groups = [[run for run in group if run in pending] for group in groups]
+        groups = [group for group in groups if group]
+    return outcome
+
+
+def _look(runs: Sequence[Run], machine: Machine, outcome: Outcome) -> list[Run]:
+    """The runs that have not ended; notes how the others have, or what is wrong with them."""
     pending = []
     for run in runs:
         try:
@@ -65,15 +94,7 @@ def sweep(
             pending.append(run)
         else:
             outcome.ended.append(done)
-    if pending:
-        _fetch_data(pending, machine)
-        if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
-            print(reason, file=sys.stderr)
-        groups = group_runs(pending, one_by_one=devices == ["cpu"])
-        if devices == ["cpu"]:
-            devices *= workers or available_cores()
-        Pool(groups, machine, devices[: len(groups)], deadline, outcome).run()
-    return outcome
+    return pending
 
 
 def _fetch_data(runs: Sequence[Run], machine: Machine) -> None:

@@ -51,7 +51,7 @@ class Worker:
     def on_progress(self, progresses: Sequence[Progress]) -> bool:
         """Send the progress to the parent, now and then and at the end; False to stop training."""
         now = time.monotonic()
-        ended = any(p.status in ("stopped", "finished", "diverged") for p in progresses)
+        ended = any(p.status not in ("training", "measuring") for p in progresses)
         if now - self.reported > REPORT_SECONDS or ended:
             self.reported = now
             for progress in progresses:

@@ -68,8 +68,9 @@ def trained_state(run: Run, machine: Machine, device: torch.device) -> TrainingS
             f"{directory.path} is {there}; train it: python -m resnet_bench run"
             f" '{run.experiment.name}' --seed {run.seed} --results {machine.results}"
         )
+    directory.summary(checkpoint=True)  # whether it is the one that the run ended with
     state = new_state(run, device)
-    checkpoints.load(state, directory.checkpoint)
+    checkpoints.load(state, directory.checkpoint, run.identity(), progress.iteration)
     return state
 
 

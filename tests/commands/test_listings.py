@@ -144,6 +144,7 @@ def test_runs_of_another_recipe_and_of_no_experiment_count_as_left_out(
     assert description is not None
     description["identity"]["recipe"]["momentum"] = 0.8
     other.write_description(description)
+    other.write_summary(finished)
     (tmp_path / "smoke" / "resnet-8-A").rename(tmp_path / "smoke" / "resnet-98-A")
     assert call("status", "--results", str(tmp_path)).output.split(maxsplit=1)[1] == (
         "2 left out, 1 finished (make status SUITE=smoke says why)\n"

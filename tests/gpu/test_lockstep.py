@@ -127,7 +127,7 @@ def test_a_loaded_checkpoint_is_captured_anew(tmp_path: object) -> None:
     first = step.lanes[0][0].captured
     run_all([state], lambda _: step, iterations=6)
     assert step.lanes[0][0].captured is first
-    checkpoints.load(state, path)
+    checkpoints.load(state, path, {})
     run_all([state], lambda _: step)
     (reference,) = states_of(NAMES[0])
     run_all([reference], None)
@@ -145,7 +145,7 @@ def test_an_adam_step_that_was_not_capturable_is_where_it_goes_on(tmp_path: Path
     checkpoints.save(saved, tmp_path / "checkpoint.pt")
     (group,) = state.optimizer.param_groups
     group["capturable"] = True
-    checkpoints.load(state, tmp_path / "checkpoint.pt")
+    checkpoints.load(state, tmp_path / "checkpoint.pt", {})
     assert [group["capturable"] for group in state.optimizer.param_groups] == [True]
     group = state.optimizer.param_groups[0]
     group["capturable"] = False

@@ -87,7 +87,8 @@ def test_an_iteration_that_was_not_written_to_its_end_is_none_and_is_cut(file: L
     for cut in (1, 30, 100, 200):  # in the last row and in those before it
         file.path.write_text(whole[:-cut])
         assert file.rows() == rows(0, 1.0, 2.0)
-        assert file.keep_rows(99) == rows(0, 1.0, 2.0)
+        file.keep_rows(99)
+        assert file.rows() == rows(0, 1.0, 2.0)
         file.append(rows(10, 1.0, 2.0))
         assert file.path.read_text() == whole
     assert [each[0].iteration for each in by_iteration(file.rows())] == [0, 10]
@@ -95,12 +96,13 @@ def test_an_iteration_that_was_not_written_to_its_end_is_none_and_is_cut(file: L
 
 
 def test_rows_past_the_checkpoint_are_cut(file: LayersFile) -> None:
-    assert file.keep_rows(10) == []
+    file.keep_rows(10)
     assert not file.path.exists()
     for iteration in (0, 10, 20):
         file.append(rows(iteration, 1.0))
-    assert file.keep_rows(10) == file.rows() == rows(0, 1.0) + rows(10, 1.0)
-    assert file.keep_rows(-1) == []
+    file.keep_rows(10)
+    assert file.rows() == rows(0, 1.0) + rows(10, 1.0)
+    file.keep_rows(-1)
     assert not file.path.exists()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from resnet_bench.records.layers import LayerRecord, LayersFile
 from resnet_bench.suites.suite import load_suite
+from tests.support.results import seal
 
 GROWTH = 2.0
 MEASURED = (0, 10, 30)
@@ -27,6 +28,7 @@ def write_layers(
                 growth = (GROWTH if iteration == 0 else 1 / GROWTH) if plain else 1.0
                 rows += layers_at(iteration, experiment.spec.depth, growth, seed)
             file.append(rows)
+            seal(folder)
 
 
 def layers_at(iteration: int, depth: int, growth: float, seed: int = 0) -> list[LayerRecord]:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from analysis import load
 from resnet_bench.paths import SUITES_FOLDER
+from resnet_bench.records import seals
 from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.records.files import as_csv
 from resnet_bench.records.run_directory import RunDirectory, Summary
@@ -114,14 +115,25 @@ def write_run(results: Path, experiment: Experiment, seed: int, options: Options
         "diverged" if diverged else "finished", end + 1 if diverged else end, final, seconds
     )
     directory.summary_json.write_text(json.dumps(dataclasses.asdict(summary)))
+    seal(folder)
+
+
+def seal(folder: Path) -> None:
+    """Seal a run anew if it has ended: its files are what its training could have written."""
+    path = folder / "summary.json"
+    if path.exists():
+        ended = json.loads(path.read_text())
+        ended.pop("seal", None)
+        path.write_text(json.dumps(ended | {"seal": seals.new_seal(folder, ended)}))
 
 
 def edit_description(folder: Path, **identity: Any) -> None:
-    """Change entries of the identity in a run.json."""
+    """Change entries of the identity in a run.json, as if the run had been trained so."""
     path = folder / "run.json"
     description = json.loads(path.read_text())
     description["identity"] |= identity
     path.write_text(json.dumps(description))
+    seal(folder)
 
 
 def _description(experiment: Experiment, seed: int, key: str, options: Options) -> dict[str, Any]:
@@ -211,7 +223,7 @@ def _records(experiment: Experiment, seed: int, options: Options) -> list[EpochR
                 precise_train_error=clean,
                 test_loss=3 * (test + left),
                 test_error=min((test * shift + left) * wobble, 0.9),
-                precise_test_error=test * shift + left if clean is not None else None,
+                precise_test_error=min(test * shift + left, 1.0) if clean is not None else None,
                 validation_loss=None if recipe.train_images == "all" else 3 * (test + left),
                 validation_error=None
                 if recipe.train_images == "all"

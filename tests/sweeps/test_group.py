@@ -117,7 +117,7 @@ def test_a_damaged_checkpoint_and_missing_rows(runs: list[Run], machine: Machine
     directory = RunDirectory(runs[0].directory(machine.results))
     rows = directory.epochs_csv.read_text()
     directory.epochs_csv.write_text(rows.splitlines()[0] + "\n")
-    with pytest.raises(UserError, match="rows from before its checkpoint are missing"):
+    with pytest.raises(UserError, match="rows from before the checkpoint are not what"):
         run_group(runs[:1], machine)
     directory.epochs_csv.write_text(rows)
     whole = directory.checkpoint.read_bytes()
@@ -130,7 +130,7 @@ def test_a_damaged_checkpoint_and_missing_rows(runs: list[Run], machine: Machine
         with pytest.raises(UserError, match=r"checkpoint.pt: damaged"):
             run_group(runs[:1], machine)
         with pytest.raises(UserError, match=r"checkpoint.pt: damaged"):
-            export_weights(directory.checkpoint, machine.results / "weights.pt")
+            export_weights(directory.checkpoint, machine.results / "weights.pt", {})
     state = torch.load(io.BytesIO(whole), weights_only=True)
     nothing: dict[str, None] = dict.fromkeys(state)
     for other in ([1], nothing, state | {"iteration": None}, state | {"totals": None}):
@@ -153,14 +153,14 @@ def test_a_finished_run_that_lost_records_is_not_taken_for_one(
     run_group(runs[:1], machine)
     directory = RunDirectory(runs[0].directory(machine.results))
     directory.keep_rows(1)
-    with pytest.raises(UserError, match=r"epochs.csv: it does not end with .* move the folder"):
+    with pytest.raises(UserError, match=r"damaged: epochs.csv is not what .*; move the folder"):
         run_group(runs[:1], machine)
 
 
 def test_two_processes_do_not_train_one_run(runs: list[Run], machine: Machine) -> None:
     def second(progresses: Sequence[Progress]) -> bool:
-        with pytest.raises(UserError, match="another process is training this run"):
-            run_group(runs[:1], machine)
+        (other,) = run_group(runs[:1], machine)
+        assert other.status == "elsewhere"
         return False
 
     run_group(runs[:1], machine, second)
@@ -208,13 +208,13 @@ def test_the_mirror_hears_each_epoch_once_after_row_and_checkpoint(
 def test_exported_weights_are_a_plain_state_dict(runs: list[Run], machine: Machine) -> None:
     run_group(runs[:1], machine)
     folder = runs[0].directory(machine.results)
-    checkpoints.export_weights(folder / "checkpoint.pt", folder / "weights.pt")
+    checkpoints.export_weights(folder / "checkpoint.pt", folder / "weights.pt", {})
     weights = torch.load(folder / "weights.pt", weights_only=True)
     expected = torch.load(folder / "checkpoint.pt", weights_only=True)["network"]
     assert weights.keys() == expected.keys()
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
     with pytest.raises(UserError, match="train the run first"):
-        checkpoints.export_weights(folder / "none.pt", folder / "weights.pt")
+        checkpoints.export_weights(folder / "none.pt", folder / "weights.pt", {})
 
 
 def test_a_run_that_starts_again_is_another_one_to_wandb(runs: list[Run], machine: Machine) -> None:
@@ -224,7 +224,11 @@ def test_a_run_that_starts_again_is_another_one_to_wandb(runs: list[Run], machin
     first = wandb_id(directory)
     run_group(runs[:1], machine, stop_at(40))
     assert wandb_id(directory) == first
+    directory.checkpoint.unlink()  # the one before it is left
+    run_group(runs[:1], machine, stop_at(45))
+    assert wandb_id(directory) == first
     directory.checkpoint.unlink()
+    directory.checkpoint_before.unlink(missing_ok=True)
     run_group(runs[:1], machine)
     assert wandb_id(directory) != first
 

@@ -204,7 +204,7 @@ def test_missing_rows(runs: list[Run], machine: Machine) -> None:
     run_group(runs[:1], machine, stop_at(5))
     file = LayersFile(directory_of(runs[0], machine).layers_csv)
     file.keep_rows(0)
-    with pytest.raises(UserError, match=r"layers.csv: rows from before its checkpoint are missing"):
+    with pytest.raises(UserError, match=r"layers.csv: damaged: rows from before the check"):
         run_group(runs[:1], machine)
 
 

@@ -15,7 +15,7 @@ from analysis.report import page as report_page
 from analysis.results import SuiteResults
 from analysis.verdict import contrasts
 from resnet_bench.records.run_directory import RunDirectory
-from tests.support.results import END, Options, frame_of, write_changed, write_suite
+from tests.support.results import END, Options, frame_of, seal, write_changed, write_suite
 
 
 def cut(directory: RunDirectory) -> None:
@@ -37,20 +37,25 @@ def change(directory: RunDirectory) -> None:
     directory.epochs_csv.write_text("\n".join([*rows, ",".join(cells)]) + "\n")
 
 
+@pytest.mark.parametrize("resealed", [False, True])
 @pytest.mark.parametrize("damage", [cut, strip, remove, change])
 def test_a_run_whose_records_are_not_those_it_ended_with_is_refused(
-    tmp_path: Path, damage: Callable[[RunDirectory], None]
+    tmp_path: Path, damage: Callable[[RunDirectory], None], resealed: bool
 ) -> None:
     folder = write_suite(tmp_path, "digits", Options(seeds=(0, 1)))
     damage(RunDirectory(folder / "plain-56" / "seed-1"))
+    if resealed:
+        seal(folder / "plain-56" / "seed-1")
     frame = load.runs(folder)
     (refused,) = frame[frame["problem"] != ""].drop_duplicates("directory").to_dict("records")
     assert (refused["network"], refused["seed"]) == ("plain-56", 1)
-    assert refused["problem"].startswith("its last record (")
-    assert refused["problem"].endswith(f" is not that of its summary.json (iteration {END})")
+    assert refused["status"] == "damaged"
+    said = f") is not that of its summary.json (iteration {END}); move" if resealed else "damaged: "
+    assert refused["problem"].startswith("epochs.csv: its last record (" if resealed else said)
+    assert said in refused["problem"]
     assert table6.final_errors(frame).set_index("network").loc["plain-56", "n"] == 1
     (notice,) = notices.notices(frame)
-    assert notice.startswith("Refused, in no figure or table: plain-56 seed 1: its last record")
+    assert notice == f"Refused, in no figure or table: plain-56 seed 1: {refused['problem']}."
 
 
 def test_a_diverged_run_ends_with_its_last_record_or_none(tmp_path: Path) -> None:
@@ -95,6 +100,7 @@ def test_runs_that_went_on_at_another_commit_are_named(tmp_path: Path) -> None:
         (attempt,) = description["attempts"]
         description["attempts"].append(attempt | {"commit": "fedcba9876543210"})
         run_json.write_text(json.dumps(description))
+        seal(run_json.parent)
     (notice,) = notices.notices(load.runs(folder))
     assert notice.startswith("Different commits: 0123456789 then fedcba9876 (")
     page = page_of(tmp_path)

@@ -21,6 +21,7 @@ from tests.support.results import (
     Options,
     edit_description,
     frame_of,
+    seal,
     write_changed,
     write_suite,
 )
@@ -170,7 +171,12 @@ def test_no_runs_and_damaged_runs_are_the_users_mistakes(tmp_path: Path) -> None
     with pytest.raises(UserError, match=r"no runs in .*digits"):
         load.runs(tmp_path / "digits")
     folder = write_suite(tmp_path, "digits")
-    (folder / "plain-20" / "seed-0" / "run.json").write_text('{"identity": {}}')
+    damaged = folder / "plain-20" / "seed-0"
+    (damaged / "run.json").write_text('{"identity": {}}')
+    seal(damaged)
+    (problem,) = set(load.runs(folder)["problem"]) - {""}
+    assert problem.startswith("run.json: not a run's description: KeyError")
+    shutil.copytree(damaged, folder / "plain-20.old" / "seed-0")  # nobody knows what it was
     with pytest.raises(UserError, match="not a run's description"):
         load.runs(folder)
     with pytest.raises(UserError, match=r"plain-20 is an experiment's folder; .* is .*digits$"):
@@ -183,8 +189,9 @@ def test_a_description_with_an_unknown_key_names_its_file(tmp_path: Path) -> Non
     description = json.loads(path.read_text())
     description["identity"]["network"]["width"] = 2
     path.write_text(json.dumps(description))
-    with pytest.raises(UserError, match=r"plain-20/seed-0/run.json: network: width: unknown key"):
-        load.runs(folder)
+    seal(path.parent)
+    (problem,) = set(load.runs(folder)["problem"]) - {""}
+    assert problem.startswith("run.json: network: width: unknown key")
 
 
 def test_the_analysis_imports_no_torch() -> None:

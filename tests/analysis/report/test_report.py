@@ -262,7 +262,7 @@ def test_an_unwritable_folder_is_the_users_mistake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_suite(tmp_path, "smoke")
-    (folder / "report.html.tmp").mkdir()  # a folder where a file is to go
+    (folder / "report.html").mkdir()  # a folder where a file is to go
     monkeypatch.setattr(catalogue, "FIGURES", catalogue.FIGURES[:1])
     monkeypatch.setattr(sys, "argv", ["analysis.report", "smoke", "--results", str(tmp_path)])
     with pytest.raises(SystemExit) as exit_:

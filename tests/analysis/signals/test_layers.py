@@ -11,17 +11,16 @@ from matplotlib.colors import to_hex
 
 from analysis import load
 from analysis.figures import catalogue
-from analysis.frames import layers
+from analysis.frames import layers, select
 from analysis.frames.layers import YANG, Layers
 from analysis.plotting import style
 from analysis.signals import figure as signals_figure
 from analysis.signals import figure7, shattered, vanishing
-from resnet_bench.errors import UserError
 from resnet_bench.records.layers import LAYER_COLUMNS, LayersFile
 from resnet_bench.records.run_directory import RunDirectory
 from tests.support.layers import GROWTH, MEASURED, layers_at, write_layers
 from tests.support.legends import labels_of
-from tests.support.results import Options, write_changed, write_suite
+from tests.support.results import Options, seal, write_changed, write_suite
 
 SEEDS = (0, 1, 2)
 OF_LAYERS = [figure_spec for figure_spec in catalogue.FIGURES if figure_spec.data == "layers"]
@@ -73,11 +72,14 @@ def test_without_layers_nothing_is_drawn_or_said(tmp_path: Path) -> None:
     assert not any(figure_spec.applies(data) for figure_spec in OF_LAYERS)
 
 
-def test_a_damaged_file_is_the_users_mistake(tmp_path: Path) -> None:
+def test_a_run_with_a_damaged_file_is_refused(tmp_path: Path) -> None:
     folder = write_suite(tmp_path, "smoke")
     (folder / "plain-8" / "seed-0" / "layers.csv").write_text("iteration,layer\n0,1\n")
-    with pytest.raises(UserError, match="not those of this version"):
-        Layers.of(load.runs(folder))
+    seal(folder / "plain-8" / "seed-0")
+    frame = load.runs(folder)
+    assert "plain-8" not in set(select.declared(frame)["network"])
+    (problem,) = set(frame["problem"]) - {""}
+    assert problem == "layers.csv: its columns are not those of this version"
 
 
 def test_summaries_by_hand(data: Layers) -> None:
