@@ -10,9 +10,11 @@ import torch
 
 from resnet_bench import __main__ as command_line
 from resnet_bench.datasets import fashion_mnist, load
+from resnet_bench.datasets.definitions import DATASETS
 from resnet_bench.datasets.source import UnavailableError
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.suite import load_suite
+from resnet_bench.sweeps import group
 from resnet_bench.sweeps.machine import Machine
 from tests.support.calls import Answer, Call
 from tests.support.tiny_datasets import Tiny, publish_md5, tiny
@@ -78,6 +80,20 @@ def runs(small: tuple[Experiment, ...]) -> list[Run]:
 def machine(tmp_path: Path) -> Machine:
     """Results in a folder of the test's own, on the CPU, without W&B."""
     return Machine(results=tmp_path / "results", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def few_images() -> Iterator[None]:
+    """128 training images and 72 test images of the digits, for speed."""
+    train, test = load.load_dataset(DATASETS["digits"])
+    few = tuple(
+        load.Images(part.pixels[:count], part.labels[:count])
+        for part, count in ((train, 128), (test, 72))
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(group, "load_dataset", lambda *_: few)
+        patch.setattr(group, "_last_data", {})
+        yield
 
 
 def unreachable(folder: Path) -> None:

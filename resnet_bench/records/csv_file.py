@@ -48,9 +48,7 @@ class CsvFile(Generic[Row]):
         if self._hash is None:
             self._know(contents)
         if hashlib.sha256(contents).digest() != self._hash.digest():
-            raise UserError(
-                f"{self.path}: changed or removed by somebody else while the run trains"
-            )
+            raise UserError(f"{self.path}: is not what the run wrote, which is still training")
         return self._size, self._hash.hexdigest()
 
     def cut(self, mark: Mark) -> None:

@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,6 @@ import torch
 
 from resnet_bench import __main__ as command_line
 from resnet_bench.commands.witness import make_witness
-from resnet_bench.datasets.definitions import DATASETS
-from resnet_bench.datasets.load import Images, load_dataset
 from resnet_bench.errors import UserError
 from resnet_bench.records.epochs import TIME_COLUMNS
 from resnet_bench.records.run_directory import RunDirectory
@@ -38,22 +35,11 @@ SHALLOW, DEEP = f"plain-8+{BRIEF}", f"plain-14+{BRIEF}"
 RUN = Run(find_experiment(f"smoke/{SHALLOW}"), 0)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_images() -> Iterator[None]:
-    """128 training images and 72 test images, for speed."""
-    train, test = load_dataset(DATASETS["digits"])
-    few = tuple(
-        Images(part.pixels[:count], part.labels[:count])
-        for part, count in ((train, 128), (test, 72))
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(group, "load_dataset", lambda *_: few)
-        patch.setattr(group, "_last_data", {})
-        yield
+pytestmark = pytest.mark.usefixtures("few_images")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(few_images: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results with plain-8 and plain-14, trained for 4 iterations."""
     machine = Machine(tmp_path_factory.mktemp("trained"), "cpu")
     run_group([RUN], machine)

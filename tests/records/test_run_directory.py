@@ -151,6 +151,43 @@ def test_a_damaged_row_is_refused(directory: RunDirectory, cells: list[str], sai
         directory.rows()
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"test_error": -5.0},
+        {"train_error": float("nan")},
+        {"clean_train_error": 1.5},
+        {"train_loss": 1e308},
+        {"train_loss": float("inf")},
+        {"test_loss": -1.0},
+        {"test_loss": float("-inf")},
+        {"seconds": float("nan")},
+        {"iteration": 0},
+        {"learning_rate": float("inf")},
+    ],
+)
+def test_a_value_that_no_run_can_have_is_damage(
+    directory: RunDirectory, values: dict[str, Any]
+) -> None:
+    (column,) = values
+    with pytest.raises(ValueError, match=f"{column}: .* is impossible"):
+        record(1, **values)
+    directory.append(record(1))
+    text = directory.epochs_csv.read_text()
+    cells = dict(zip(COLUMNS, text.splitlines()[1].split(","), strict=True))
+    cells |= {column: str(value) for column, value in values.items()}
+    directory.epochs_csv.write_text(f"{text.splitlines()[0]}\n{','.join(cells.values())}\n")
+    with pytest.raises(UserError, match=f"epochs.csv: row 1: damaged: {column}: .* is impossible"):
+        directory.rows()
+
+
+def test_records_twice_are_damage(directory: RunDirectory) -> None:
+    for epoch in (1, 2, 2):
+        directory.append(record(epoch))
+    with pytest.raises(UserError, match=r"epochs.csv: damaged: iteration 20 after 20"):
+        directory.rows()
+
+
 def test_another_table_is_refused(directory: RunDirectory) -> None:
     directory.epochs_csv.write_text("epoch,loss\n1,2\n")
     with pytest.raises(UserError, match=r"epochs.csv: its columns are not those of this version"):

@@ -53,6 +53,31 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results
 
 
+def test_two_sweeps_share_the_work_and_one_sees_its_end(tmp_path: Path, reference: Path) -> None:
+    with sweep_of(tmp_path) as one, sweep_of(tmp_path) as other:
+        outputs = [process.communicate() for process in (one, other)]
+    codes = [process.returncode for process in (one, other)]
+    assert 0 in codes  # who ends last
+    assert set(codes) <= {0, 75}
+    for code, (output, errors) in zip(codes, outputs, strict=True):
+        assert "Traceback" not in errors
+        assert "error" not in errors
+        assert ("6 of 6 runs finished" if code == 0 else " elsewhere: another process") in output
+    assert_same_records(tmp_path, reference)
+
+
+def test_a_sweep_takes_over_what_a_killed_one_was_training(tmp_path: Path, reference: Path) -> None:
+    with sweep_of(tmp_path) as killed:
+        while killed.poll() is None and not recorded(tmp_path):
+            time.sleep(0.02)
+        with sweep_of(tmp_path) as other:
+            killed.kill()
+            output, errors = other.communicate()
+    assert other.returncode == 0, errors
+    assert "6 of 6 runs finished" in output
+    assert_same_records(tmp_path, reference)
+
+
 def recorded(results: Path) -> int:
     """Bytes in the CSVs of all runs."""
     return sum(path.stat().st_size for path in results.glob("smoke/*/*/epochs.csv"))
