@@ -7,6 +7,8 @@ is training, `import analysis; analysis.live("results/digits/plain-56/seed-0")`.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import resnet_bench  # noqa: F401 - a Ctrl-C while the others are imported is no traceback
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import load
-from resnet_bench.errors import UserError
+from resnet_bench.errors import FROM_OUTSIDE, in_one_line
 from resnet_bench.suites.suite import load_suite
 
 
@@ -30,14 +31,23 @@ def runs_of(arguments: argparse.Namespace) -> pd.DataFrame:
 
 def run(main: Callable[[], int]) -> None:
     """Run a command and exit with its code; with 2 and one line on stderr for a UserError."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the imports are over
     try:
         code = main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 2
+        sys.stdout.flush()  # a full disk is an error here, not at the end of Python
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:  # the reader of the pipe has closed it, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         code = 141
+    except FROM_OUTSIDE as error:
+        print(f"error: {in_one_line(error)}", file=sys.stderr)
+        if isinstance(error, OSError) and error.filename is None:
+            _silence()
+        code = 2
     sys.exit(code)
+
+
+def _silence() -> None:
+    """Discard the output that is left: nobody can read it, or there is no room for it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,6 +4,7 @@ torch, wandb and pandas are imported inside the commands that need them, so that
 answer at once.
 """
 
+import signal
 import sys
 from typing import Any
 
@@ -21,7 +22,7 @@ from resnet_bench.commands import (
     witness,
 )
 from resnet_bench.commands.train import silence_output
-from resnet_bench.errors import UserError
+from resnet_bench.errors import FROM_OUTSIDE, in_one_line
 
 
 class Application(typer.core.TyperGroup):
@@ -29,9 +30,12 @@ class Application(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> object:
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()  # a full disk is an error here, and not at the end of Python
         except BrokenPipeError:  # typer would make it exit code 1, that of a crash
-            silence_output()
+            silence_output(sys.stdout, sys.stderr)
             raise typer.Exit(0) from None
 
 
@@ -62,10 +66,13 @@ app.command()(dashboards.sync)
 
 def main() -> None:
     """Run the command line; the user's mistakes are one line and exit code 2."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the imports are over
     try:
         app()
-    except UserError as error:
-        reason = str(error)
+    except FROM_OUTSIDE as error:
+        reason = in_one_line(error)
+        if isinstance(error, OSError) and not error.filename:
+            silence_output(sys.stdout)  # what is left of it cannot be written either
     except ModuleNotFoundError as error:
         # Some packages are used by few commands: a machine that only trains need not have them.
         reason = f"this needs the Python module {error.name}, which is not installed"

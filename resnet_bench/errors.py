@@ -8,6 +8,23 @@ class UserError(Exception):
     """Input that cannot be used: shown as one line, never as a traceback; exit code 2."""
 
 
+# What a user or a machine did, and no mistake of the program: a file, a disk, a limit.
+FROM_OUTSIDE = (UserError, OSError, RecursionError)
+
+
+def in_one_line(error: BaseException) -> str:
+    """One of `FROM_OUTSIDE` for the terminal."""
+    reason = "a file is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    if isinstance(error, OSError) and error.strerror:
+        reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return printable(reason)
+
+
+def printable(text: str) -> str:
+    """`text` in one line: what a terminal would obey, or could not encode, as its escape code."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class CaptureError(UserError):
     """A step could not be captured as a CUDA graph; this process cannot use the GPU any more."""
 

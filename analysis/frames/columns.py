@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis.frames.integrity import declared_experiment, mismatch
 from resnet_bench.datasets.definitions import DATASETS
-from resnet_bench.errors import UserError
+from resnet_bench.errors import UserError, printable
 from resnet_bench.networks.sizes import network_size
 from resnet_bench.records.run_directory import RunDirectory, Summary
 from resnet_bench.suites.compatibility import input_shape
@@ -70,7 +70,7 @@ def run_columns(
             "status": summary.status if summary else "partial",
             "sealed": summary is not None and summary.seal is not None,
             "ended_at": summary.iteration if summary else None,
-            "problem": declared or (f"lies in the folder {folder}" if elsewhere else ""),
+            "problem": declared or (printable(f"lies in the folder {folder}") if elsewhere else ""),
             "precision": identity["precision"],
             "threads": identity["threads"],
             "device": _of_attempts(attempts, "device"),
@@ -102,7 +102,7 @@ def damaged_run_columns(
         "seed": int(seed),
         "status": "damaged",
         "sealed": False,
-        "problem": directory.without_path(error),
+        "problem": printable(directory.without_path(error)),
         "directory": str(directory.path),
     }
 
@@ -138,7 +138,7 @@ def _specified(identity: dict[str, Any], source: str) -> dict[str, Any]:
     `identity` as from `Experiment.identity`.
     """
     network, recipe, dataset = (identity[part] for part in ("network", "recipe", "dataset"))
-    name = identity["experiment"].partition("/")[2]
+    name = printable(identity["experiment"].partition("/")[2])
     specification = validate(NetworkSpec, network, f"{source}: network")
     if dataset not in DATASETS:
         raise UserError(f"{source}: unknown data set {dataset!r}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from resnet_bench.commands.options import RESULTS, Results
-from resnet_bench.errors import UserError
+from resnet_bench.errors import UserError, printable
 from resnet_bench.networks.sizes import network_size
 from resnet_bench.records.run_directory import RunDirectory, run_folders
 from resnet_bench.suites.experiment import Experiment, Run
@@ -101,7 +101,8 @@ def _status_of(suite: str, results: Path) -> None:
     for name in names:
         directories = sorted((folder / name).glob("seed-*"), key=_seed)
         for path in directories or [folder / name / "seed-0"]:
-            typer.echo(f"{name:<{width}}{path.name:<9} {_how_far(suite, path)}")
+            line = f"{name:<{width}}{path.name:<9} {_how_far(suite, path)}"
+            typer.echo(printable(line))
 
 
 def _how_far(suite: str, path: Path) -> str:

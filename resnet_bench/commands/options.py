@@ -45,7 +45,7 @@ Graphs = Annotated[
     ),
 ]
 Lanes = Annotated[
-    int | None, typer.Option(min=1, help="networks that step at the same time on a GPU")
+    int | None, typer.Option(min=1, max=1024, help="networks that step at the same time on a GPU")
 ]
 Settings = Annotated[
     list[str] | None,

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -32,9 +32,10 @@ def run(
 
 def sweep(
     suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="3 means seeds 0, 1 and 2")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, max=10_000, help="3 means seeds 0, 1 and 2")] = 1,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="processes on a CPU; one a core if not given")
+        int | None,
+        typer.Option(min=1, max=1024, help="processes on a CPU; one a core if not given"),
     ] = None,
     device: options.Device = None,
     data_dir: options.DataFolder = None,
@@ -86,13 +87,13 @@ def _train(runs: list[Run], machine: Machine, workers: int | None, time_limit: s
         for crash in outcome.crashes:
             typer.echo(crash, err=True)
         typer.echo(outcome.in_words(len(runs)))
-    except BrokenPipeError:
-        silence_output()
+    except OSError:  # the reader has left, or the terminal
+        silence_output(sys.stdout, sys.stderr)
     raise typer.Exit(outcome.exit_code())
 
 
-def silence_output() -> None:
-    """Discard all further output: its reader has left."""
+def silence_output(*streams: TextIO) -> None:
+    """Discard what else is written to these: nobody can read it, or there is no room."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in streams:
         os.dup2(nowhere, stream.fileno())

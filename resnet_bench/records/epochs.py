@@ -46,7 +46,7 @@ def _possible(name: str, value: float) -> bool:
         return value != -math.inf  # statistics that lag may overflow in evaluation mode
     if name.endswith("_loss"):
         return 0 <= value <= FLOAT32_MAX
-    return (1 if name in ("epoch", "iteration") else 0) <= value < math.inf
+    return (1 if name in ("epoch", "iteration") else 0) <= value <= FLOAT32_MAX
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(EpochRecord))

@@ -79,6 +79,8 @@ def _typed(row_type: type[Row], cells: dict[str, str], types: dict[str, Any], wh
         kinds = get_args(types[name]) or (types[name],)
         try:
             values[name] = None if text == "" and NoneType in kinds else kinds[0](text)
+            if isinstance(values[name], int) and abs(values[name]) >= 2**63:
+                raise ValueError
         except ValueError as error:
             shown = text if len(text) < 40 else f"{text[:40]}..."
             raise UserError(f"{where}: {name}: {shown!r} is not a number") from error

@@ -4,13 +4,11 @@ Nothing here imports torch: the analysis reads runs with this module.
 """
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from resnet_bench.errors import UserError
@@ -23,6 +21,7 @@ from resnet_bench.records.layers import LayersFile
 from resnet_bench.suites.validation import one_line
 
 AGAIN = "move the folder away to train the run again"  # what may be done about damage
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 Status = Literal["missing", "partial", "finished", "diverged"]
 
 
@@ -31,7 +30,7 @@ class Summary:
     """summary.json: how a run ended; it exists only if the run has ended."""
 
     status: Literal["finished", "diverged"]
-    iteration: int  # the last one, or the first whose loss was not finite
+    iteration: Count  # the last one, or the first whose loss was not finite
     final: dict[str, float | int | None]  # the last EpochRecord; empty without one
     seconds: float  # training time of the run's group in all attempts, without evaluation
     # SHA-256 of each file, see records/seals.py; None in a run from before there were seals.
@@ -199,25 +198,3 @@ def run_folders(suite: Path) -> list[Path]:
         for path in suite.glob(f"*/seed-*/{name}")
     }
     return sorted(found)
-
-
-class HeldError(UserError):
-    """Another process holds the run's lock."""
-
-
-@contextmanager
-def locked(directory: RunDirectory, wait: float = 0.0) -> Iterator[None]:
-    """Hold the run's lock; HeldError if another process still does after `wait` seconds."""
-    from filelock import FileLock, Timeout  # takes 25 ms, and most commands need no lock
-
-    try:
-        held = FileLock(directory.lock).acquire(timeout=wait)
-    except Timeout:
-        raise HeldError(f"{directory.path}: another process is training this run") from None
-    except NotImplementedError:
-        raise UserError(
-            f"{directory.path}: its file system has no locks, which keep two processes from one"
-            " run; give --results a folder on another one"
-        ) from None
-    with held:
-        yield

@@ -25,7 +25,7 @@ class NetworkSpec(Specification):
     """
 
     architecture: Literal["cifar", "imagenet"] = "cifar"
-    depth: Annotated[int, Field(ge=8)]
+    depth: Annotated[int, Field(ge=8, le=10_000)]
     shortcut: Shortcut  # none = plain; A = identity, zero padding; B, C = 1x1 projections;
     # 3x3 = like B, with a 3x3 convolution
     zero_channels: Literal["end", "both"] = "end"  # option A: where the new channels go

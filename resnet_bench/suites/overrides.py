@@ -23,7 +23,7 @@ def changed_recipe(recipe: Recipe, changes: Sequence[str], where: str) -> tuple[
             raise UserError(f"cannot set {change!r}; write recipe.key=value{hint}")
         try:
             values[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             values[key] = value  # a bare word, such as tf32
     changed = validate(Recipe, {**recipe.model_dump(), **values}, where)
     # Validated values, sorted by key: a recipe has only one name.

@@ -7,7 +7,12 @@ from pydantic import Field, model_validator
 from resnet_bench.suites.validation import Specification
 
 Precision = Literal["ieee", "tf32", "bf16"]
-Positive = Annotated[int, Field(gt=0)]
+# Bounds that no machine reaches: a number with too many digits is a mistake before any work.
+MOST = 10**9
+Positive = Annotated[int, Field(gt=0, le=MOST)]
+Natural = Annotated[int, Field(ge=0, le=MOST)]
+Side = Annotated[int, Field(gt=0, le=1024)]
+Pixels = Annotated[int, Field(ge=0, le=128)]
 
 
 class Recipe(Specification):
@@ -23,16 +28,16 @@ class Recipe(Specification):
     learning_rate: Annotated[float, Field(gt=0)] = 0.1
     drops: tuple[Positive, ...] = ()  # iterations at which the learning rate is divided
     divide_by: Annotated[float, Field(gt=1)] = 10.0
-    warmup_iterations: Annotated[int, Field(ge=0)] = 0  # the paper, depth 110: about 400
+    warmup_iterations: Natural = 0  # the paper, depth 110: about 400
     warmup_learning_rate: Annotated[float, Field(gt=0)] = 0.01
     optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # with Adam, beta 1
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4  # on all parameters
-    padding: Annotated[int, Field(ge=0)] = 4  # pixels on each side, then a random crop
+    padding: Pixels = 4  # pixels on each side, then a random crop
     flip: bool = True  # random horizontal flip
     subtract_mean: bool = True  # the per-pixel mean of the training images
-    border: Annotated[int, Field(ge=0)] = 0  # zero pixels around every image, also in tests
-    resize: Positive | Literal["none"] = "none"  # side in pixels, bilinear, after the crop
+    border: Pixels = 0  # zero pixels around every image, also in tests
+    resize: Side | Literal["none"] = "none"  # side in pixels, bilinear, after the crop
     precision: Precision = "tf32"  # of convolutions and matrix products; on a CPU tf32 is ieee
 
     train_images: Positive | Literal["all"] = "all"  # the others are the validation set
@@ -49,7 +54,7 @@ class Recipe(Specification):
     clean_every: Positive = 10  # epochs between clean and precise training errors
     precise_batches: Positive = 100  # for precise batch norm statistics: means of the means and
     # unbiased variances of this many whole batches of training images, in the data set's order
-    layers_at: tuple[Annotated[int, Field(ge=0)], ...] = ()  # iterations after which layers
+    layers_at: tuple[Natural, ...] = ()  # iterations after which layers
     # are measured (layers.csv); 0 is before the first
 
     def whole_precise_batches(self, images: int) -> int:

@@ -21,6 +21,9 @@ from resnet_bench.suites.recipe import Recipe
 from resnet_bench.suites.suite_file import NAME, NamedExperiment, SuiteFile
 from resnet_bench.suites.validation import validate
 
+LARGEST = 2**20  # bytes
+LONGEST_NAME = 200  # of an experiment, which names its folder
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -46,25 +49,22 @@ def load_suite(name: str, folder: Path = SUITES_FOLDER) -> Suite:
 
     Raises UserError, in one line that names file, key and value, for any mistake in it.
     """
-    path = folder / f"{name}.toml"
+    path = folder / f"{name[:LONGEST_NAME]}.toml"
     if path.is_file() and not re.fullmatch(NAME, name):
         raise UserError(f"{path.name}: a suite's name is of letters, digits, '.', '_' and '-'")
-    if not re.fullmatch(NAME, name) or not path.is_file():
+    if not re.fullmatch(NAME, name) or len(name) > LONGEST_NAME or not path.is_file():
         raise UserError(f"unknown suite {name!r}{did_you_mean(name, suite_names(folder))}")
     text = _read(path)
     try:
         contents = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        file = validate(SuiteFile, contents, path.name)
+        dataset = _dataset(file.dataset, path.name)
+        experiments = _experiments(name, file, dataset, folder)
+    except ValueError as error:  # TOML's own, or an integer of thousands of digits
         raise UserError(f"{path.name}: not valid TOML: {error}") from error
-    file = validate(SuiteFile, contents, path.name)
-    dataset = _dataset(file.dataset, path.name)
-    return Suite(
-        name=name,
-        description=_opening_comment(text),
-        dataset=dataset,
-        recipe=file.recipe,
-        experiments=_experiments(name, file, dataset, folder),
-    )
+    except RecursionError as error:
+        raise UserError(f"{path.name}: nested too deeply") from error
+    return Suite(name, _opening_comment(text), dataset, file.recipe, experiments)
 
 
 def _experiments(
@@ -83,8 +83,8 @@ def _experiments(
                 table = file.treated(experiment.network_name, treatments)
                 found[name] = _named(suite, name, table, file, found, folder)
     for name, table in file.experiments.items():
-        if name in found or not re.fullmatch(NAME, name):
-            raise UserError(f"{where}: experiments.{name}: not a name, or one that is taken")
+        if name in found or not re.fullmatch(NAME, name) or len(name) > LONGEST_NAME:
+            raise UserError(f"{where}: experiments.{name}: no name, too long, or one that is taken")
         found[name] = _named(suite, name, table, file, found, folder)
     if not found:
         raise UserError(f"{where}: neither networks nor experiments")
@@ -176,12 +176,16 @@ def _changed(experiment: Experiment, changes: list[str]) -> Experiment:
         return experiment
     where = f"{experiment.name} with {', '.join(changes)}"
     recipe, suffix = changed_recipe(experiment.recipe, changes, where)
+    if len(experiment.network_name + suffix) > LONGEST_NAME:
+        raise UserError(f"{where[:LONGEST_NAME]}...: the name is too long for a folder")
     check_fit(experiment.spec, recipe, experiment.dataset, where)
     return replace(experiment, network_name=experiment.network_name + suffix, recipe=recipe)
 
 
 def _read(path: Path) -> str:
     try:
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{path.name}: too large for a suite: more than {LARGEST:,} bytes")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path.name}: cannot be read: {error}") from error

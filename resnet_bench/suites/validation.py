@@ -52,6 +52,15 @@ def _of_files(message: str) -> str:
     return message.replace("Tuple", "List").replace("tuple", "list")
 
 
+def shown(value: object) -> str:
+    """A value in a message, which may be of any length or depth."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # Python prints no integers of thousands of digits
+        return "something too long to show"
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
 def one_line(error: ValidationError) -> str:
     """All mistakes, each with its key and value, in one line."""
     parts = []
@@ -67,6 +76,6 @@ def one_line(error: ValidationError) -> str:
         if mistake["type"] == "extra_forbidden":
             message = "unknown key"
         elif mistake["type"] != "value_error":
-            message += f" (got {mistake['input']!r})" if mistake["type"] != "missing" else ""
+            message += f" (got {shown(mistake['input'])})" if mistake["type"] != "missing" else ""
         parts.append(f"{key}: {message}" if key else message)
     return "; ".join(dict.fromkeys(parts))

@@ -12,8 +12,9 @@ import torch
 from resnet_bench.networks.initialization import digest
 from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.records.files import remove_temporary
+from resnet_bench.records.lock import HeldError, locked
 from resnet_bench.records.provenance import new_attempt
-from resnet_bench.records.run_directory import HeldError, RunDirectory, Summary, locked
+from resnet_bench.records.run_directory import RunDirectory, Summary
 from resnet_bench.suites.experiment import Run
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Progress, finished

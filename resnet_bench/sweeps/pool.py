@@ -17,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from resnet_bench.errors import UserError
+from resnet_bench.errors import FROM_OUTSIDE, in_one_line
 from resnet_bench.suites.experiment import Run
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Outcome, Progress, title, work, work_done
@@ -56,7 +56,8 @@ class Pool:
     def __post_init__(self) -> None:
         # A sweep that is out of time finishes what it measures: a limit shorter than that would
         # never get past it.
-        self.stop, self.interrupt_evaluation, self.abort = (SPAWN.Event() for _ in range(3))
+        self.events = SPAWN.Event(), SPAWN.Event(), SPAWN.Event()
+        self.stop, self.interrupt_evaluation, self.abort = self.events
         self.reports = SPAWN.Queue()
         self.free_devices = SPAWN.Queue()
         for device in self.devices:
@@ -67,9 +68,8 @@ class Pool:
         self.signal: tuple[int, float] | None = None  # the first one's number and time
 
     def run(self) -> None:
-        events = (self.stop, self.interrupt_evaluation, self.abort)
         total = sum(work(run) for group in self.groups for run in group)
-        worker = Worker(self.machine, *events, self.reports, os.getpid())
+        worker = Worker(self.machine, *self.events, self.reports, os.getpid())
         with (
             environment_of_workers(),
             self._signals(),
@@ -108,7 +108,7 @@ class Pool:
 
     def _end_workers(self) -> None:
         """Make the workers stop and end."""
-        for event in (self.stop, self.interrupt_evaluation, self.abort):
+        for event in self.events:
             event.set()
 
     def _show_next(self, bar: Any, wait: float = 0.2) -> bool:
@@ -144,8 +144,8 @@ class Pool:
     def _collect(self, future: Future[Any], group: list[Run]) -> None:
         try:
             self.outcome.ended += future.result()
-        except UserError as error:
-            self.outcome.mistakes.append(str(error))
+        except FROM_OUTSIDE as error:
+            self.outcome.mistakes.append(in_one_line(error))
         except BrokenProcessPool:
             self._end_workers()  # the others would train on without a parent
             message = "a worker process was killed (out of memory?); run again to resume"
@@ -178,7 +178,7 @@ class Pool:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM stops the workers cleanly, the second at once."""
+        """The first Ctrl-C, SIGTERM or hangup stops the workers cleanly, the second at once."""
         before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         try:
             yield

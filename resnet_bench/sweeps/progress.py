@@ -81,7 +81,7 @@ def measured_images(run: Run, records: int) -> int:
     each = test + experiment.dataset.train_images - train  # those are held out
     clean = 2 * train + test + recipe.batch_size * recipe.whole_precise_batches(train)
     schedule = RecordSchedule(recipe, train)
-    return each * records + clean * sum(map(schedule.clean_due, range(1, records + 1)))
+    return each * records + clean * schedule.clean_records(records)
 
 
 @dataclass

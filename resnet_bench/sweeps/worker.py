@@ -30,7 +30,9 @@ KEEP_MEMORY = {
 # and streams side by side need a hardware queue each.
 CUDA_SETTINGS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "CUDA_DEVICE_MAX_CONNECTIONS": "32"}
 REPORT_SECONDS = 0.5
-SIGNALS = (signal.SIGINT, signal.SIGTERM)  # those that stop a sweep
+NOHUP = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+# Those that stop a sweep.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *(() if NOHUP else (signal.SIGHUP,)))
 
 
 @dataclass

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from resnet_bench.errors import UserError
-from resnet_bench.records.run_directory import RunDirectory, locked
+from resnet_bench.records.lock import locked
+from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.suite import Suite
 from resnet_bench.tracking.attempts import Attempt, find_attempts, wandb_folder
 from resnet_bench.tracking.environment import has_credentials

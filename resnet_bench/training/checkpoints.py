@@ -138,7 +138,7 @@ def read(
 
 def _check_bytes(file: bytes) -> None:
     """Raises ValueError or zipfile's errors unless the bytes are those that were written."""
-    if hashlib.sha256(file[:-DIGITS]).hexdigest().encode() == file[-DIGITS:]:
+    if hashlib.sha256(memoryview(file)[:-DIGITS]).hexdigest().encode() == file[-DIGITS:]:
         return
     if file[-22:-18] != END_OF_ZIP:
         raise ValueError("not what was written")

@@ -45,10 +45,9 @@ class RecordSchedule:
 
     def records(self) -> int:
         """How many records a whole run makes."""
-        record = 1
-        while self.record_end(record) < self.recipe.iterations:
-            record += 1
-        return record
+        images, batch = self._epoch()
+        parts = batch * self.recipe.records_per_epoch
+        return (self.recipe.iterations - 1) * parts // images + 1
 
     def clean_due(self, record: int) -> bool:
         """Whether clean and precise errors are measured at `record`: at the last one always."""
@@ -56,8 +55,19 @@ class RecordSchedule:
         every = self.recipe.clean_every * self.recipe.records_per_epoch
         return last or record % every == 0
 
+    def clean_records(self, records: int) -> int:
+        """At how many of the first `records` records clean and precise errors are measured."""
+        every = self.recipe.clean_every * self.recipe.records_per_epoch
+        last = self.records()
+        return records // every + (records >= last and last % every != 0)
+
+    def _epoch(self) -> tuple[int, int]:
+        """Iterations an epoch as a fraction: (numerator, denominator)."""
+        if self.recipe.last_batch == "run-on":
+            return self.images, self.recipe.batch_size
+        return self.iterations_per_epoch(), 1
+
     def _end(self, part: int, parts_per_epoch: int) -> int:
         """The iteration after which so many `part`s of an epoch are over, rounded up."""
-        if self.recipe.last_batch == "run-on":
-            return -(-part * self.images // (self.recipe.batch_size * parts_per_epoch))
-        return -(-part * self.iterations_per_epoch() // parts_per_epoch)
+        iterations, epochs = self._epoch()
+        return -(-part * iterations // (epochs * parts_per_epoch))

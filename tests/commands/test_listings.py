@@ -157,6 +157,17 @@ def test_runs_of_another_recipe_and_of_no_experiment_count_as_left_out(
     assert told["resnet-98-A"] == "seed-0    is no experiment of smoke.toml"
 
 
+def test_names_of_folders_do_not_reach_the_terminal_raw(call: Call, tmp_path: Path) -> None:
+    """Neither escape codes, which a terminal obeys, nor bytes that are no text."""
+    for name in (b"\x1b[31mred", b"\xff\xfe"):
+        (Path(os.fsdecode(os.fsencode(tmp_path / "smoke") + b"/" + name)) / "seed-0").mkdir(
+            parents=True
+        )
+    lines = call("status", "smoke", "--results", str(tmp_path)).output.splitlines()
+    assert [line.split()[0] for line in lines[-2:]] == [r"\x1b[31mred", r"\udcff\udcfe"]
+    assert all(line.isprintable() for line in lines)
+
+
 def test_status_says_where_a_run_diverged(call: Call, tmp_path: Path) -> None:
     begin(tmp_path, "smoke/plain-8").write_summary(Summary("diverged", 17, {}, 1.0))
     lines = call("status", "smoke", "--results", str(tmp_path)).output.splitlines()

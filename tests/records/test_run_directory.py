@@ -10,7 +10,8 @@ import pytest
 
 from resnet_bench.errors import UserError
 from resnet_bench.records.epochs import COLUMNS, EpochRecord
-from resnet_bench.records.run_directory import RunDirectory, Summary, locked
+from resnet_bench.records.lock import locked
+from resnet_bench.records.run_directory import RunDirectory, Summary
 from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.recipe import Recipe
 
@@ -205,7 +206,8 @@ def test_another_table_is_refused(directory: RunDirectory) -> None:
 def test_a_run_is_trained_by_one_process_at_a_time(directory: RunDirectory) -> None:
     program = (
         "import sys, time; from pathlib import Path\n"
-        "from resnet_bench.records.run_directory import RunDirectory, locked\n"
+        "from resnet_bench.records.lock import locked\n"
+        "from resnet_bench.records.run_directory import RunDirectory\n"
         "with locked(RunDirectory(Path(sys.argv[1]))): print(flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", program, str(directory.path)]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from resnet_bench.errors import UserError
-from resnet_bench.records.run_directory import RunDirectory, locked
+from resnet_bench.records.lock import locked
+from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.suite import load_suite
 from resnet_bench.tracking.sync import sync
 from tests.support.wandb_runs import log, run_of, start, summary
