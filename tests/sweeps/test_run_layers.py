@@ -143,7 +143,8 @@ def test_steps_in_lanes_are_measured_alike(
     for run in exact:
         run_group([run], reference)
 
-    def in_lanes(states: Any, _: Machine) -> tuple[LaneStep, dict[str, object]]:
+    def in_lanes(runs: Any, _: Machine) -> tuple[LaneStep, dict[str, object]]:
+        states = [run.state for run in runs]
         return LaneStep(states, lanes=2, capture=record_graph), {}
 
     monkeypatch.setattr(group, "_choose_step", in_lanes)
