@@ -4,11 +4,13 @@ import difflib
 import hashlib
 import inspect
 import sys
+import traceback
 import types
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -113,11 +115,16 @@ def _options(spec: CureSpec, defined: dict[str, Any]) -> CureOptions:
 
 @contextmanager
 def blamed(who: str, what: str) -> Iterator[None]:
-    """Turn an exception of a cure's code into a UserError of one line."""
+    """Turn an exception of a cure's code into a UserError of one line, with its place."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
+        places = [
+            f" ({Path(frame.f_code.co_filename).name}, line {line})"
+            for frame, line in traceback.walk_tb(error.__traceback__)
+            if frame.f_globals["__name__"].startswith("cure_")
+        ]
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{who} {what}: {reason}") from error
+        raise UserError(f"{who} {what}: {reason}{''.join(places[-1:])}") from error
