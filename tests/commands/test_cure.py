@@ -1,21 +1,14 @@
 """`make cure`: a new cure's file and suite, which work as they are."""
 
-import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from resnet_bench import __main__ as command_line
 from resnet_bench import paths
 from resnet_bench.cures.treatment import treated_network, treated_optimizer
 from resnet_bench.suites.suite import load_suite
-
-
-def call(name: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(sys, "argv", ["resnet_bench", "cure", name])
-    with pytest.raises(SystemExit) as ended:
-        command_line.main()
-    return int(ended.value.code or 0)
+from tests.support.calls import Call
 
 
 @pytest.fixture
@@ -26,16 +19,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "experiments"
 
 
-def test_the_template_is_a_cure_in_a_suite(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call("my-idea", monkeypatch) == 0
-    assert "make sweep SUITE=my-idea SEEDS=3" in capsys.readouterr().out
+def test_the_template_is_a_cure_that_changes_nothing(folder: Path, call: Call) -> None:
+    answer = call("cure", "my-idea")
+    assert answer.code == 0
+    assert "make sweep SUITE=my-idea SEEDS=3" in answer.output
     experiments = load_suite("my-idea", folder).experiments
     names = ["plain-20", "plain-56", "plain-20-my-idea", "plain-56-my-idea"]
     assert [experiment.network_name for experiment in experiments] == names
-    network = treated_network(experiments[2], 0)
-    assert treated_optimizer(network, experiments[2]) is not None
+    control, cured = (treated_network(experiments[i], 0).state_dict() for i in (0, 2))
+    assert all(torch.equal(weights, cured[name]) for name, weights in control.items())
+    assert treated_optimizer(treated_network(experiments[2], 0), experiments[2]) is not None
     assert (folder / "cures/my_idea.py").read_text().startswith('"""my-idea: what this cure does')
 
 
@@ -43,14 +36,8 @@ def test_the_template_is_a_cure_in_a_suite(
     ("name", "message"),
     [("My Idea", "is no name of a cure"), ("mirrored", "called 'mirrored' already")],
 )
-def test_mistakes_are_one_line(
-    folder: Path,
-    name: str,
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert call(name, monkeypatch) == 2
-    errors = capsys.readouterr().err
-    assert message in errors
-    assert errors.count("\n") == 1
+def test_mistakes_are_one_line(folder: Path, name: str, message: str, call: Call) -> None:
+    answer = call("cure", name)
+    assert answer.code == 2
+    assert message in answer.errors
+    assert answer.errors.count("\n") == 1
