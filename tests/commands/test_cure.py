@@ -7,6 +7,7 @@ import torch
 
 from resnet_bench import paths
 from resnet_bench.cures.treatment import treated_network, treated_optimizer
+from resnet_bench.suites import cure_file
 from resnet_bench.suites.suite import load_suite
 from tests.support.calls import Call
 
@@ -14,7 +15,9 @@ from tests.support.calls import Call
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "experiments/cures").mkdir(parents=True)
-    monkeypatch.setattr(paths, "SUITES_FOLDER", tmp_path / "experiments")
+    (tmp_path / "experiments/cures/mirrored.py").touch()
+    for module in (paths, cure_file):
+        monkeypatch.setattr(module, "SUITES_FOLDER", tmp_path / "experiments")
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     return tmp_path / "experiments"
 

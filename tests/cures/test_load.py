@@ -7,6 +7,7 @@ import torch
 
 from resnet_bench.cures.treatment import parameters_of, treated_network, treated_optimizer
 from resnet_bench.errors import UserError
+from resnet_bench.suites import cure_file
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.suite import load_suite
 from resnet_bench.tracking.tracker import config_of
@@ -17,6 +18,12 @@ from tests.support.calls import Call
 SUITE = SMALL_SUITE.format(iterations=30)
 CURED = '\n[experiments.cured]\nlike = "plain-8"\ncure = "idea"\n'
 START = "from torch import nn\nimport torch\n"
+
+
+@pytest.fixture(autouse=True)
+def no_other_cures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user may have an `idea` among the shipped ones."""
+    monkeypatch.setattr(cure_file, "SUITES_FOLDER", tmp_path)
 
 
 def experiment_of(folder: Path, source: str | None, suite: str = SUITE + CURED) -> Experiment:
