@@ -49,9 +49,8 @@ def optimizer(
     parameters: list[nn.Parameter], recipe: Recipe, options: Options
 ) -> torch.optim.Optimizer:
     """The optimizer; the schedule sets its learning rate at every iteration."""
-    return torch.optim.SGD(
-        parameters, recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
-    )
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    return torch.optim.SGD(parameters, rate, recipe.momentum, weight_decay=decay, fused=True)
 
 
 def on_gradients(network: nn.Module, recipe: Recipe, options: Options) -> None:

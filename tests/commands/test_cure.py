@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from resnet_bench import paths
-from resnet_bench.cures.treatment import treated_network, treated_optimizer
 from resnet_bench.suites import cure_file
+from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import load_suite
+from resnet_bench.training.state import new_state
 from tests.support.calls import Call
+from tests.support.states import CPU, run_all
 
 
 @pytest.fixture
@@ -29,9 +31,10 @@ def test_the_template_is_a_cure_that_changes_nothing(folder: Path, call: Call) -
     experiments = load_suite("my-idea", folder).experiments
     names = ["plain-20", "plain-56", "plain-20-my-idea", "plain-56-my-idea"]
     assert [experiment.network_name for experiment in experiments] == names
-    control, cured = (treated_network(experiments[i], 0).state_dict() for i in (0, 2))
-    assert all(torch.equal(weights, cured[name]) for name, weights in control.items())
-    assert treated_optimizer(treated_network(experiments[2], 0), experiments[2]) is not None
+    control, cured = states = [new_state(Run(experiments[i], 0), CPU) for i in (0, 2)]
+    run_all(states, iterations=3)
+    trained = cured.network.state_dict()
+    assert all(torch.equal(w, trained[name]) for name, w in control.network.state_dict().items())
     assert (folder / "cures/my_idea.py").read_text().startswith('"""my-idea: what this cure does')
 
 

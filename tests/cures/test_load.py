@@ -109,7 +109,10 @@ def test_a_mistake_in_a_cure_is_one_line(tmp_path: Path, source: str | None, mes
     [
         ('cure.idea = { gain = "much" }', r"cure idea: options: gain: Input should be a valid num"),
         ("cure.idea = { gian = 2.0 }", "cure idea: options: gian: unknown key"),
-        ('cure = ["idea", "other"]', "cures idea and other cannot be combined: both define initia"),
+        (
+            "cure = { idea = {}, other = {} }",
+            "cures idea and other cannot be combined: both define initia",
+        ),
         ("cure = 3", r"mine.toml: experiments.cured.cure"),
     ],
 )
