@@ -47,15 +47,6 @@ def lines(cures: Cures) -> dict[str, dict[int, str]]:
     return found
 
 
-def of_control(cures: Cures) -> list[str]:
-    """What the shares are of."""
-    deep, shallow = (cures.errors(cures.control.networks[d]) for d in (cures.deep, cures.shallow))
-    return [
-        f"From {cures.shallow} to {cures.deep} layers the training error of the plain control"
-        f" changes by {formatting.points(float(deep.mean() - shallow.mean()))} points."
-    ]
-
-
 def rows(cures: Cures | None) -> list[list[str]]:
     """The shares as a table for people, the best first; empty without any."""
     if cures is None:

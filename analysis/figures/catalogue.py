@@ -63,7 +63,6 @@ FIGURES = (
         cures_figure.draw_shares,
         lambda cures: cures is not None,
         data="cures",
-        sentences=cures_sentences.of_control,
     ),
     FigureSpec(
         "cures-at-start",

@@ -70,8 +70,6 @@ def test_in_words_the_best_first(frame: pd.DataFrame) -> None:
     cures = cures_of(frame)
     ranks = [share.rank for share in cures.shares]
     assert ranks == sorted(ranks, reverse=True)
-    (start,) = sentences.of_control(cures)
-    assert "From 20 to 56 layers the training error of the plain control changes by +60.00" in start
     header, *rows = sentences.rows(cures)
     assert len(rows) == 18 + 1  # the treatments of the suite, and option A
     assert all(len(row) == len(header) for row in rows)
