@@ -90,9 +90,9 @@ data: $(VENV)/.ready  ## fetch and verify a data set: DATASET=cifar10
 	@$(BENCH) data "$(DATASET)"
 
 test: $(VENV)/.ready-dev  ## ruff, mypy and pytest
-	$(VENV)/bin/ruff check $(SHIPPED)
-	$(VENV)/bin/ruff format --check $(SHIPPED)
-	$(VENV)/bin/mypy $(SHIPPED)
+	@$(VENV)/bin/ruff check $(SHIPPED)
+	@$(VENV)/bin/ruff format --check $(SHIPPED)
+	@$(VENV)/bin/mypy $(SHIPPED)
 	$(VENV)/bin/python -m pytest -n 2
 
 bench: $(VENV)/.ready  ## measure the speed of the sweep and of the training loop
