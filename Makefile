@@ -22,7 +22,7 @@ INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check -c cons
 SHIPPED = $(or $(shell git ls-files '*.py'),.)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run list cure shapes status witness figures verdict verify report reference dashboard sync data test bench bench-gpu
+.PHONY: help setup sweep run list cure shapes status witness figures verdict verify report reference dashboard sync data test gpu-check bench bench-gpu
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ test: $(VENV)/.ready-dev  ## ruff, mypy and pytest
 	@$(VENV)/bin/ruff format --check $(SHIPPED)
 	@$(VENV)/bin/mypy $(SHIPPED)
 	$(VENV)/bin/python -m pytest -n 2
+
+gpu-check: $(VENV)/.ready  ## check a GPU's bits and find its fastest setting, in minutes
+	@$(BENCH) gpu-check --results "$(RESULTS)"
 
 bench: $(VENV)/.ready  ## measure the speed of the sweep and of the training loop
 	$(VENV)/bin/python -m resnet_bench.benchmarks.cpu
