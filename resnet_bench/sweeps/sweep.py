@@ -67,6 +67,7 @@ def sweep(
             outcome.ended.append(done)
     if pending:
         _fetch_data(pending, machine)
+        _load_cures(pending)
         if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
             print(reason, file=sys.stderr)
         groups = group_runs(pending, one_by_one=devices == ["cpu"])
@@ -74,6 +75,14 @@ def sweep(
             devices *= workers or available_cores()
         Pool(groups, machine, devices[: len(groups)], deadline, outcome).run()
     return outcome
+
+
+def _load_cures(runs: Sequence[Run]) -> None:
+    """Load or refuse each cure once, before the bar, and not when its turn comes."""
+    for cures in {run.experiment.cures for run in runs} - {()}:
+        from resnet_bench.cures.load import load_cures  # takes torch, which the parent is without
+
+        load_cures(cures)
 
 
 def _fetch_data(runs: Sequence[Run], machine: Machine) -> None:

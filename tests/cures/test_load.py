@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from resnet_bench import __main__ as command_line
-from resnet_bench.cures.treatment import parameters_of, treated_network, treated_optimizer
+from resnet_bench.cures.treatment import parameters_of, treated_network
+from resnet_bench.cures.trial import tried_network
 from resnet_bench.errors import UserError
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.suite import load_suite
@@ -91,7 +92,7 @@ def experiment_of(folder: Path, source: str | None, suite: str = SUITE + CURED) 
 def test_a_mistake_in_a_cure_is_one_line(tmp_path: Path, source: str | None, message: str) -> None:
     def new_run() -> None:
         experiment = experiment_of(tmp_path, None if source is None else START + source)
-        treated_optimizer(treated_network(experiment, 0), experiment)
+        tried_network(experiment, 0)
 
     with pytest.raises(UserError, match=message) as raised:
         new_run()
@@ -139,9 +140,7 @@ def test_a_changed_file_is_another_experiment(tmp_path: Path) -> None:
 
 
 def test_a_cure_cannot_change_another_runs_batches_or_weights(tmp_path: Path) -> None:
-    """It may only seed the global streams; nothing here reads them."""
     source = (
-        "import torch\ntorch.manual_seed(7)\n"
         "def initialize(network, generator, spec, options):\n"
         "    generator('conv.weight').standard_normal(5)\n"
     )
@@ -155,6 +154,8 @@ def test_a_cure_cannot_change_another_runs_batches_or_weights(tmp_path: Path) ->
     after = treated_network(control, 0).state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert all(torch.equal(before[name], cured[name]) for name in before)  # it changed nothing
+    with pytest.raises(UserError, match="its import draws from a global random stream"):
+        treated_network(experiment_of(tmp_path, "import torch\ntorch.manual_seed(7)\n" + source), 0)
 
 
 def test_parameters_are_those_of_the_built_network(tmp_path: Path) -> None:
