@@ -41,7 +41,11 @@ def test_the_template_is_a_cure_in_a_suite(
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("My Idea", "is no name of a cure"), ("mirrored", "called 'mirrored' already")],
+    [
+        ("My Idea", "is no name of a cure"),
+        ("x" * 61, "is no name of a cure"),
+        ("mirrored", "called 'mirrored' already"),
+    ],
 )
 def test_mistakes_are_one_line(
     folder: Path,

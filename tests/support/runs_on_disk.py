@@ -18,8 +18,10 @@ def result(run: Run, machine: Machine) -> tuple[list[dict[str, Any]], dict[str, 
     rows = [{k: v for k, v in vars(r).items() if k not in TIME_COLUMNS} for r in directory.rows()]
     state = torch.load(directory.checkpoint, weights_only=True)
     return rows, state["network"] | {
-        f"momentum {index}": slot["momentum_buffer"]
+        f"{name} {index}": value
         for index, slot in state["optimizer"]["state"].items()
+        for name, value in slot.items()
+        if isinstance(value, torch.Tensor)
     }
 
 
