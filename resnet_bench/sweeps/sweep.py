@@ -79,7 +79,7 @@ def sweep(
 
 def _load_cures(runs: Sequence[Run]) -> None:
     """Load or refuse each cure once, before the bar, and not when its turn comes."""
-    for cures in {run.experiment.cures for run in runs} - {()}:
+    for cures in dict.fromkeys(run.experiment.cures for run in runs if run.experiment.cures):
         from resnet_bench.cures.load import load_cures  # takes torch, which the parent is without
 
         load_cures(cures)
