@@ -9,7 +9,17 @@ from typing import Any
 
 import typer
 
-from resnet_bench.commands import cure, dashboards, data, export, listings, shapes, train, witness
+from resnet_bench.commands import (
+    cure,
+    dashboards,
+    data,
+    export,
+    gpu_check,
+    listings,
+    shapes,
+    train,
+    witness,
+)
 from resnet_bench.commands.train import silence_output
 from resnet_bench.errors import UserError
 
@@ -45,6 +55,7 @@ app.command()(witness.witness)
 app.command()(cure.cure)
 app.command()(data.data)
 app.command()(export.export)
+app.command()(gpu_check.gpu_check)
 app.command()(dashboards.dashboard)
 app.command()(dashboards.sync)
 
@@ -54,8 +65,14 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        reason = str(error)
+    except ModuleNotFoundError as error:
+        # Some packages are used by few commands: a machine that only trains need not have them.
+        reason = f"this needs the Python module {error.name}, which is not installed"
+    else:
+        return
+    typer.echo(f"error: {reason}", err=True)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

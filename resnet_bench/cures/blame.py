@@ -2,8 +2,10 @@
 
 import random
 import textwrap
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,14 +25,19 @@ def named(experiment: Experiment) -> str:
 
 @contextmanager
 def blamed(who: str, what: str) -> Iterator[None]:
-    """Turn whatever a cure's code raises into a UserError of one line."""
+    """Turn whatever a cure's code raises into a UserError of one line, with its place."""
     try:
         yield
     except (UserError, torch.OutOfMemoryError):
         raise
     except FAULTS as error:
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300, placeholder=" ...")
-        raise UserError(f"{who} {what}: {reason}") from error
+        places = [
+            f" ({Path(frame.f_code.co_filename).name}, line {line})"
+            for frame, line in traceback.walk_tb(error.__traceback__)
+            if frame.f_globals["__name__"].startswith("cure_")
+        ]
+        raise UserError(f"{who} {what}: {reason}{''.join(places[-1:])}") from error
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import inspect
 import sys
 import types
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from resnet_bench.cures.blame import blamed, own_random
 from resnet_bench.cures.hooks import (
     HOOKS,
-    Block,
     CureOptions,
     Initialize,
+    MakeBlock,
     MakeOptimizer,
     OnGradients,
 )
@@ -28,34 +28,21 @@ from resnet_bench.suites.validation import one_line
 
 @dataclass(frozen=True)
 class Cure:
-    """A loaded cure: the hooks that its file defines, and its options."""
+    """A loaded cure: its options, and the hooks that its file defines."""
 
     name: str
     options: CureOptions
-    hooks: dict[str, Any] = field(hash=False)
-
-    @property
-    def initialize(self) -> Initialize | None:
-        return self.hooks.get("initialize")
-
-    @property
-    def block(self) -> Block | None:
-        return self.hooks.get("Block")
-
-    @property
-    def optimizer(self) -> MakeOptimizer | None:
-        return self.hooks.get("optimizer")
-
-    @property
-    def on_gradients(self) -> OnGradients | None:
-        return self.hooks.get("on_gradients")
+    initialize: Initialize | None = None
+    Block: MakeBlock | None = None
+    optimizer: MakeOptimizer | None = None
+    on_gradients: OnGradients | None = None
 
 
 def load_cures(specs: Sequence[CureSpec]) -> tuple[Cure, ...]:
     """The cures of one experiment; raises UserError for whatever is wrong with their files."""
     cures = tuple(_load(spec) for spec in specs)
     for hook in ("initialize", "Block", "optimizer"):
-        owners = [cure.name for cure in cures if hook in cure.hooks]
+        owners = [cure.name for cure in cures if getattr(cure, hook)]
         if len(owners) > 1:
             raise UserError(f"cures {' and '.join(owners)} cannot be combined: both define {hook}")
     return cures
@@ -82,7 +69,7 @@ def _load(spec: CureSpec) -> Cure:
     _check_names(spec, defined, hooks)
     for name, hook in hooks.items():
         _check_signature(spec, name, hook)
-    return Cure(spec.name, _options(spec, defined), hooks)
+    return Cure(spec.name, _options(spec, defined), **hooks)
 
 
 def _check_names(spec: CureSpec, defined: dict[str, Any], hooks: dict[str, Any]) -> None:
@@ -97,13 +84,14 @@ def _check_names(spec: CureSpec, defined: dict[str, Any], hooks: dict[str, Any])
 
 
 def _check_signature(spec: CureSpec, name: str, hook: Any) -> None:
+    _, *wanted = inspect.signature(HOOKS[name].__call__).parameters
     with blamed(f"{spec.file}:", f"{name} is no function"):
         signature = inspect.signature(hook)
     try:
-        signature.bind(*HOOKS[name])
+        signature.bind(*wanted)
     except TypeError:
-        wanted = ", ".join(HOOKS[name])
-        raise UserError(f"{spec.file}: {name} has to take ({wanted}), not {signature}") from None
+        message = f"{name} has to take ({', '.join(wanted)}), not {signature}"
+        raise UserError(f"{spec.file}: {message}") from None
 
 
 def _options(spec: CureSpec, defined: dict[str, Any]) -> CureOptions:

@@ -26,7 +26,7 @@ def built_network(
     """
     images = images or experiment.images
     for cure in load_cures(experiment.cures):
-        if cure.block:
+        if cure.Block:
             with own_random(f"cure {cure.name}:", "Block"), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(stream)
                 return build_network(experiment.spec, images, partial(_block, cure))
@@ -34,8 +34,8 @@ def built_network(
 
 
 def _block(cure: Cure, inputs: int, width: int, stride: int, spec: NetworkSpec) -> nn.Module:
-    assert cure.block is not None
-    return cure.block(inputs, width, stride, spec, cure.options)
+    assert cure.Block is not None
+    return cure.Block(inputs, width, stride, spec, cure.options)
 
 
 def parameters_of(experiment: Experiment) -> int:

@@ -7,7 +7,7 @@ shapes, and the same bits after a resume.
 import copy
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -131,18 +131,14 @@ def _tensors(network: nn.Module) -> dict[str, Tensor]:
 @contextmanager
 def _checked_shapes(network: nn.Module, experiment: Experiment) -> Iterator[None]:
     """Raises UserError if a block within the context returns another shape than the control's."""
-    spec, who, handles = experiment.spec, named(experiment), []
-    for index, stage in enumerate(network.get_submodule("stages").children()):
-        for place, block in enumerate(stage.children()):
-            stride = 2 if index and not place else 1
-            channels = spec.stage_widths[index] * spec.expansion
-            check = partial(_check_shape, who, stride, channels)
-            handles.append(block.register_forward_hook(check))
-    try:
+    spec, who = experiment.spec, named(experiment)
+    with ExitStack() as stack:
+        for stage, blocks in enumerate(network.get_submodule("stages").children()):
+            channels = spec.stage_widths[stage] * spec.expansion
+            for place, block in enumerate(blocks.children()):
+                check = partial(_check_shape, who, 2 if stage and not place else 1, channels)
+                stack.enter_context(block.register_forward_hook(check))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _check_shape(

@@ -47,12 +47,12 @@ def sweep(
 
     Stops after `time_limit` seconds, finishing what is being measured, or on Ctrl-C or SIGTERM,
     at once but cleanly; a second one kills.
-    Raises UserError if there is no such device, or no way to get a data set.
+    Raises UserError if there is no such device, no way to get a data set, or a cure cannot be used.
     """
     deadline = None if time_limit is None else time.monotonic() + time_limit
     devices = find_devices(machine.device)
-    if devices == ["cpu"] and (machine.graphs or machine.lanes):
-        raise UserError("--graphs and --lanes need a CUDA device")
+    if devices == ["cpu"]:
+        machine.refuse_gpu_options()
     outcome = Outcome()
     pending = []
     for run in runs:
@@ -66,8 +66,8 @@ def sweep(
         else:
             outcome.ended.append(done)
     if pending:
+        _try_cures(pending)
         _fetch_data(pending, machine)
-        _load_cures(pending)
         if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
             print(reason, file=sys.stderr)
         groups = group_runs(pending, one_by_one=devices == ["cpu"])
@@ -77,12 +77,19 @@ def sweep(
     return outcome
 
 
-def _load_cures(runs: Sequence[Run]) -> None:
-    """Load or refuse each cure once, before the bar, and not when its turn comes."""
-    for cures in dict.fromkeys(run.experiment.cures for run in runs if run.experiment.cures):
-        from resnet_bench.cures.load import load_cures  # takes torch, which the parent is without
+def _try_cures(runs: Sequence[Run]) -> None:
+    """Try each cure once, in its smallest network: a mistake is told before anything is trained."""
+    smallest = {run.experiment.cures: run for run in sorted(runs, key=work, reverse=True)}
+    cured = [run for cures, run in smallest.items() if cures]
+    if not cured:
+        return
+    import torch
 
-        load_cures(cures)
+    from resnet_bench.cures.trial import tried_network
+
+    torch.set_num_threads(1)  # networks are small here, and other threads only wait
+    for run in cured:
+        tried_network(run.experiment, run.seed)
 
 
 def _fetch_data(runs: Sequence[Run], machine: Machine) -> None:

@@ -7,6 +7,7 @@ import configparser
 import netrc
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -45,11 +46,17 @@ SETTINGS: dict[str, Any] = {
 
 
 def load_dotenv_file() -> None:
-    """Add the variables in .env to the environment unless they are set; raises UserError."""
+    """Add the variables in .env, if there is one, to the environment unless they are set.
+
+    Raises UserError if it cannot be read.
+    """
+    path = ROOT / ".env"
+    if not path.exists():  # and python-dotenv need not be installed
+        return
     from dotenv import load_dotenv
 
     try:
-        load_dotenv(ROOT / ".env")
+        load_dotenv(path)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f".env: cannot be read: {error}") from error
 
@@ -57,13 +64,17 @@ def load_dotenv_file() -> None:
 def choose_mode(requested: Mode | None = None) -> Mode:
     """`requested`, else WANDB_MODE, else online if there is a key or a login, else offline.
 
-    Call it once in a process, before the first run. Raises UserError for an unknown WANDB_MODE.
+    Without wandb installed "disabled", unless a mode is asked for. Call it once in a process,
+    before the first run. Raises UserError for an unknown WANDB_MODE, or if wandb is missing.
     """
-    if requested:
-        return requested
-    if wanted := os.environ.get("WANDB_MODE"):
-        if wanted not in MODES:
-            raise UserError(f"WANDB_MODE is {wanted!r}; it can be online, offline or disabled")
+    wanted = requested or os.environ.get("WANDB_MODE")
+    if wanted and wanted not in MODES:
+        raise UserError(f"WANDB_MODE is {wanted!r}; it can be online, offline or disabled")
+    if find_spec("wandb") is None:
+        if wanted and MODES[wanted] != "disabled":
+            raise UserError(f"W&B is to be {wanted!r}, and wandb is not installed")
+        return "disabled"
+    if wanted:
         return MODES[wanted]
     settings = _settings_file()
     if wanted := settings.get("mode"):  # set by `wandb offline`

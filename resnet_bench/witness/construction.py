@@ -41,7 +41,7 @@ def deeper_experiment(experiment: Experiment, depth: int) -> Experiment:
         or (spec.activation, spec.normalization) != ("post", "batch")
         or spec.conv_bias
         or (spec.shortcut == "C" and not spec.projection_norm)
-        or any(cure.block for cure in load_cures(experiment.cures))
+        or any(cure.Block for cure in load_cures(experiment.cures))
     ):
         raise UserError(
             f"{experiment.name}: a witness is made of basic blocks of section 4.2 only: batch norm"
