@@ -110,7 +110,7 @@ def test_a_mistake_in_a_cure_is_one_line(tmp_path: Path, source: str | None, mes
             "cures idea and other cannot be combined: both define initia",
         ),
         ("cure = 3", r"mine.toml: experiments.cured.cure"),
-        ('cure = ["my-other", "my_other"]', "cured: cure: one cure under two names"),
+        ("cure.my-other = {}\ncure.my_other = {}", "cured: cure: one cure under two names"),
         ('cure = "../cures/idea"', r"unknown cure '\.\./cures/idea'"),
         (
             "cure.idea = { gain = 2020-01-01 }",

@@ -160,7 +160,7 @@ def test_a_failed_run_of_a_sweep_is_a_mistake_and_the_others_finish(
     runs = [Run(experiment, 0) for experiment in load_suite("mine", tmp_path).experiments]
     outcome = sweep(runs, machine, workers=1)
     (mistake,) = outcome.mistakes
-    assert mistake == "mine/cured/seed-0: cure idea: on_gradients fails: SystemExit: 0"
+    assert mistake.startswith("mine/cured/seed-0: cure idea: on_gradients fails: SystemExit: 0")
     assert (outcome.exit_code(), outcome.crashes) == (2, [])
     assert outcome.in_words(3) == "2 of 3 runs finished"
 
