@@ -142,7 +142,9 @@ class Pool:
     def _collect(self, future: Future[Any], group: list[Run]) -> None:
         self.watchdog.forget(group)
         try:
-            self.outcome.ended += future.result()
+            ended = future.result()
+            self.outcome.ended += ended
+            self.outcome.mistakes += [end.mistake for end in ended if end.mistake]
         except UserError as error:
             self.outcome.mistakes.append(str(error))
         except BrokenProcessPool:

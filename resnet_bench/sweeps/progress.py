@@ -20,10 +20,11 @@ class Progress:
 
     run: Run
     iteration: int
-    status: Literal["training", "measuring", "stopped", "finished", "diverged"]
+    status: Literal["training", "measuring", "stopped", "finished", "diverged", "failed"]
     measured: int = 0  # images passed forward for the records, over all attempts
     seconds: float = 0.0  # training time over all attempts
     last_record: EpochRecord | None = None
+    mistake: str = ""  # why it failed
 
     def in_words(self, width: int = 0) -> str:
         """The line for a run that has ended; its title takes `width` columns, or what it needs."""
