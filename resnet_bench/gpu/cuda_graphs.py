@@ -104,7 +104,6 @@ def capture_graph(step: CapturedStep, batch: Batch, stream: Stream) -> torch.cud
 
     Captured on the lane's stream: a graph holds the address of its stream's cuBLAS workspace,
     which only graphs that never run at the same time may share.
-
     Raises CaptureError, which says what to do, if the step cannot be captured, and
     torch.OutOfMemoryError.
     """

@@ -123,9 +123,8 @@ def _named(
     if name in found or not re.fullmatch(NAME, name):
         raise UserError(f"{where}: not a name, or one that is taken")
     if table.like is not None and table.like not in found:
-        raise UserError(
-            f"{where}: like: none above is {table.like!r}{did_you_mean(table.like, found)}"
-        )
+        near = did_you_mean(table.like, found)
+        raise UserError(f"{where}: like: none above is {table.like!r}{near}")
     like = found[table.like] if table.like is not None else None
     spec = like.spec.model_dump() if like else {}
     recipe = like.recipe if like else file.recipe

@@ -142,9 +142,7 @@ class Pool:
     def _collect(self, future: Future[Any], group: list[Run]) -> None:
         self.watchdog.forget(group)
         try:
-            ended = future.result()
-            self.outcome.ended += ended
-            self.outcome.mistakes += [end.mistake for end in ended if end.mistake]
+            self.outcome.add(future.result())
         except UserError as error:
             self.outcome.mistakes.append(str(error))
         except BrokenProcessPool:

@@ -94,6 +94,11 @@ class Outcome:
     interrupted_by: int | None = None  # a signal's number
     out_of_time: bool = False
 
+    def add(self, ended: list[Progress]) -> None:
+        """Of a group."""
+        self.ended += ended
+        self.mistakes += [end.mistake for end in ended if end.mistake]
+
     def exit_code(self) -> int:
         """0 done, 1 crashed, 2 a mistake, 3 a run diverged, 75 resumable, 130 interrupted."""
         if self.interrupted_by == signal.SIGINT:
