@@ -15,8 +15,8 @@ from resnet_bench.commands import (
     dashboards,
     data,
     export,
+    gpu_check,
     listings,
-    seal,
     shapes,
     train,
     witness,
@@ -59,7 +59,8 @@ app.command()(witness.witness)
 app.command()(cure.cure)
 app.command()(data.data)
 app.command()(export.export)
-app.command()(seal.seal)
+app.command()(export.seal)
+app.command()(gpu_check.gpu_check)
 app.command()(dashboards.dashboard)
 app.command()(dashboards.sync)
 

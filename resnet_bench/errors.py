@@ -25,6 +25,14 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+class RunError(UserError):
+    """A mistake in one run of a group: the others can go on from their checkpoints."""
+
+    def __init__(self, message: str, run: object) -> None:
+        super().__init__(message)
+        self.run = run
+
+
 class CaptureError(UserError):
     """A step could not be captured as a CUDA graph; this process cannot use the GPU any more."""
 

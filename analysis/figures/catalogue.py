@@ -3,6 +3,7 @@
 from analysis.cures import at_start
 from analysis.cures import figure as cures_figure
 from analysis.cures import sentences as cures_sentences
+from analysis.cures.shares import Cures
 from analysis.figures import (
     budgets,
     convergence,
@@ -47,25 +48,27 @@ FIGURES = (
         " seeds, lines join means, bars are Student's 95% intervals; a run that diverged counts"
         " with the error of guessing.",
         cures_figure.draw_depth,
-        cures_figure.applies,
-        sentences=cures_figure.depth_sentences,
+        lambda cures: cures is not None,
+        data="cures",
+        sentences=cures_sentences.of_depth,
     ),
     FigureSpec(
         "cures",
         "What removes degradation",
         "The control's degradation is the training error of deep plain networks less that of"
         " shallow ones. Filled: 1 - a treatment's degradation over the control's; open: the same"
-        " with the control's shallow network; sorted by the smaller. Bars: Fieller's intervals.",
+        " with the control's shallow network; below 0 it makes things worse. Sorted by the smaller."
+        " Bars: 95% intervals by Fieller's method, not adjusted for the number of treatments.",
         cures_figure.draw_shares,
-        cures_figure.applies,
-        sentences=cures_sentences.sentences,
+        lambda cures: cures is not None,
+        data="cures",
     ),
     FigureSpec(
         "cures-at-start",
         "The state at initialisation",
         "Each network's state before the first step against its final training error, means over"
-        " seeds. Growth of gradients: a factor a layer. Correlation: of the gradients at an image"
-        " and at its neighbour. Rank: 1 if all images look alike to the last convolution.",
+        " seeds; the deepest are named. Growth of gradients: a factor a layer. Correlation:"
+        " of those at an image and its neighbour. Rank: 1 if all images look alike at the end.",
         at_start.draw,
         at_start.applies,
         data="layers",
@@ -76,8 +79,7 @@ FIGURES = (
         "Three training errors",
         "At the last iteration: the running error that the paper plots, over the last epoch; in"
         " evaluation mode with batch norm's running statistics; and with statistics re-estimated on"
-        " training images, the one that the verdict is about. Small dots are seeds, markers their"
-        " means.",
+        " training images, which the verdict is about. Small dots are seeds, markers their means.",
         training_errors.draw,
         training_errors.applies,
         sentences=training_errors.sentences,
@@ -85,9 +87,8 @@ FIGURES = (
     FigureSpec(
         "curves",
         "Curves and losses",
-        "Left: running training error (dashed) and test error (solid); right: the losses. Lines are"
-        " means over finished seeds, the errors' bands reach from the lowest to the highest seed;"
-        " thin lines are runs that are partial or diverged (a cross at the top marks where).",
+        "Left: running training error (dashed) and test error (solid); right: losses. Lines: means"
+        " over finished seeds; bands: from lowest to highest; thin: partial or diverged runs.",
         curves.draw,
         curves.applies,
     ),
@@ -106,14 +107,13 @@ FIGURES = (
         " their variants, both means over finished seeds; dots are the variants' seeds; a cross on"
         " the upper edge is a variant with a run that diverged.",
         figures_variants.draw,
-        lambda frame: verdict_variants.applies(frame) and not cures_figure.applies(frame),
+        lambda frame: verdict_variants.applies(frame) and Cures.of(frame) is None,
         sentences=verdict_variants.sentences,
     ),
     FigureSpec(
         "convergence",
         "How long it takes",
-        "Iterations until the running training error is first at or below 50, 20 and 10 per cent,"
-        " counted in whole records; lines join medians over seeds.",
+        "Iterations until the running training error is first at most 50, 20, 10%; lines: medians.",
         convergence.draw,
     ),
     FigureSpec(

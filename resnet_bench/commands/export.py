@@ -1,4 +1,4 @@
-"""The command that writes a run's weights."""
+"""The commands about files of finished runs: their weights, their seals."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,12 +23,14 @@ def export(
 ) -> None:
     """Write a run's weights as a state dict, and print their test accuracy.
 
-    Of a run that is not finished, those of its last checkpoint.
+    Of a run that is not finished, those of its last checkpoint. The weights of a cure's network
+    load into a network with its blocks.
     """
     from resnet_bench.training.checkpoints import export_weights
 
     run = Run(find_experiment(experiment, tuple(settings or ())), seed)
     directory = RunDirectory(run.directory(results))
+    directory.check_identity(run.identity())
     summary = directory.summary(checkpoint=True)
     if summary and summary.status == "diverged":
         raise UserError(f"{run.name} diverged: its weights are not numbers")
@@ -39,3 +41,31 @@ def export(
     if rows := directory.rows():
         last = rows[-1]
         typer.echo(f"test accuracy {1 - last.test_error:.2%}, measured after {last.iteration}")
+
+
+def seal(
+    folder: Annotated[Path, typer.Argument(help="of results; every run below it is looked at")],
+) -> None:
+    """Seal runs that ended before there were seals, as they are.
+
+    summary.json gets the SHA-256 of the run's files, as a run of today writes it itself. A run
+    whose files contradict each other is not sealed, and no seal is ever replaced.
+    """
+    summaries = sorted(folder.rglob("summary.json"))
+    if not summaries:
+        raise UserError(f"no run in {folder} has ended")
+    sealed, mistakes = 0, []
+    for path in summaries:
+        directory = RunDirectory(path.parent)
+        try:
+            summary, _ = directory.read_state({})
+            if summary and summary.seal is None:
+                directory.write_summary(summary)
+                sealed += 1
+        except UserError as error:
+            mistakes.append(f"error: {error}")
+    before = len(summaries) - sealed - len(mistakes)
+    typer.echo(f"{sealed} of {len(summaries)} runs sealed, {before} were before")
+    for mistake in mistakes:
+        typer.echo(mistake, err=True)
+    raise typer.Exit(2 if mistakes else 0)

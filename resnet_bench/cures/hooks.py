@@ -40,7 +40,7 @@ class Initialize(Protocol):
     ) -> None: ...
 
 
-class Block(Protocol):
+class MakeBlock(Protocol):
     """The block that stages are made of: maps (N, inputs, H, W) to (N, width, H / stride, ...).
 
     Usually a class that derives from networks.cifar.Block. Its convolutions, batch norms and
@@ -55,8 +55,9 @@ class Block(Protocol):
 class MakeOptimizer(Protocol):
     """The optimizer; the learning-rate schedule sets the "lr" of its groups at every iteration.
 
-    Its settings belong into its groups, and its memory into its `state`, as in PyTorch's own:
-    copies and checkpoints hold nothing else.
+    It has every parameter once, at the recipe's learning rate: a factor for some of them is a key
+    of their group. Its settings belong into its groups, and its memory into its `state`, as in
+    PyTorch's own: copies and checkpoints hold nothing else.
     """
 
     def __call__(
@@ -75,8 +76,8 @@ class OnGradients(Protocol):
 
 
 HOOKS = {
-    "initialize": ("network", "generator", "spec", "options"),
-    "Block": ("inputs", "width", "stride", "spec", "options"),
-    "optimizer": ("parameters", "recipe", "options"),
-    "on_gradients": ("network", "recipe", "options"),
+    "initialize": Initialize,
+    "Block": MakeBlock,
+    "optimizer": MakeOptimizer,
+    "on_gradients": OnGradients,
 }

@@ -5,19 +5,19 @@ import hashlib
 import inspect
 import sys
 import types
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
 
+from resnet_bench.cures.blame import blamed, own_random
 from resnet_bench.cures.hooks import (
     HOOKS,
-    Block,
     CureOptions,
     Initialize,
+    MakeBlock,
     MakeOptimizer,
     OnGradients,
 )
@@ -28,34 +28,21 @@ from resnet_bench.suites.validation import one_line
 
 @dataclass(frozen=True)
 class Cure:
-    """A loaded cure: the hooks that its file defines, and its options."""
+    """A loaded cure: its options, and the hooks that its file defines."""
 
     name: str
     options: CureOptions
-    hooks: dict[str, Any] = field(hash=False)
-
-    @property
-    def initialize(self) -> Initialize | None:
-        return self.hooks.get("initialize")
-
-    @property
-    def block(self) -> Block | None:
-        return self.hooks.get("Block")
-
-    @property
-    def optimizer(self) -> MakeOptimizer | None:
-        return self.hooks.get("optimizer")
-
-    @property
-    def on_gradients(self) -> OnGradients | None:
-        return self.hooks.get("on_gradients")
+    initialize: Initialize | None = None
+    Block: MakeBlock | None = None
+    optimizer: MakeOptimizer | None = None
+    on_gradients: OnGradients | None = None
 
 
 def load_cures(specs: Sequence[CureSpec]) -> tuple[Cure, ...]:
     """The cures of one experiment; raises UserError for whatever is wrong with their files."""
     cures = tuple(_load(spec) for spec in specs)
     for hook in ("initialize", "Block", "optimizer"):
-        owners = [cure.name for cure in cures if hook in cure.hooks]
+        owners = [cure.name for cure in cures if getattr(cure, hook)]
         if len(owners) > 1:
             raise UserError(f"cures {' and '.join(owners)} cannot be combined: both define {hook}")
     return cures
@@ -69,22 +56,26 @@ def _load(spec: CureSpec) -> Cure:
     module = types.ModuleType(f"cure_{spec.file.stem}")
     module.__file__ = str(spec.file)
     sys.modules[module.__name__] = module  # where pydantic and dataclasses look annotations up
-    with blamed(f"{spec.file}", "cannot be imported"):
+    where = str(spec.file)
+    with own_random(where, "its import"), blamed(where, "cannot be imported"):
         exec(compile(source, spec.file, "exec"), module.__dict__)
+    # What is imported from this package, such as Block, is the control's.
     defined = {
         name: value
         for name, value in vars(module).items()
-        if callable(value) and getattr(value, "__module__", None) == module.__name__
+        if not str(getattr(value, "__module__", "")).startswith("resnet_bench.")
     }
-    hooks = {name: value for name, value in defined.items() if name in HOOKS}
+    hooks = {name: defined[name] for name in HOOKS if name in defined}
     _check_names(spec, defined, hooks)
     for name, hook in hooks.items():
         _check_signature(spec, name, hook)
-    return Cure(spec.name, _options(spec, defined), hooks)
+    return Cure(spec.name, _options(spec, defined), **hooks)
 
 
 def _check_names(spec: CureSpec, defined: dict[str, Any], hooks: dict[str, Any]) -> None:
-    for name in defined.keys() - HOOKS.keys() - {"Options"}:
+    module = f"cure_{spec.file.stem}"
+    own = {name for name, value in defined.items() if getattr(value, "__module__", "") == module}
+    for name in own - HOOKS.keys() - {"Options"}:
         near = difflib.get_close_matches(name, [*HOOKS, "Options"], n=1, cutoff=0.7)
         if near and not name.startswith("_"):
             raise UserError(f"{spec.file}: {name} is no hook; did you mean {near[0]}?")
@@ -93,31 +84,22 @@ def _check_names(spec: CureSpec, defined: dict[str, Any], hooks: dict[str, Any])
 
 
 def _check_signature(spec: CureSpec, name: str, hook: Any) -> None:
-    signature = inspect.signature(hook)
+    _, *wanted = inspect.signature(HOOKS[name].__call__).parameters
+    with blamed(f"{spec.file}:", f"{name} is no function"):
+        signature = inspect.signature(hook)
     try:
-        signature.bind(*HOOKS[name])
+        signature.bind(*wanted)
     except TypeError:
-        wanted = ", ".join(HOOKS[name])
-        raise UserError(f"{spec.file}: {name} has to take ({wanted}), not {signature}") from None
+        message = f"{name} has to take ({', '.join(wanted)}), not {signature}"
+        raise UserError(f"{spec.file}: {message}") from None
 
 
 def _options(spec: CureSpec, defined: dict[str, Any]) -> CureOptions:
     schema = defined.get("Options", CureOptions)
     if not (isinstance(schema, type) and issubclass(schema, CureOptions)):
         raise UserError(f"{spec.file}: Options has to derive from resnet_bench's CureOptions")
-    try:
-        return schema(**dict(spec.options))
-    except ValidationError as error:
-        raise UserError(f"cure {spec.name}: options: {one_line(error)}") from error
-
-
-@contextmanager
-def blamed(who: str, what: str) -> Iterator[None]:
-    """Turn an exception of a cure's code into a UserError of one line."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{who} {what}: {reason}") from error
+    with blamed(f"cure {spec.name}:", "Options fails"):
+        try:
+            return schema.model_validate_json(spec.options)
+        except ValidationError as error:
+            raise UserError(f"cure {spec.name}: options: {one_line(error)}") from error

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from resnet_bench.errors import CaptureError
+from resnet_bench.errors import CaptureError, RunError
 from resnet_bench.training.state import TrainingState
 from resnet_bench.training.step import Batch, eager_step
 
@@ -93,33 +93,34 @@ class CapturedStep:
     def eager(self, batch: Batch) -> None:
         eager_step([self.graph_state], batch)
 
+    def with_fused_counters(self, batch: Batch) -> None:
+        """What is captured: `eager` with fewer kernels."""
+        with fused_batch_counters(self.state.network, forward_passes(self.state)):
+            self.eager(batch)
+
 
 def capture_graph(step: CapturedStep, batch: Batch, stream: Stream) -> torch.cuda.CUDAGraph:
     """Capture `step` on the tensors of `batch` as a graph with its own memory pool.
 
     Captured on the lane's stream: a graph holds the address of its stream's cuBLAS workspace,
     which only graphs that never run at the same time may share.
-
     Raises CaptureError, which says what to do, if the step cannot be captured, and
     torch.OutOfMemoryError.
     """
     current = torch.cuda.current_stream(stream.device)
     stream.wait_stream(current)
-    # Backward remembers streams, so the warm-up runs where the capture will.
+    # Backward remembers streams, so the warm-up runs where the capture will; and all that the
+    # capture uses, a library may have to load first.
     with torch.cuda.stream(stream), restored_afterwards(step.state):
         for _ in range(WARM_UP_STEPS):
-            step.eager(batch)
+            step.with_fused_counters(batch)
     step.state.optimizer.zero_grad()  # the capture makes gradients in the graph's own pool
     graph = torch.cuda.CUDAGraph()
-    parts = forward_passes(step.state)
     try:
         # thread_local: CUDA calls of other threads, such as a loader's, do not end the capture.
-        with (
-            torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
-            fused_batch_counters(step.state.network, parts),
-        ):
-            step.eager(batch)
-    except RuntimeError as error:
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            step.with_fused_counters(batch)
+    except (RuntimeError, RunError) as error:
         # A failed capture leaves torch's stream and allocator in it.
         raise CaptureError(
             f"{step.state.run.name}: its step cannot be captured as a CUDA graph "
@@ -131,7 +132,7 @@ def capture_graph(step: CapturedStep, batch: Batch, stream: Stream) -> torch.cud
 
 def first_reason(error: BaseException) -> str:
     """The first error, in a line: ending the capture raises another, which hides it."""
-    while error.__context__ is not None:
+    while error.__context__ is not None and not isinstance(error, RunError):
         error = error.__context__
     if isinstance(error, torch.OutOfMemoryError):
         return "the GPU's memory is full"

@@ -1,5 +1,6 @@
 """What makes a run the one it is: the `identity` in its run.json and in its checkpoint."""
 
+import reprlib
 from typing import Any
 
 from resnet_bench.suites.network import NetworkSpec
@@ -21,7 +22,7 @@ def differences(there: dict[str, Any], wanted: dict[str, Any]) -> str:
     one = _flat({key: there[key] for key in wanted if key in there})
     other = _flat(wanted)
     return "; ".join(
-        f"{key} is {one.get(key)!r} there, {other.get(key)!r} now"
+        f"{key} is {_told(one.get(key))} there, {_told(other.get(key))} now"
         for key in sorted(one.keys() | other.keys())
         if one.get(key) != other.get(key)
     )
@@ -35,3 +36,8 @@ def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = value
     return flat
+
+
+def _told(value: Any) -> str:
+    """A value in a message; a digest in its first and last letters."""
+    return reprlib.repr(value) if isinstance(value, str) else repr(value)

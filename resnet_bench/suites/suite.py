@@ -18,10 +18,9 @@ from resnet_bench.suites.experiment import Experiment
 from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.overrides import changed_recipe, in_a_name
 from resnet_bench.suites.recipe import Recipe
-from resnet_bench.suites.suite_file import NAME, NamedExperiment, SuiteFile
+from resnet_bench.suites.suite_file import NAME, NamedExperiment, SuiteFile, read_text
 from resnet_bench.suites.validation import validate
 
-LARGEST = 2**20  # bytes
 LONGEST_NAME = 200  # of an experiment, which names its folder
 
 
@@ -39,6 +38,14 @@ class Suite:
     def question(self) -> str:
         return self.description.partition("\n")[0]
 
+    def experiment(self, name: str) -> Experiment:
+        """The one called `name`, such as plain-56; raises UserError if there is none."""
+        named = {experiment.network_name: experiment for experiment in self.experiments}
+        if name not in named:
+            full, known = f"{self.name}/{name}", [e.name for e in self.experiments]
+            raise UserError(f"unknown experiment {full!r}{did_you_mean(full, known)}")
+        return named[name]
+
 
 def suite_names(folder: Path = SUITES_FOLDER) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.toml"))
@@ -49,12 +56,12 @@ def load_suite(name: str, folder: Path = SUITES_FOLDER) -> Suite:
 
     Raises UserError, in one line that names file, key and value, for any mistake in it.
     """
-    path = folder / f"{name[:LONGEST_NAME]}.toml"
-    if path.is_file() and not re.fullmatch(NAME, name):
-        raise UserError(f"{path.name}: a suite's name is of letters, digits, '.', '_' and '-'")
-    if not re.fullmatch(NAME, name) or len(name) > LONGEST_NAME or not path.is_file():
+    if name not in suite_names(folder):
         raise UserError(f"unknown suite {name!r}{did_you_mean(name, suite_names(folder))}")
-    text = _read(path)
+    path = folder / f"{name}.toml"
+    if not re.fullmatch(NAME, name):
+        raise UserError(f"{path.name}: a suite's name is of letters, digits, '.', '_' and '-'")
+    text = read_text(path)
     try:
         contents = tomllib.loads(text)
         file = validate(SuiteFile, contents, path.name)
@@ -83,8 +90,6 @@ def _experiments(
                 table = file.treated(experiment.network_name, treatments)
                 found[name] = _named(suite, name, table, file, found, folder)
     for name, table in file.experiments.items():
-        if name in found or not re.fullmatch(NAME, name) or len(name) > LONGEST_NAME:
-            raise UserError(f"{where}: experiments.{name}: no name, too long, or one that is taken")
         found[name] = _named(suite, name, table, file, found, folder)
     if not found:
         raise UserError(f"{where}: neither networks nor experiments")
@@ -114,10 +119,11 @@ def _named(
 ) -> Experiment:
     """The experiment of one [experiments.<name>] table; its `like` is one of `found`."""
     where = f"{suite}.toml: experiments.{name}"
+    if name in found or not re.fullmatch(NAME, name):
+        raise UserError(f"{where}: no name, too long, or one that is taken")
     if table.like is not None and table.like not in found:
-        raise UserError(
-            f"{where}: like: none above is {table.like!r}{did_you_mean(table.like, found)}"
-        )
+        near = did_you_mean(table.like, found)
+        raise UserError(f"{where}: like: none above is {table.like!r}{near}")
     like = found[table.like] if table.like is not None else None
     spec = like.spec.model_dump() if like else {}
     recipe = like.recipe if like else file.recipe
@@ -135,6 +141,8 @@ def _named(
     )
     if like and like.identity() == replace(experiment, network_name=like.network_name).identity():
         raise UserError(f"{where}: differs in nothing from {table.like!r}")
+    if len({cure.name for cure in experiment.cures}) < len(experiment.cures):
+        raise UserError(f"{where}: cure: one cure under two names")
     check_fit(experiment.spec, experiment.recipe, experiment.dataset, where)
     return experiment
 
@@ -161,13 +169,8 @@ def find_experiment(
     suite = load_suite(suite_name, folder)
     # A plus that no key follows belongs to a value, such as 1e+30.
     network_name, *changes = re.split(r"\+(?=[A-Za-z_]+=)", rest)
-    by_name = {experiment.network_name: experiment for experiment in suite.experiments}
-    if network_name not in by_name:
-        raise UserError(
-            f"unknown experiment {name!r}{did_you_mean(name, [e.name for e in suite.experiments])}"
-        )
     changes += [setting.removeprefix("recipe.") for setting in settings]
-    return _changed(by_name[network_name], changes)
+    return _changed(suite.experiment(network_name), changes)
 
 
 def _changed(experiment: Experiment, changes: list[str]) -> Experiment:
@@ -180,15 +183,6 @@ def _changed(experiment: Experiment, changes: list[str]) -> Experiment:
         raise UserError(f"{where[:LONGEST_NAME]}...: the name is too long for a folder")
     check_fit(experiment.spec, recipe, experiment.dataset, where)
     return replace(experiment, network_name=experiment.network_name + suffix, recipe=recipe)
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.stat().st_size > LARGEST:
-            raise UserError(f"{path.name}: too large for a suite: more than {LARGEST:,} bytes")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name}: cannot be read: {error}") from error
 
 
 def _opening_comment(text: str) -> str:

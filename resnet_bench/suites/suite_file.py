@@ -1,14 +1,18 @@
 """The schema of a suite file in experiments/."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
+from resnet_bench.errors import UserError
 from resnet_bench.suites.network import NetworkSpec, Shortcut
 from resnet_bench.suites.recipe import Recipe
 from resnet_bench.suites.validation import Specification, validate
 
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # of a suite, or of an [experiments.<name>] table
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}"  # of a suite, or of an [experiments.<name>] table
+
+LARGEST = 2**20  # bytes
 
 
 class NetworkGrid(Specification):
@@ -36,14 +40,12 @@ class Treatment(Specification):
 
     network: dict[str, Any] = Field(default_factory=dict)
     recipe: dict[str, Any] = Field(default_factory=dict)
-    # The name of a cure, several names, or a table of options for each name.
-    cure: str | tuple[str, ...] | dict[str, dict[str, Any]] = ()
+    # The name of a cure, or a table of options for each name.
+    cure: str | dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def cures(self) -> dict[str, dict[str, Any]]:
         """The options of each cure, by its name."""
-        if isinstance(self.cure, dict):
-            return self.cure
-        return {name: {} for name in ([self.cure] if isinstance(self.cure, str) else self.cure)}
+        return {self.cure: {}} if isinstance(self.cure, str) else self.cure
 
 
 class NamedExperiment(Treatment):
@@ -76,3 +78,13 @@ class SuiteFile(Specification):
             merged["recipe"] |= table.recipe
             merged["cure"] |= table.cures()
         return NamedExperiment(like=like, **merged)
+
+
+def read_text(path: Path) -> str:
+    """The text of a suite file; UserError if it cannot be read, or is none by its size."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{path.name}: too large for a suite: more than {LARGEST:,} bytes")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path.name}: cannot be read: {error}") from error

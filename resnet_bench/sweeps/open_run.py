@@ -9,7 +9,10 @@ from typing import Any, Literal
 
 import torch
 
+from resnet_bench.cures.blame import in_training
+from resnet_bench.errors import RunError, UserError
 from resnet_bench.networks.initialization import digest
+from resnet_bench.records.csv_file import Mark
 from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.records.files import remove_temporary
 from resnet_bench.records.lock import HeldError, locked
@@ -69,7 +72,8 @@ class OpenRun:
             return
         self.layers_measured.add(state.iteration)
         if state.diverged_at is None and not state.totals.first_bad.item():
-            rows = measure_layers(state, data)
+            with in_training(state.run, "its layers cannot be measured"):
+                rows = measure_layers(state, data)
             self.directory.layers.append(rows)
             self.unmirrored.append(rows)
 
@@ -79,7 +83,7 @@ class OpenRun:
             self.state,
             self.directory.checkpoint,
             identity=self.description["identity"],
-            marks=self.directory.marks(),
+            marks=self.marks(),
             keep=self.directory.checkpoint_before,
         )
         attempt = self.description["attempts"][-1]
@@ -89,6 +93,13 @@ class OpenRun:
         for rows in self.unmirrored:
             self.tracker.log(rows)
         self.unmirrored.clear()
+
+    def marks(self) -> dict[str, Mark]:
+        """What the CSVs hold. RunError if it is not what was written; the others can go on."""
+        try:
+            return self.directory.marks()
+        except UserError as error:
+            raise RunError(str(error), self.state.run) from error
 
     def end(self) -> None:
         """Write the summary of a run that is finished or has diverged: it means done.
@@ -105,7 +116,7 @@ class OpenRun:
         self.close()
         checkpoints.verify(self.directory.checkpoint)
         self.directory.checkpoint_before.unlink(missing_ok=True)
-        self.directory.marks()
+        self.marks()
         self.directory.write_summary(self.summary)
 
     def close(self) -> None:
@@ -121,6 +132,16 @@ class OpenRun:
         return Progress(
             state.run, iteration, status, state.measured, state.seconds, state.last_record
         )
+
+
+def ended_or_open(
+    run: Run, device: torch.device, machine: Machine, stack: ExitStack
+) -> Progress | OpenRun:
+    """How the run has ended, or else `open_run`. RunError if the others can go on without it."""
+    try:
+        return finished(run, machine) or open_run(run, device, machine, stack)
+    except UserError as error:
+        raise RunError(str(error), run) from error
 
 
 def open_run(

@@ -21,10 +21,13 @@ class Progress:
     run: Run
     iteration: int
     # elsewhere: another process trains it
-    status: Literal["training", "measuring", "stopped", "finished", "diverged", "elsewhere"]
+    status: Literal[
+        "training", "measuring", "stopped", "finished", "diverged", "failed", "elsewhere"
+    ]
     measured: int = 0  # images passed forward for the records, over all attempts
     seconds: float = 0.0  # training time over all attempts
     last_record: EpochRecord | None = None
+    mistake: str = ""  # why it failed
 
     def in_words(self, width: int = 0) -> str:
         """The line for a run that has ended; its title takes `width` columns, or what it needs."""
@@ -98,6 +101,11 @@ class Outcome:
     def stopped(self) -> bool:
         """Whether the sweep was to end before its runs had."""
         return self.interrupted_by is not None or self.out_of_time or bool(self.crashes)
+
+    def add(self, ended: list[Progress]) -> None:
+        """Of a group."""
+        self.ended += ended
+        self.mistakes += [end.mistake for end in ended if end.mistake]
 
     def exit_code(self) -> int:
         """0 done, 1 crashed, 2 a mistake, 3 a run diverged, 75 resumable, 130 interrupted.

@@ -52,15 +52,16 @@ def sweep(
     skipped and looked at again at the end: it has ended, or is taken over, or counts as elsewhere.
     Stops after `time_limit` seconds, finishing what is being measured, or on Ctrl-C or SIGTERM,
     at once but cleanly; a second one kills.
-    Raises UserError if there is no such device, or no way to get a data set.
+    Raises UserError if there is no such device, no way to get a data set, or a cure cannot be used.
     """
     deadline = None if time_limit is None else time.monotonic() + time_limit
     devices = find_devices(machine.device)
-    if devices == ["cpu"] and (machine.graphs or machine.lanes):
-        raise UserError("--graphs and --lanes need a CUDA device")
+    if devices == ["cpu"]:
+        machine.refuse_gpu_options()
     outcome = Outcome()
     pending = _look(runs, machine, outcome)
     if pending:
+        _try_cures(pending)
         _fetch_data(pending, machine)
         if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
             print(reason, file=sys.stderr)
@@ -95,6 +96,21 @@ def _look(runs: Sequence[Run], machine: Machine, outcome: Outcome) -> list[Run]:
         else:
             outcome.ended.append(done)
     return pending
+
+
+def _try_cures(runs: Sequence[Run]) -> None:
+    """Try each cure once, in its smallest network: a mistake is told before anything is trained."""
+    smallest = {run.experiment.cures: run for run in sorted(runs, key=work, reverse=True)}
+    cured = [run for cures, run in smallest.items() if cures]
+    if not cured:
+        return
+    import torch
+
+    from resnet_bench.cures.trial import tried_network
+
+    torch.set_num_threads(1)  # networks are small here, and other threads only wait
+    for run in cured:
+        tried_network(run.experiment, run.seed)
 
 
 def _fetch_data(runs: Sequence[Run], machine: Machine) -> None:

@@ -71,7 +71,10 @@ def save(
 
 
 def load(
-    state: TrainingState, path: Path, identity: dict[str, Any], iteration: int | None = None
+    state: TrainingState,
+    path: Path,
+    identity: dict[str, Any] | None = None,
+    iteration: int | None = None,
 ) -> dict[str, Mark] | None:
     """Load the checkpoint at `path` into `state`, in place; return what the CSVs held, if known.
 
@@ -111,13 +114,13 @@ def load_newest(
 def read(
     path: Path,
     device: torch.device | str,
-    identity: dict[str, Any],
+    identity: dict[str, Any] | None = None,
     iteration: int | None = None,
 ) -> dict[str, Any]:
     """The contents of a checkpoint.
 
     Raises UserError if the file cannot be read, is damaged, which is a DamagedError, or is not of
-    the run of `identity`, or of its `iteration` if one is given.
+    the run of `identity`, or of its `iteration`, where these are given.
     """
     file = files.read(path)
     if file is None:
@@ -126,7 +129,7 @@ def read(
         _check_bytes(file)
         contents = torch.load(io.BytesIO(file), map_location=device, weights_only=True)
         there = contents.get("identity")
-        differing = there and differences(of_today(there), identity)
+        differing = there and identity and differences(of_today(there), identity)
         if iteration is not None and contents["iteration"] != iteration and not differing:
             differing = f"it is of iteration {contents['iteration']}, not {iteration}"
     except DAMAGE as error:

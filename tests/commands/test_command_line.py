@@ -202,3 +202,19 @@ def test_a_machine_without_dotenv_or_wandb_trains(
     assert reading.errors == (
         "error: this needs the Python module dotenv, which is not installed\n"
     )
+
+
+def test_only_takes_some_networks_of_a_suite(call: Call, tmp_path: Path) -> None:
+    only = ("--only", "plain-8", "--only", "resnet-8-A", "--results", str(tmp_path))
+    swept = call("sweep", "smoke", *only, "--device", "cpu", "--wandb", "disabled")
+    assert swept.code == 0, swept.errors
+    assert "2 of 2 runs finished" in swept.output
+    assert sorted(p.name for p in (tmp_path / "smoke").iterdir()) == ["plain-8", "resnet-8-A"]
+    lines = call("status", "smoke", *only).output.splitlines()
+    assert [line.split()[0] for line in lines] == ["plain-8", "resnet-8-A"]
+    wrong = call("sweep", "smoke", "--only", "plain-9")
+    assert (wrong.code, wrong.errors) == (
+        2,
+        "error: unknown experiment 'smoke/plain-9'; did you mean smoke/plain-8?\n",
+    )
+    assert call("status", "--only", "plain-8").code == 2
