@@ -28,6 +28,7 @@ from resnet_bench.witness.construction import (
     trained_state,
 )
 from resnet_bench.witness.continuation import continuations
+from tests.support.results import seal
 from tests.support.runs_on_disk import stop_at
 
 BRIEF = "drops=[]+iterations=4+train_images=128"
@@ -193,6 +194,7 @@ def test_another_sources_continuation_is_not_taken_for_this_ones(machine: Machin
     make_witness(RUN, 14, machine, [0.01])
     path = folder(machine) / "learning_rate=0.01/run.json"
     path.write_text(path.read_text().replace('"weights": "', '"weights": "0'))
+    seal(path.parent)
     with pytest.raises(UserError, match="belongs to another run"):
         make_witness(RUN, 14, machine, [0.01])
 

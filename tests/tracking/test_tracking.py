@@ -146,7 +146,7 @@ def test_runs_alive_at_once_keep_their_rows_apart(tmp_path: Path) -> None:
     trackers = [start(run, tmp_path, run_id) for run, run_id in zip(runs, ids, strict=True)]
     for epoch in (1, 2):
         for seed, tracker in enumerate(trackers):
-            tracker.log(record(epoch, test_error=float(seed)))
+            tracker.log(record(epoch, test_error=seed / 100))
     for tracker in trackers:
         tracker.finish(summary())
 

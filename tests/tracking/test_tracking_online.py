@@ -211,13 +211,13 @@ def test_twelve_runs_alive_in_one_process_keep_their_rows_apart(stub: Stub, fold
     ]
     for epoch in (1, 2, 3):
         for number, tracker in enumerate(trackers):
-            tracker.log(record(epoch, test_error=float(number)))
+            tracker.log(record(epoch, test_error=number / 100))
     for tracker in trackers:
         tracker.finish(summary())
     assert set(stub.runs) == set(ids)
     for number, run_id in enumerate(ids):
         there = stub.runs[run_id]
-        assert [row[METRICS["test_error"]] for row in there.rows] == [number] * 3
+        assert [row[METRICS["test_error"]] for row in there.rows] == [number / 100] * 3
         assert there.epochs == [1, 2, 3]
         assert there.config["seed"] == runs[number].seed
         assert there.mistakes == []
