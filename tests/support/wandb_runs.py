@@ -44,7 +44,9 @@ def run_of(name: str, seed: int = 0) -> Run:
 
 
 def record(epoch: int, **values: Any) -> EpochRecord:
-    numbers: dict[str, Any] = {name: (epoch + index / 100) / 100 for index, name in enumerate(COLUMNS)}
+    numbers: dict[str, Any] = {
+        name: (epoch + index / 100) / 100 for index, name in enumerate(COLUMNS)
+    }
     return EpochRecord(**numbers | {"epoch": epoch, "iteration": 10 * epoch} | values)
 
 

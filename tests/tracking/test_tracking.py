@@ -153,8 +153,8 @@ def test_runs_alive_at_once_keep_their_rows_apart(tmp_path: Path) -> None:
     for seed, run_id in enumerate(ids):
         [attempt] = inspect(tmp_path, run_id)
         assert [(row["epoch"], row["test/error"]) for row in rows(attempt)] == [
-            (1, seed),
-            (2, seed),
+            (1, seed / 100),
+            (2, seed / 100),
         ]
 
 
