@@ -101,7 +101,7 @@ test: $(VENV)/.ready-dev  ## ruff, mypy and pytest
 gpu-check: $(VENV)/.ready  ## check a GPU's bits and find its fastest setting, in minutes
 	@$(BENCH) gpu-check --results "$(RESULTS)"
 
-bench: $(VENV)/.ready  ## measure the speed of the sweep and of the training loop
+bench: $(VENV)/.ready  ## measure the speed of the sweep and of the training loop, in some ten minutes
 	$(VENV)/bin/python -m resnet_bench.benchmarks.cpu
 
 bench-gpu: $(VENV)/.ready  ## measure the paper's sweep on a GPU: PIECE=floors, ... (BENCH_ARGS=--help)

@@ -42,9 +42,11 @@ def sweep(
     *,
     workers: int | None = None,
     time_limit: float | None = None,
+    time_needed: str = "",
 ) -> Outcome:
     """Train `runs`, skipping what is finished; `workers` processes, None for one a core or GPU.
 
+    Says how many are to be trained, and `time_needed`, what a suite's file says of that.
     Stops after `time_limit` seconds, finishing what is being measured, or on Ctrl-C or SIGTERM,
     at once but cleanly; a second one kills.
     Raises UserError if there is no such device, no way to get a data set, or a cure cannot be used.
@@ -73,6 +75,7 @@ def sweep(
         groups = group_runs(pending, one_by_one=devices == ["cpu"])
         if devices == ["cpu"]:
             devices *= workers or available_cores()
+        print(f"{len(pending)} of {len(runs)} runs to train. {time_needed}", file=sys.stderr)
         Pool(groups, machine, devices[: len(groups)], deadline, outcome).run()
     return outcome
 
