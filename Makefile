@@ -21,8 +21,12 @@ INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check -c cons
 # A user's own cures need no types: rules are for the files that git tracks.
 SHIPPED = $(or $(shell git ls-files '*.py'),.)
 
+# Of pip's hundred lines, those about downloads of 10 MB and more; fails unless the last one is "done".
+LARGE := awk '/Downloading .*(\([0-9][0-9].*MB|GB)\)/ {print "  " $$2, $$3, $$4; fflush()} {last = $$0} \
+  END {exit last != "done"}'
+
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run list cure shapes status witness figures verdict verify report reference dashboard sync data test gpu-check preflight bench bench-gpu
+.PHONY: help setup sweep run list cure shapes status witness figures compare verdict verify report reference dashboard sync data test gpu-check preflight bench bench-gpu
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +65,9 @@ witness: $(VENV)/.ready  ## build a deeper network equal to a trained one: EXP=,
 figures: $(VENV)/.ready  ## redraw a suite's figures and table from its CSVs: SUITE=
 	@$(ANALYSIS) "$(CHOSEN)" --results "$(RESULTS)"
 
+compare: $(VENV)/.ready  ## final errors of two suites' folders side by side: A=results/digits B=results/reference/digits
+	@$(ANALYSIS).compare "$(A)" "$(B)"
+
 verdict: $(VENV)/.ready  ## say whether depth degrades, with intervals: SUITE=
 	@$(ANALYSIS).verdict "$(CHOSEN)" --results "$(RESULTS)"
 
@@ -98,7 +105,7 @@ test: $(VENV)/.ready-dev  ## ruff, mypy and pytest
 gpu-check: $(VENV)/.ready  ## check a GPU's bits and find its fastest setting, in minutes
 	@$(BENCH) gpu-check --results "$(RESULTS)"
 
-bench: $(VENV)/.ready  ## measure the speed of the sweep and of the training loop
+bench: $(VENV)/.ready  ## measure the speed of the sweep and of the training loop, in some ten minutes
 	$(VENV)/bin/python -m resnet_bench.benchmarks.cpu
 
 bench-gpu: $(VENV)/.ready  ## measure the paper's sweep on a GPU: PIECE=floors, ... (BENCH_ARGS=--help)
@@ -117,7 +124,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@echo "Setting up $(VENV) (once; PyTorch is a large download) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(INSTALL) -e . || { echo "Without network, a $(VENV) that was complete can be kept: touch $@"; exit 1; }
+	@{ $(INSTALL) -e . && echo done; } | $(LARGE) || \
+	  { echo "Without network, a $(VENV) that was complete can be kept: touch $@"; exit 1; }
 	@touch $@
 
 $(VENV)/.ready-dashboards: $(VENV)/.ready

@@ -11,14 +11,20 @@ from pathlib import Path
 
 from resnet_bench.datasets.definitions import DATASETS, Dataset
 from resnet_bench.errors import UserError, did_you_mean
-from resnet_bench.paths import SUITES_FOLDER
+from resnet_bench.paths import SUITES_FOLDER, suites_folder
 from resnet_bench.suites.compatibility import check_fit
 from resnet_bench.suites.cure_file import find_cure
 from resnet_bench.suites.experiment import Experiment
 from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.overrides import changed_recipe, in_a_name
 from resnet_bench.suites.recipe import Recipe
-from resnet_bench.suites.suite_file import NAME, NamedExperiment, SuiteFile, read_text
+from resnet_bench.suites.suite_file import (
+    NAME,
+    NamedExperiment,
+    SuiteFile,
+    opening_comment,
+    read_text,
+)
 from resnet_bench.suites.validation import validate
 
 LONGEST_NAME = 200  # of an experiment, which names its folder
@@ -38,6 +44,12 @@ class Suite:
     def question(self) -> str:
         return self.description.partition("\n")[0]
 
+    @property
+    def time(self) -> str:
+        """What its file says that it takes, in one line; "" where it says nothing."""
+        said = self.description.partition("Time: ")[2].partition("Memory:")[0]
+        return " ".join(said.split())
+
     def experiment(self, name: str) -> Experiment:
         """The one called `name`, such as plain-56; raises UserError if there is none."""
         named = {experiment.network_name: experiment for experiment in self.experiments}
@@ -47,18 +59,22 @@ class Suite:
         return named[name]
 
 
-def suite_names(folder: Path = SUITES_FOLDER) -> list[str]:
-    return sorted(path.stem for path in folder.glob("*.toml"))
+def suite_names(folder: Path | None = None) -> list[str]:
+    """The names of the suites in `folder`, else in the user's folder and the shipped ones."""
+    folders = [folder] if folder else [suites_folder(), SUITES_FOLDER]
+    return sorted({path.stem for each in folders for path in each.glob("*.toml")})
 
 
-def load_suite(name: str, folder: Path = SUITES_FOLDER) -> Suite:
-    """The suite in `folder`/`name`.toml.
+def load_suite(name: str, folder: Path | None = None) -> Suite:
+    """The suite in `folder`/`name`.toml, else in the user's folder, else the shipped one.
 
     Raises UserError, in one line that names file, key and value, for any mistake in it.
     """
     if name not in suite_names(folder):
         raise UserError(f"unknown suite {name!r}{did_you_mean(name, suite_names(folder))}")
-    path = folder / f"{name}.toml"
+    own = folder or suites_folder()
+    shipped = folder is None and not (own / f"{name}.toml").is_file()
+    path = (SUITES_FOLDER if shipped else own) / f"{name}.toml"
     if not re.fullmatch(NAME, name):
         raise UserError(f"{path.name}: a suite's name is of letters, digits, '.', '_' and '-'")
     text = read_text(path)
@@ -66,12 +82,12 @@ def load_suite(name: str, folder: Path = SUITES_FOLDER) -> Suite:
         contents = tomllib.loads(text)
         file = validate(SuiteFile, contents, path.name)
         dataset = _dataset(file.dataset, path.name)
-        experiments = _experiments(name, file, dataset, folder)
+        experiments = _experiments(name, file, dataset, own)
     except ValueError as error:  # TOML's own, or an integer of thousands of digits
         raise UserError(f"{path.name}: not valid TOML: {error}") from error
     except RecursionError as error:
         raise UserError(f"{path.name}: nested too deeply") from error
-    return Suite(name, _opening_comment(text), dataset, file.recipe, experiments)
+    return Suite(name, opening_comment(text), dataset, file.recipe, experiments)
 
 
 def _experiments(
@@ -154,7 +170,7 @@ def _dataset(name: str, where: str) -> Dataset:
 
 
 def find_experiment(
-    name: str, settings: tuple[str, ...] = (), folder: Path = SUITES_FOLDER
+    name: str, settings: tuple[str, ...] = (), folder: Path | None = None
 ) -> Experiment:
     """The experiment called `suite/network`, with `recipe.key=value` settings changed.
 
@@ -163,9 +179,8 @@ def find_experiment(
     """
     suite_name, slash, rest = name.partition("/")
     if not slash:
-        raise UserError(
-            f"{name!r} is not an experiment's name; write suite/network, such as digits/plain-56"
-        )
+        said = f"{name!r} is not an experiment's name" if name else "no experiment is named"
+        raise UserError(f"{said}; write suite/network, such as digits/plain-56")
     suite = load_suite(suite_name, folder)
     # A plus that no key follows belongs to a value, such as 1e+30.
     network_name, *changes = re.split(r"\+(?=[A-Za-z_]+=)", rest)
@@ -183,12 +198,3 @@ def _changed(experiment: Experiment, changes: list[str]) -> Experiment:
         raise UserError(f"{where[:LONGEST_NAME]}...: the name is too long for a folder")
     check_fit(experiment.spec, recipe, experiment.dataset, where)
     return replace(experiment, network_name=experiment.network_name + suffix, recipe=recipe)
-
-
-def _opening_comment(text: str) -> str:
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line.removeprefix("#").strip())
-    return "\n".join(lines)

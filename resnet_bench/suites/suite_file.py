@@ -81,10 +81,20 @@ class SuiteFile(Specification):
 
 
 def read_text(path: Path) -> str:
-    """The text of a suite file; UserError if it cannot be read, or is none by its size."""
+    """The text of a suite's file; UserError if it cannot be read, or is none by its size."""
     try:
         if path.stat().st_size > LARGEST:
             raise UserError(f"{path.name}: too large for a suite: more than {LARGEST:,} bytes")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path.name}: cannot be read: {error}") from error
+
+
+def opening_comment(text: str) -> str:
+    """The comment that a suite's file begins with: its question, source, expectation and time."""
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.removeprefix("#").strip())
+    return "\n".join(lines)

@@ -45,11 +45,13 @@ def sweep(
     *,
     workers: int | None = None,
     time_limit: float | None = None,
+    time_needed: str = "",
 ) -> Outcome:
     """Train `runs`, skipping what is finished; `workers` processes, None for one a core or GPU.
 
     A run that another process trains, on this machine or on another that shares the results, is
     skipped and looked at again at the end: it has ended, or is taken over, or counts as elsewhere.
+    Says how many are to be trained, and `time_needed`, what a suite's file says of that.
     Stops after `time_limit` seconds, finishing what is being measured, or on Ctrl-C or SIGTERM,
     at once but cleanly; a second one kills.
     Raises UserError if there is no such device, no way to get a data set, or a cure cannot be used.
@@ -65,6 +67,7 @@ def sweep(
         _fetch_data(pending, machine)
         if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
             print(reason, file=sys.stderr)
+        print(f"{len(pending)} of {len(runs)} runs to train. {time_needed}", file=sys.stderr)
     groups = group_runs(pending, one_by_one=devices == ["cpu"])
     if devices == ["cpu"]:
         devices *= workers or available_cores()
