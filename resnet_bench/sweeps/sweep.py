@@ -53,7 +53,7 @@ def sweep(
     """
     deadline = None if time_limit is None else time.monotonic() + time_limit
     devices = find_devices(machine.device)
-    if devices == ["cpu"]:
+    if not devices[0].startswith("cuda"):
         machine.refuse_gpu_options()
     outcome = Outcome()
     pending = []
@@ -75,7 +75,8 @@ def sweep(
         groups = group_runs(pending, one_by_one=devices == ["cpu"])
         if devices == ["cpu"]:
             devices *= workers or available_cores()
-        print(f"{len(pending)} of {len(runs)} runs to train. {time_needed}", file=sys.stderr)
+        said = f"{len(pending)} of {len(runs)} runs to train. {time_needed}"
+        print(said.rstrip(), file=sys.stderr)
         Pool(groups, machine, devices[: len(groups)], deadline, outcome).run()
     return outcome
 
