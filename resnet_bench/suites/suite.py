@@ -136,7 +136,7 @@ def _named(
     """The experiment of one [experiments.<name>] table; its `like` is one of `found`."""
     where = f"{suite}.toml: experiments.{name}"
     if name in found or not re.fullmatch(NAME, name):
-        raise UserError(f"{where}: no name, too long, or one that is taken")
+        raise UserError(f"{where}: not a name, too long, or one that is taken")
     if table.like is not None and table.like not in found:
         near = did_you_mean(table.like, found)
         raise UserError(f"{where}: like: none above is {table.like!r}{near}")

@@ -58,7 +58,7 @@ def sweep(
     """
     deadline = None if time_limit is None else time.monotonic() + time_limit
     devices = find_devices(machine.device)
-    if devices == ["cpu"]:
+    if not devices[0].startswith("cuda"):
         machine.refuse_gpu_options()
     outcome = Outcome()
     pending = _look(runs, machine, outcome)
@@ -67,7 +67,8 @@ def sweep(
         _fetch_data(pending, machine)
         if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
             print(reason, file=sys.stderr)
-        print(f"{len(pending)} of {len(runs)} runs to train. {time_needed}", file=sys.stderr)
+        said = f"{len(pending)} of {len(runs)} runs to train. {time_needed}"
+        print(said.rstrip(), file=sys.stderr)
     groups = group_runs(pending, one_by_one=devices == ["cpu"])
     if devices == ["cpu"]:
         devices *= workers or available_cores()
