@@ -72,18 +72,30 @@ def sweep(
     groups = group_runs(pending, one_by_one=devices == ["cpu"])
     if devices == ["cpu"]:
         devices *= workers or available_cores()
+    _train(groups, machine, devices, deadline, outcome)
+    return outcome
+
+
+def _train(
+    groups: list[list[Run]],
+    machine: Machine,
+    devices: list[str],
+    deadline: float | None,
+    outcome: Outcome,
+) -> None:
+    """Train the groups, then those runs that were in training elsewhere, until nothing is new."""
     while groups:
+        pending = sum(map(len, groups))
         Pool(groups, machine, devices[: len(groups)], deadline, outcome).run()
         held = outcome.held()
-        if not held or outcome.stopped or (machine.lock_seconds and len(held) == len(pending)):
-            break
-        # They were in training elsewhere: look again, whether they have ended or were given up.
+        if not held or outcome.stopped or (machine.lock_seconds and len(held) == pending):
+            return
+        # Look again, whether they have ended or were given up.
         outcome.forget(held)
         machine = replace(machine, lock_seconds=LOCK_SECONDS)
-        pending = _look(held, machine, outcome)
-        groups = [[run for run in group if run in pending] for group in groups]
+        left = _look(held, machine, outcome)
+        groups = [[run for run in group if run in left] for group in groups]
         groups = [group for group in groups if group]
-    return outcome
 
 
 def _look(runs: Sequence[Run], machine: Machine, outcome: Outcome) -> list[Run]:
