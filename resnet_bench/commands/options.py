@@ -8,7 +8,7 @@ import typer
 
 from resnet_bench.errors import UserError
 from resnet_bench.sweeps.machine import Machine
-from resnet_bench.tracking.environment import choose_mode, load_dotenv_file
+from resnet_bench.tracking.environment import choose_mode, prepare_environment
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a suite in experiments/")]
 ExperimentName = Annotated[
@@ -63,7 +63,7 @@ def make_machine(
     lanes: int | None = None,
 ) -> Machine:
     """The options as a `Machine`; raises UserError for a W&B mode that does not exist."""
-    load_dotenv_file()
+    prepare_environment()
     if wandb not in (None, "online", "offline", "disabled"):
         raise UserError(f"--wandb {wandb!r}: use online, offline or disabled")
     mode = choose_mode(wandb)  # type: ignore[arg-type]

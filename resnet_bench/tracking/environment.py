@@ -7,12 +7,14 @@ import configparser
 import netrc
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from resnet_bench.errors import UserError
 from resnet_bench.paths import ROOT
+from resnet_bench.tracking import variables
 
 PROJECT = "resnet_bench"
 Mode = Literal["online", "offline", "disabled"]
@@ -35,6 +37,7 @@ SETTINGS: dict[str, Any] = {
     "console": "off",  # W&B would capture a sweep's progress bar
     "disable_git": True,  # run.json has the commit
     "save_code": False,
+    "sagemaker_disable": True,  # it would give all networks of a job one id
     "init_timeout": 10.0,  # seconds; W&B's default is 90
     "finish_timeout": 10.0,  # seconds; W&B's default is to wait without limit
     "finish_timeout_raises": True,
@@ -44,14 +47,19 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def load_dotenv_file() -> None:
-    """Add the variables in .env to the environment unless they are set; raises UserError."""
+def prepare_environment() -> None:
+    """Add the variables in .env unless they are set, and remove what is not for our runs.
+
+    Raises UserError if .env cannot be read.
+    """
     from dotenv import load_dotenv
 
     try:
         load_dotenv(ROOT / ".env")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f".env: cannot be read: {error}") from error
+    for line in variables.clean():
+        print(line, file=sys.stderr)
 
 
 def choose_mode(requested: Mode | None = None) -> Mode:
