@@ -1,6 +1,5 @@
 """Draw all figures of a suite's runs, write tables and report, and print the finding."""
 
-import io
 import json
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from analysis import command, formatting
 from analysis.fidelity import table6
 from analysis.frames import notices
 from analysis.plotting.figure_spec import FigureSpec
+from analysis.plotting.style import as_png
 from analysis.report import page
 from analysis.results import SuiteResults
 from analysis.verdict import finding, verdict
@@ -45,12 +45,10 @@ def main() -> int:
 
 def save(figures: list[tuple[FigureSpec, Figure]], folder: Path) -> list[Path]:
     """Write figures to `folder` as PNG; returns the files."""
-    contents = {}
-    for figure_spec, figure in figures:
-        drawn = io.BytesIO()
-        figure.savefig(drawn, dpi=150)
-        contents[f"{figure_spec.name}.png"] = drawn.getvalue()
-    return write(folder, contents)
+    return write(
+        folder,
+        {f"{figure_spec.name}.png": as_png(figure, 150) for figure_spec, figure in figures},
+    )
 
 
 def write_tables(runs: SuiteResults, folder: Path) -> list[Path]:

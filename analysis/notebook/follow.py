@@ -1,6 +1,5 @@
 """The curves of runs that are training, redrawn in a notebook as new records come in."""
 
-import io
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from analysis.figures import curves
 from analysis.load import runs as load_runs
 from analysis.notebook import progress
+from analysis.plotting.style import as_png
 from resnet_bench.errors import UserError
 
 Show = Callable[[Figure | str], None]  # in place of what was shown before
@@ -124,7 +124,5 @@ def _have_figures_shown(shell: Any) -> None:
 
 def _as_png(figure: Figure) -> tuple[bytes, dict[str, int]]:
     """The picture, at twice the resolution, and its width and height in the page's pixels."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=2 * DPI)
     width, height = figure.get_size_inches()
-    return buffer.getvalue(), {"width": round(width * DPI), "height": round(height * DPI)}
+    return as_png(figure, 2 * DPI), {"width": round(width * DPI), "height": round(height * DPI)}
