@@ -13,6 +13,7 @@ BENCH_ARGS ?=
 VENV := .venv
 BENCH := $(VENV)/bin/python -m resnet_bench
 ANALYSIS := $(VENV)/bin/python -m analysis
+NAMES = $(foreach name,$(ONLY),--only "$(name)")
 # What `make sweep` trains; without SUITE= it depends on whether there is a GPU.
 CHOSEN = $(or $(SUITE),$(shell $(BENCH) default-suite))
 INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
@@ -29,9 +30,9 @@ help:  ## list the targets
 
 setup: $(VENV)/.ready  ## make .venv from pyproject.toml and constraints.txt
 
-sweep: $(VENV)/.ready  ## train a suite's networks and draw the comparison: SUITE=, SEEDS=
+sweep: $(VENV)/.ready  ## train a suite's networks and draw the comparison: SUITE=, SEEDS=, ONLY="plain-20 plain-56"
 	@suite="$(CHOSEN)"; [ -n "$$suite" ] || exit; \
-	$(BENCH) sweep "$$suite" --seeds $(SEEDS) --results "$(RESULTS)" $(SWEEP_ARGS); code=$$?; \
+	$(BENCH) sweep "$$suite" $(NAMES) --seeds $(SEEDS) --results "$(RESULTS)" $(SWEEP_ARGS); code=$$?; \
 	[ $$code -eq 2 ] || $(ANALYSIS) "$$suite" --results "$(RESULTS)" || exit; \
 	exit $$code
 
@@ -48,7 +49,7 @@ shapes: $(VENV)/.ready  ## print the shapes through a network: EXP=, INPUT=1x224
 	@$(BENCH) shapes "$(EXP)" $(if $(INPUT),--input $(INPUT))
 
 status: $(VENV)/.ready  ## say how far all suites are, or each run of one: SUITE=
-	@$(BENCH) status $(SUITE) --results "$(RESULTS)"
+	@$(BENCH) status $(SUITE) $(NAMES) --results "$(RESULTS)"
 
 witness: $(VENV)/.ready  ## build a deeper network equal to a trained one: EXP=, DEPTH=, SEED=, CONTINUE=1
 	@$(BENCH) witness "$(EXP)" $(foreach depth,$(DEPTH),--depth $(depth)) --seed $(SEED) \

@@ -54,8 +54,14 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        reason = str(error)
+    except ModuleNotFoundError as error:
+        # Some packages are used by few commands: a machine that only trains need not have them.
+        reason = f"this needs the Python module {error.name}, which is not installed"
+    else:
+        return
+    typer.echo(f"error: {reason}", err=True)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,13 @@ shortcuts = ["none", "A"]
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On a GPU libraries warn of what is no fault, such as a kernel plan that cuDNN passes over."""
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.filterwarnings("default"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Decoded data sets go to a folder of the session's."""

@@ -8,11 +8,11 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from resnet_bench.datasets.definitions import Dataset
 from resnet_bench.datasets.load import Images
 from resnet_bench.gpu.lockstep import LaneStep
+from resnet_bench.gpu.norms import use_norm
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.recipe import Precision
 from resnet_bench.training.batches import BatchStream
@@ -67,17 +67,6 @@ def synthetic_images(facts: Dataset) -> tuple[Images, Images]:
     return images(facts.train_images), images(facts.test_images)
 
 
-class NativeBatchNorm(nn.BatchNorm2d):
-    """Batch norm without cuDNN, whose channels_last kernels may wait for other lanes."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        torch.backends.cudnn.enabled = False
-        try:
-            return super().forward(input)
-        finally:
-            torch.backends.cudnn.enabled = True
-
-
 @dataclass
 class Lockstep:
     """Ours: `LaneStep` on the shared batch, with single features removed by the options."""
@@ -103,9 +92,7 @@ class Lockstep:
         for network in [state.network for state in self.states]:
             if not self.channels_last:
                 network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-            for module in network.modules():
-                if self.native_norm and isinstance(module, nn.BatchNorm2d):
-                    module.__class__ = NativeBatchNorm
+            use_norm(network, "native" if self.native_norm else "cudnn")
         self.step = LaneStep(self.states, lanes=self.lanes, graphs=self.graphs)
 
     def train(self, steps: int) -> None:

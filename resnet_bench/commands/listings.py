@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from resnet_bench.commands.options import RESULTS, Results
+from resnet_bench.commands.options import RESULTS, Only, Results
 from resnet_bench.errors import UserError
 from resnet_bench.networks.sizes import network_size
 from resnet_bench.records.run_directory import RunDirectory
@@ -57,13 +57,16 @@ def _question(suite: str) -> str:
 
 def status(
     suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
+    only: Only = None,
     results: Results = RESULTS,
 ) -> None:
     """Say how many runs of each suite are finished, or how far each run of one is."""
-    if suite is None:
-        _overview(results)
+    if suite is not None:
+        _status_of(suite, results, only)
+    elif only:
+        raise UserError("--only needs the suite: status SUITE --only NAME")
     else:
-        _status_of(suite, results)
+        _overview(results)
 
 
 def _overview(results: Path) -> None:
@@ -92,12 +95,14 @@ def _state(suite: str, path: Path) -> str:
     return summary.status if summary else "partial"
 
 
-def _status_of(suite: str, results: Path) -> None:
+def _status_of(suite: str, results: Path, only: list[str] | None) -> None:
     loaded = load_suite(suite)
     folder = results / suite
     names = [experiment.network_name for experiment in loaded.experiments]
     there = {path.parent.name for path in folder.glob("*/seed-*")}
     names += sorted(there - set(names))
+    if only:
+        names = [loaded.experiment(name).network_name for name in dict.fromkeys(only)]
     width = max(map(len, names)) + 2
     for name in names:
         directories = sorted((folder / name).glob("seed-*"), key=_seed)

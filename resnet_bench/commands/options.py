@@ -47,6 +47,14 @@ Graphs = Annotated[
 Lanes = Annotated[
     int | None, typer.Option(min=1, help="networks that step at the same time on a GPU")
 ]
+Norm = Annotated[
+    str | None,
+    typer.Option(help="cudnn or native: what computes batch norm on a GPU; recorded"),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="NAME", help="this network; may be given several times"),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="recipe.key=value: another experiment, with another name"),
@@ -61,13 +69,16 @@ def make_machine(
     wandb: str | None,
     graphs: bool | None = None,
     lanes: int | None = None,
+    norm: str | None = None,
 ) -> Machine:
-    """The options as a `Machine`; raises UserError for a W&B mode that does not exist."""
+    """The options as a `Machine`; raises UserError for a W&B mode or a norm that do not exist."""
     prepare_environment()
+    if norm not in (None, "cudnn", "native"):
+        raise UserError(f"--norm {norm!r}: use cudnn or native")
     if wandb not in (None, "online", "offline", "disabled"):
         raise UserError(f"--wandb {wandb!r}: use online, offline or disabled")
     mode = choose_mode(wandb)  # type: ignore[arg-type]
-    return Machine(results, device, data_dir, mode, graphs=graphs, lanes=lanes)
+    return Machine(results, device, data_dir, mode, graphs=graphs, lanes=lanes, norm=norm)  # type: ignore[arg-type]
 
 
 def parse_duration(text: str) -> float:

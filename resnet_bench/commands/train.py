@@ -23,15 +23,17 @@ def run(
     time_limit: options.TimeLimit = None,
     graphs: options.Graphs = None,
     lanes: options.Lanes = None,
+    norm: options.Norm = None,
 ) -> None:
     """Train one experiment, by name."""
     found = find_experiment(experiment, tuple(settings or ()))
-    machine = options.make_machine(results, device, data_dir, wandb, graphs, lanes)
+    machine = options.make_machine(results, device, data_dir, wandb, graphs, lanes, norm)
     _train([Run(found, seed)], machine, 1, time_limit)
 
 
 def sweep(
     suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
+    only: options.Only = None,
     seeds: Annotated[int, typer.Option(min=1, help="3 means seeds 0, 1 and 2")] = 1,
     workers: Annotated[
         int | None, typer.Option(min=1, help="processes on a CPU; one a core if not given")
@@ -43,14 +45,16 @@ def sweep(
     time_limit: options.TimeLimit = None,
     graphs: options.Graphs = None,
     lanes: options.Lanes = None,
+    norm: options.Norm = None,
 ) -> None:
     """Train every experiment of a suite.
 
     What is finished is skipped, what is not is resumed.
     """
     loaded = load_suite(suite or choose_suite(device))
-    runs = [Run(experiment, seed) for seed in range(seeds) for experiment in loaded.experiments]
-    machine = options.make_machine(results, device, data_dir, wandb, graphs, lanes)
+    chosen = [loaded.experiment(name) for name in dict.fromkeys(only or ())] or loaded.experiments
+    runs = [Run(experiment, seed) for seed in range(seeds) for experiment in chosen]
+    machine = options.make_machine(results, device, data_dir, wandb, graphs, lanes, norm)
     _train(runs, machine, workers, time_limit)
 
 

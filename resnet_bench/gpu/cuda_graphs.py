@@ -93,6 +93,11 @@ class CapturedStep:
     def eager(self, batch: Batch) -> None:
         eager_step([self.graph_state], batch)
 
+    def with_fused_counters(self, batch: Batch) -> None:
+        """What is captured: `eager` with fewer kernels."""
+        with fused_batch_counters(self.state.network, forward_passes(self.state)):
+            self.eager(batch)
+
 
 def capture_graph(step: CapturedStep, batch: Batch, stream: Stream) -> torch.cuda.CUDAGraph:
     """Capture `step` on the tensors of `batch` as a graph with its own memory pool.
@@ -105,20 +110,17 @@ def capture_graph(step: CapturedStep, batch: Batch, stream: Stream) -> torch.cud
     """
     current = torch.cuda.current_stream(stream.device)
     stream.wait_stream(current)
-    # Backward remembers streams, so the warm-up runs where the capture will.
+    # Backward remembers streams, so the warm-up runs where the capture will; and all that the
+    # capture uses, a library may have to load first.
     with torch.cuda.stream(stream), restored_afterwards(step.state):
         for _ in range(WARM_UP_STEPS):
-            step.eager(batch)
+            step.with_fused_counters(batch)
     step.state.optimizer.zero_grad()  # the capture makes gradients in the graph's own pool
     graph = torch.cuda.CUDAGraph()
-    parts = forward_passes(step.state)
     try:
         # thread_local: CUDA calls of other threads, such as a loader's, do not end the capture.
-        with (
-            torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
-            fused_batch_counters(step.state.network, parts),
-        ):
-            step.eager(batch)
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            step.with_fused_counters(batch)
     except RuntimeError as error:
         # A failed capture leaves torch's stream and allocator in it.
         raise CaptureError(

@@ -146,7 +146,8 @@ def pool(x: Tensor, how: str) -> Tensor:
 def identity(x: Tensor, stride: int, padding_channels: tuple[int, int]) -> Tensor:
     """Option A, section 3.3: x, subsampled by `stride`, with zeros for the new channels."""
     if stride != 1:
-        x = x[:, :, ::stride, ::stride]
+        # Windows of one pixel: x[:, :, ::stride, ::stride], but in channels_last order both ways.
+        x = F.avg_pool2d(x, 1, stride)
     if padding_channels != (0, 0):
         x = F.pad(x, (0, 0, 0, 0, *padding_channels))
     return x

@@ -36,6 +36,14 @@ class Suite:
     def question(self) -> str:
         return self.description.partition("\n")[0]
 
+    def experiment(self, name: str) -> Experiment:
+        """The one called `name`, such as plain-56; raises UserError if there is none."""
+        named = {experiment.network_name: experiment for experiment in self.experiments}
+        if name not in named:
+            full, known = f"{self.name}/{name}", [e.name for e in self.experiments]
+            raise UserError(f"unknown experiment {full!r}{did_you_mean(full, known)}")
+        return named[name]
+
 
 def suite_names(folder: Path = SUITES_FOLDER) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.toml"))
@@ -161,13 +169,8 @@ def find_experiment(
     suite = load_suite(suite_name, folder)
     # A plus that no key follows belongs to a value, such as 1e+30.
     network_name, *changes = re.split(r"\+(?=[A-Za-z_]+=)", rest)
-    by_name = {experiment.network_name: experiment for experiment in suite.experiments}
-    if network_name not in by_name:
-        raise UserError(
-            f"unknown experiment {name!r}{did_you_mean(name, [e.name for e in suite.experiments])}"
-        )
     changes += [setting.removeprefix("recipe.") for setting in settings]
-    return _changed(by_name[network_name], changes)
+    return _changed(suite.experiment(network_name), changes)
 
 
 def _changed(experiment: Experiment, changes: list[str]) -> Experiment:

@@ -16,6 +16,8 @@ import torch
 from resnet_bench.datasets.load import load_dataset
 from resnet_bench.errors import UserError
 from resnet_bench.gpu.lockstep import LaneStep
+from resnet_bench.gpu.norms import chosen_norm, use_norm
+from resnet_bench.gpu.setting import measured_setting
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.open_run import OpenRun, open_run
@@ -45,8 +47,8 @@ def run_group(
     disk, except the record that was being measured. Raises UserError for a mistake of the user's.
     """
     device = find_device(machine.device)
-    if device.type == "cpu" and (machine.graphs or machine.lanes):
-        raise UserError("--graphs and --lanes need a CUDA device")
+    if device.type == "cpu":
+        machine.refuse_gpu_options()
     first = runs[0].experiment
     set_up_process(first, device)
     done = [progress for run in runs if (progress := finished(run, machine))]
@@ -57,7 +59,7 @@ def run_group(
         data = training_data(first, machine.data_folder, device)
         stream = BatchStream(first.recipe, first.train_images, runs[0].seed)
         opened = [open_run(run, device, machine, stack) for run in pending]
-        step, execution = _choose_step([run.state for run in opened], machine)
+        step, execution = _choose_step(opened, machine)
         if isinstance(step, LaneStep):
             stack.callback(step.close)
         for run in opened:
@@ -87,15 +89,25 @@ def set_up_process(experiment: Experiment, device: torch.device) -> None:
         torch.cuda.set_device(device)
 
 
-def _choose_step(
-    states: Sequence[TrainingState], machine: Machine
-) -> tuple[Step, dict[str, object]]:
+def _choose_step(runs: Sequence[OpenRun], machine: Machine) -> tuple[Step, dict[str, object]]:
     """The function that executes the group's steps, and what run.json says of it."""
+    states = [run.state for run in runs]
     if states[0].device.type == "cpu":
         return eager_step, {"deterministic": True, "graphs": False, "lanes": 1}
-    step = LaneStep(states, lanes=machine.lanes, graphs=machine.graphs is not False)
+    attempts = [attempt for run in runs for attempt in run.description["attempts"]]
+    measured = measured_setting(machine.results, states[0].device, states[0].recipe.precision)
+    norm = chosen_norm(attempts, machine.norm, measured.norm)
+    for state in states:
+        use_norm(state.network, norm)
+    lanes, graphs = machine.lanes or measured.lanes, machine.graphs is not False
+    step = LaneStep(states, lanes=lanes, graphs=graphs)
     deterministic = torch.are_deterministic_algorithms_enabled()
-    return step, {"deterministic": deterministic, "graphs": step.graphs, "lanes": len(step.lanes)}
+    return step, {
+        "deterministic": deterministic,
+        "graphs": step.graphs,
+        "lanes": len(step.lanes),
+        "norm": norm,
+    }
 
 
 class _Training:

@@ -3,7 +3,9 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from resnet_bench.errors import UserError
 from resnet_bench.tracking.environment import Mode
 
 
@@ -18,6 +20,12 @@ class Machine:
     checkpoint_seconds: float = 30.0  # between checkpoints; resuming is exact from any iteration
     graphs: bool | None = None  # steps as CUDA graphs; None: wherever there is a GPU
     lanes: int | None = None  # how many states step at the same time on a GPU; None chooses
+    norm: Literal["cudnn", "native"] | None = None  # what computes batch norm on a GPU
+
+    def refuse_gpu_options(self) -> None:
+        """Raises UserError, for a CPU, if an option is given that only a GPU has."""
+        if self.graphs or self.lanes or self.norm:
+            raise UserError("--graphs, --lanes and --norm need a CUDA device")
 
 
 def may_have_gpu() -> bool:

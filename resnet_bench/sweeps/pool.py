@@ -11,7 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from types import FrameType
 from typing import Any
 
@@ -21,6 +21,7 @@ from resnet_bench.errors import UserError
 from resnet_bench.suites.experiment import Run
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Outcome, Progress, title, work, work_done
+from resnet_bench.sweeps.watchdog import Watchdog, make_is_gone
 from resnet_bench.sweeps.worker import (
     SIGNALS,
     Worker,
@@ -32,15 +33,6 @@ from resnet_bench.sweeps.worker import (
 SPAWN = get_context("spawn")
 BAR = "{percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
 ECHO_SECONDS = 1.0  # `timeout` signals its child, then the child's whole group
-LAUNCHER = os.getppid()  # at the start: once it is killed, its children have another parent
-
-
-def make_is_gone() -> bool:
-    """Whether make started this process, and its shell was killed.
-
-    A SIGTERM to make ends its shell and nothing below it: the sweep would run on, unseen.
-    """
-    return "MAKELEVEL" in os.environ and os.getppid() != LAUNCHER
 
 
 @dataclass
@@ -64,6 +56,7 @@ class Pool:
         self.done: dict[Run, int] = {}  # work of the runs that have begun, as last reported
         self.width = max((len(title(run)) for group in self.groups for run in group), default=0)
         self.warned = False
+        self.watchdog = Watchdog(self.groups, on_gpu=self.devices[0] != "cpu")
         self.signal: tuple[int, float] | None = None  # the first one's number and time
 
     def run(self) -> None:
@@ -100,6 +93,10 @@ class Pool:
                 self._interrupt(self.signal[0])
             if make_is_gone():
                 self._interrupt(signal.SIGTERM)
+            if reason := self.watchdog.stalled():
+                self.outcome.mistakes.append(reason)
+                for process in active_children():  # the one that waits would never end by itself
+                    process.kill()
             for future in [future for future in waiting if future.done()]:
                 waiting.remove(future)
                 self._collect(future, self.groups[jobs.index(future)])
@@ -120,6 +117,7 @@ class Pool:
         try:
             if isinstance(report, Progress):
                 self._show(report, bar)
+                self.watchdog.note(report)
             elif not self.warned:  # about W&B; the other workers say the same
                 self.warned = True
                 bar.write(report)
@@ -142,6 +140,7 @@ class Pool:
             bar.write(progress.in_words(self.width))
 
     def _collect(self, future: Future[Any], group: list[Run]) -> None:
+        self.watchdog.forget(group)
         try:
             self.outcome.ended += future.result()
         except UserError as error:
@@ -149,7 +148,8 @@ class Pool:
         except BrokenProcessPool:
             self._end_workers()  # the others would train on without a parent
             message = "a worker process was killed (out of memory?); run again to resume"
-            if self.outcome.interrupted_by is None and message not in self.outcome.crashes:
+            explained = self.outcome.interrupted_by is not None or self.watchdog.barked
+            if not explained and message not in self.outcome.crashes:
                 self.outcome.crashes.append(message)
         except Exception as error:  # one crash does not end a night's sweep
             names = ", ".join(run.name for run in group)

@@ -51,8 +51,8 @@ def sweep(
     """
     deadline = None if time_limit is None else time.monotonic() + time_limit
     devices = find_devices(machine.device)
-    if devices == ["cpu"] and (machine.graphs or machine.lanes):
-        raise UserError("--graphs and --lanes need a CUDA device")
+    if devices == ["cpu"]:
+        machine.refuse_gpu_options()
     outcome = Outcome()
     pending = []
     for run in runs:

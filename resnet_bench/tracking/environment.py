@@ -8,6 +8,7 @@ import netrc
 import os
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -52,12 +53,14 @@ def prepare_environment() -> None:
 
     Raises UserError if .env cannot be read.
     """
-    from dotenv import load_dotenv
+    path = ROOT / ".env"
+    if path.exists():  # else python-dotenv need not be installed
+        from dotenv import load_dotenv
 
-    try:
-        load_dotenv(ROOT / ".env")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f".env: cannot be read: {error}") from error
+        try:
+            load_dotenv(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f".env: cannot be read: {error}") from error
     for line in variables.clean():
         print(line, file=sys.stderr)
 
@@ -65,13 +68,17 @@ def prepare_environment() -> None:
 def choose_mode(requested: Mode | None = None) -> Mode:
     """`requested`, else WANDB_MODE, else online if there is a key or a login, else offline.
 
-    Call it once in a process, before the first run. Raises UserError for an unknown WANDB_MODE.
+    Without wandb installed "disabled", unless a mode is asked for. Call it once in a process,
+    before the first run. Raises UserError for an unknown WANDB_MODE, or if wandb is missing.
     """
-    if requested:
-        return requested
-    if wanted := os.environ.get("WANDB_MODE"):
-        if wanted not in MODES:
-            raise UserError(f"WANDB_MODE is {wanted!r}; it can be online, offline or disabled")
+    wanted = requested or os.environ.get("WANDB_MODE")
+    if wanted and wanted not in MODES:
+        raise UserError(f"WANDB_MODE is {wanted!r}; it can be online, offline or disabled")
+    if find_spec("wandb") is None:
+        if wanted and MODES[wanted] != "disabled":
+            raise UserError(f"W&B is to be {wanted!r}, and wandb is not installed")
+        return "disabled"
+    if wanted:
         return MODES[wanted]
     settings = _settings_file()
     if wanted := settings.get("mode"):  # set by `wandb offline`

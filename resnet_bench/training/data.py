@@ -61,6 +61,8 @@ class TrainingData:
         self.test = _part(test, slice(None), recipe.border, device)
         mean = train.pixels[:count].mean(axis=0, dtype=np.float64) / self.dataset.largest_pixel
         mean = _framed(mean if recipe.subtract_mean else np.zeros_like(mean), recipe.border)
+        # A tensor: by a number, a GPU would multiply with the reciprocal, to other last bits.
+        self.largest_pixel = torch.tensor(float(self.dataset.largest_pixel), device=device)
         self.mean = torch.from_numpy(mean).float().permute(1, 2, 0).contiguous().to(device)
         # Zeros after the mean was subtracted are pixels equal to a mean of zero: with both padded
         # by zeros, padding before and after subtraction are the same gather.
@@ -103,7 +105,7 @@ class TrainingData:
 
         (B, C, H, W), or with the recipe's other side.
         """
-        images = pixels.float().div_(self.dataset.largest_pixel).sub_(mean)
+        images = pixels.float().div_(self.largest_pixel).sub_(mean)
         images = images.permute(0, 3, 1, 2)  # a view, in channels_last order
         if self.resized is None:
             return images

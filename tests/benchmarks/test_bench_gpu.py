@@ -25,12 +25,12 @@ from resnet_bench.benchmarks.roofline import Ceilings, floor_seconds, network_wo
 from resnet_bench.benchmarks.whole_sweep import TimedSweep
 from resnet_bench.benchmarks.yardsticks import (
     Lockstep,
-    NativeBatchNorm,
     OneByOne,
     Setting,
     synthetic_images,
 )
 from resnet_bench.datasets.definitions import DATASETS
+from resnet_bench.gpu.norms import NativeBatchNorm
 from resnet_bench.suites.experiment import Experiment
 from resnet_bench.suites.network import NetworkSpec, Shortcut
 from resnet_bench.suites.recipe import Recipe

@@ -181,3 +181,40 @@ def test_a_reader_that_has_left_is_no_crash(arguments: list[str]) -> None:
     with os.fdopen(writer, "w") as output:
         done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_machine_without_dotenv_or_wandb_trains(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    for name in ("dotenv", "wandb"):
+        monkeypatch.setitem(sys.modules, name, None)  # importing it raises ModuleNotFoundError
+    run = ("run", "smoke/plain-8", "--set", "recipe.iterations=2", "--set", "recipe.drops=[]")
+    trained = call(*run, "--device", "cpu", "--results", str(tmp_path))
+    assert trained.code == 0, trained.errors
+    assert "1 of 1 runs finished" in trained.output
+    asked = call(*run, "--wandb", "offline", "--results", str(tmp_path))
+    assert (asked.code, asked.errors.count("\n")) == (2, 1)
+    assert "wandb is not installed" in asked.errors
+    (tmp_path / ".env").write_text("WANDB_MODE=offline\n")
+    reading = call(*run, "--results", str(tmp_path))
+    assert reading.code == 2
+    assert reading.errors == (
+        "error: this needs the Python module dotenv, which is not installed\n"
+    )
+
+
+def test_only_takes_some_networks_of_a_suite(call: Call, tmp_path: Path) -> None:
+    only = ("--only", "plain-8", "--only", "resnet-8-A", "--results", str(tmp_path))
+    swept = call("sweep", "smoke", *only, "--device", "cpu", "--wandb", "disabled")
+    assert swept.code == 0, swept.errors
+    assert "2 of 2 runs finished" in swept.output
+    assert sorted(p.name for p in (tmp_path / "smoke").iterdir()) == ["plain-8", "resnet-8-A"]
+    lines = call("status", "smoke", *only).output.splitlines()
+    assert [line.split()[0] for line in lines] == ["plain-8", "resnet-8-A"]
+    wrong = call("sweep", "smoke", "--only", "plain-9")
+    assert (wrong.code, wrong.errors) == (
+        2,
+        "error: unknown experiment 'smoke/plain-9'; did you mean smoke/plain-8?\n",
+    )
+    assert call("status", "--only", "plain-8").code == 2

@@ -1,16 +1,16 @@
-"""States in lanes on a CPU, with a stand-in for the capture."""
+"""States in lanes on a CPU, with a stand-in for CUDA graphs."""
 
 from collections.abc import Callable, Sequence
 
 import torch
 
-from resnet_bench.gpu.cuda_graphs import CapturedStep, Stream, forward_passes, fused_batch_counters
 from resnet_bench.gpu.lockstep import LaneStep
 from resnet_bench.networks.initialization import digest
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.loop import train
 from resnet_bench.training.state import TrainingState
-from resnet_bench.training.step import Batch, eager_step
+from resnet_bench.training.step import eager_step
+from tests.support.recording import Recording, record_graph
 from tests.support.states import data_of
 
 # A power of two, so that the rate is the same number as a Python float and as a float32 tensor.
@@ -18,21 +18,8 @@ EXACT = "divide_by=2.0+drops=[4]+iterations=8+learning_rate=0.03125"
 NAMES = tuple(f"smoke/{name}+{EXACT}" for name in ("plain-8", "resnet-14-A", "resnet-8-B"))
 
 
-class Replay:
-    """What a graph does, done eagerly: the step on the tensors that were there at the capture."""
-
-    def __init__(self, step: CapturedStep, batch: Batch, _: Stream) -> None:
-        self.step, self.batch, self.replays = step, batch, 0
-
-    def replay(self) -> None:
-        self.replays += 1
-        passes = forward_passes(self.step.state)
-        with fused_batch_counters(self.step.state.network, passes):
-            self.step.eager(self.batch)
-
-
 def in_lanes(states: Sequence[TrainingState], lanes: int | None = None) -> LaneStep:
-    return LaneStep(states, lanes=lanes, capture=Replay)
+    return LaneStep(states, lanes=lanes, capture=record_graph)
 
 
 def replays(step: LaneStep) -> dict[str, int]:
@@ -40,7 +27,7 @@ def replays(step: LaneStep) -> dict[str, int]:
         step.state.run.experiment.spec.name: step.captured.replays
         for lane in step.lanes
         for step in lane
-        if isinstance(step.captured, Replay)
+        if isinstance(step.captured, Recording)
     }
 
 

@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from resnet_bench import __main__ as command_line
 from resnet_bench.commands import train
 from resnet_bench.errors import CaptureError, UserError
+from resnet_bench.gpu import setting
 from resnet_bench.gpu.cuda_graphs import CapturedStep
 from resnet_bench.gpu.lockstep import LaneStep
+from resnet_bench.gpu.norms import NativeBatchNorm, chosen_norm
+from resnet_bench.gpu.setting import Setting, measured_setting, this_gpu
+from resnet_bench.records.files import write_json
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.suite import find_experiment, load_suite
@@ -30,7 +35,7 @@ from tests.support.states import states_of
 
 
 def test_graphs_and_lanes_are_refused_on_a_cpu(machine: Machine, small: list[Experiment]) -> None:
-    for change in ({"graphs": True}, {"lanes": 2}):
+    for change in ({"graphs": True}, {"lanes": 2}, {"norm": "native"}):
         with pytest.raises(UserError, match="need a CUDA device"):
             run_group([Run(small[0], 0)], replace(machine, **change))
     assert not machine.results.exists()
@@ -84,18 +89,24 @@ def test_the_suite_in_bfloat16_differs_in_precision_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "graphs", "lanes"),
-    [({}, True, 2), ({"graphs": False}, False, 1), ({"graphs": True, "lanes": 1}, True, 1)],
+    ("options", "graphs", "lanes", "norm"),
+    [
+        ({}, True, 2, "cudnn"),
+        ({"graphs": False}, False, 1, "cudnn"),
+        ({"graphs": True, "lanes": 1, "norm": "native"}, True, 1, "native"),
+    ],
 )
 def test_the_runner_takes_graphs_on_a_gpu(
     options: dict[str, Any],
     graphs: bool,
     lanes: int,
+    norm: str,
     machine: Machine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With states that say they are on a GPU, and streams that are not."""
     monkeypatch.setattr(torch.cuda, "Stream", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a card")
     gpu = torch.device("cuda")
     states: Any = [
         SimpleNamespace(
@@ -104,24 +115,60 @@ def test_the_runner_takes_graphs_on_a_gpu(
         for state in states_of(NAMES[0], NAMES[0])
     ]
     monkeypatch.setattr(CapturedStep, "of", lambda state: CapturedStep(state, None, state))  # type: ignore[arg-type]
-    step, execution = sweeps_group._choose_step(states, replace(machine, **options))
+    runs: Any = [SimpleNamespace(state=s, description={"attempts": []}) for s in states]
+    step, execution = sweeps_group._choose_step(runs, replace(machine, **options))
     assert isinstance(step, LaneStep)
     assert (step.graphs, len(step.lanes)) == (graphs, lanes)
     # Not deterministic: what this process really is.
-    assert execution == {"deterministic": False, "graphs": graphs, "lanes": lanes}
+    assert execution == {
+        **{"deterministic": False, "graphs": graphs},
+        **{"lanes": lanes, "norm": norm},
+    }
+    kinds = {type(m) for m in states[0].network.modules() if isinstance(m, nn.BatchNorm2d)}
+    assert kinds == {NativeBatchNorm if norm == "native" else nn.BatchNorm2d}
+
+
+def test_a_resumed_run_keeps_its_batch_norm() -> None:
+    """Another one has other last bits, and resumed is to be uninterrupted."""
+    begun: list[dict[str, Any]] = [{"norm": "native"}, {"lanes": 1}]
+    assert chosen_norm(begun, None, "cudnn") == "native"
+    assert chosen_norm([], None, None) == "cudnn"
+    assert chosen_norm([], None, "native") == "native"
+    assert chosen_norm([], "cudnn", "native") == "cudnn"
+    with pytest.raises(UserError, match=r"'cudnn' would go on .* began with 'native'"):
+        chosen_norm(begun, "cudnn", None)
+
+
+def test_a_measured_setting_holds_for_its_card_and_versions(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu, path = torch.device("cuda"), machine.results / setting.FILE
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a card")
+    assert measured_setting(machine.results, gpu, "tf32") == Setting()
+    found = this_gpu(gpu) | {"fastest": {"tf32": {"lanes": 3, "norm": "native"}}}
+    machine.results.mkdir()
+    write_json(path, found)
+    assert measured_setting(machine.results, gpu, "tf32") == Setting(3, "native")
+    assert measured_setting(machine.results, gpu, "bf16") == Setting()
+    write_json(path, found | {"card": "another"})
+    assert measured_setting(machine.results, gpu, "tf32") == Setting()
+    for damaged in ("{", "[]", "{}"):
+        path.write_text(damaged)
+        with pytest.raises(UserError, match=r"gpu-check\.json: cannot be read"):
+            measured_setting(machine.results, gpu, "tf32")
 
 
 def test_the_command_line_passes_graphs_and_lanes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Machine] = []
     monkeypatch.setattr(train, "_train", lambda runs, machine, *_: seen.append(machine))
     for command in (["run", "smoke/plain-8"], ["sweep", "smoke"]):
-        for extra in ([], ["--no-graphs"], ["--graphs", "--lanes", "3"]):
+        for extra in ([], ["--no-graphs"], ["--graphs", "--lanes", "3", "--norm", "native"]):
             arguments = ["resnet_bench", *command, "--wandb", "disabled", *extra]
             monkeypatch.setattr(sys, "argv", arguments)
             with pytest.raises(SystemExit):
                 command_line.main()
-    expected = [(None, None), (False, None), (True, 3)]
-    assert [(machine.graphs, machine.lanes) for machine in seen] == expected * 2
+    expected = [(None, None, None), (False, None, None), (True, 3, "native")]
+    assert [(machine.graphs, machine.lanes, machine.norm) for machine in seen] == expected * 2
 
 
 def test_after_a_failed_capture_a_process_trains_nothing_more(

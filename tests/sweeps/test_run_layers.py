@@ -18,6 +18,7 @@ from resnet_bench.sweeps.group import run_group
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.tracking import tracker
 from resnet_bench.training import loop, signals
+from tests.support.recording import record_graph
 from tests.support.runs_on_disk import stop_at
 
 LAYERS_AT = (0, 3, 8, 12)  # 8 ends the first epoch of 128 images in batches of 16
@@ -142,11 +143,9 @@ def test_steps_in_lanes_are_measured_alike(
     for run in exact:
         run_group([run], reference)
 
-    def in_lanes(states: Any, _: Machine) -> tuple[LaneStep, dict[str, object]]:
-        def captured(step: Any, batch: Any, stream: Any) -> Any:
-            return SimpleNamespace(replay=lambda: step.eager(batch))
-
-        return LaneStep(states, lanes=2, capture=captured), {}
+    def in_lanes(runs: Any, _: Machine) -> tuple[LaneStep, dict[str, object]]:
+        states = [run.state for run in runs]
+        return LaneStep(states, lanes=2, capture=record_graph), {}
 
     monkeypatch.setattr(group, "_choose_step", in_lanes)
     run_group(exact, machine)

@@ -14,7 +14,7 @@ from resnet_bench.records.layers import LayersFile
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment
-from resnet_bench.tracking import thread
+from resnet_bench.tracking import environment, thread
 from resnet_bench.tracking.environment import choose_mode, settings_for
 from resnet_bench.tracking.metrics import LAYER_METRICS, LAYERS_ITERATION, METRICS
 from resnet_bench.tracking.thread import set_warning_sink
@@ -231,6 +231,20 @@ def test_settings_are_ours_where_no_variable_sets_them_and_this_wandb_knows_them
     monkeypatch.setenv("WANDB_CONSOLE", "wrap")
     monkeypatch.setenv("WANDB__SAVE_REQUIREMENTS", "true")
     assert set(settings_for("offline", known)) == {"mode", "init_timeout"}
+
+
+def test_a_machine_without_wandb_trains_and_says_so_only_if_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(environment, "find_spec", lambda name: None)
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    assert choose_mode() == "disabled"
+    assert choose_mode("disabled") == "disabled"
+    with pytest.raises(UserError, match="'offline', and wandb is not installed"):
+        choose_mode("offline")
+    monkeypatch.setenv("WANDB_MODE", "online")
+    with pytest.raises(UserError, match="'online', and wandb is not installed"):
+        choose_mode()
 
 
 def test_the_mode_is_asked_for_or_set_or_follows_from_a_login(

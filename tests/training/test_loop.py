@@ -9,15 +9,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from resnet_bench.datasets.load import load_dataset
 from resnet_bench.networks.initialization import digest
-from resnet_bench.suites.experiment import Run
-from resnet_bench.suites.suite import find_experiment
 from resnet_bench.training.batches import BatchStream
-from resnet_bench.training.data import TrainingData
 from resnet_bench.training.loop import train
 from resnet_bench.training.schedule import learning_rate_at
-from resnet_bench.training.state import TrainingState, new_state
+from resnet_bench.training.state import TrainingState
 from resnet_bench.training.step import Batch, eager_step
 from tests.support.states import data_of, run_all, states_of
 
@@ -160,22 +156,6 @@ def test_the_warmup_is_used() -> None:
     rows = run_all([state])[name]
     assert rows[0]["learning_rate"] == 0.001
     assert rows[-1]["learning_rate"] == learning_rate_at(29, state.recipe) == 0.002
-
-
-@pytest.mark.gpu
-def test_the_same_run_on_a_gpu() -> None:
-    """Close to the CPU's, within what another order of summation does over a few steps."""
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    name = "smoke/resnet-8-A+iterations=5+drops=[]"
-    run = Run(find_experiment(name), 0)
-    state = new_state(run, torch.device("cuda"))
-    recipe, images = run.experiment.recipe, run.experiment.train_images
-    data = TrainingData(run.experiment, *load_dataset(run.experiment.dataset), torch.device("cuda"))
-    ((_, record),) = train([state], BatchStream(recipe, images, 0), data)
-    (reference,) = states_of(name)
-    (row,) = run_all([reference])[name]
-    assert record.train_loss == pytest.approx(row["train_loss"], rel=1e-3)
 
 
 def test_adam_is_torchs_on_the_same_gradients() -> None:
