@@ -13,6 +13,7 @@ from analysis.plotting.style import as_png
 from analysis.report import page
 from analysis.results import SuiteResults
 from analysis.verdict import finding, verdict
+from resnet_bench.paths import make_folder
 from resnet_bench.records.files import write_atomically, writing
 
 
@@ -66,7 +67,7 @@ def write_tables(runs: SuiteResults, folder: Path) -> list[Path]:
 def write(folder: Path, contents: dict[str, bytes]) -> list[Path]:
     """Write files to `folder`, by name; returns them. UserError if it cannot."""
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     for name, data in contents.items():
         write_atomically(folder / name, data)
     return [folder / name for name in contents]

@@ -4,12 +4,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 
 from analysis import load
 from resnet_bench.errors import UserError
+from resnet_bench.paths import RESULTS_VARIABLE, expanded
+from resnet_bench.streams import open_closed_streams, silence_output
 from resnet_bench.suites.suite import load_suite
 
 
@@ -17,8 +18,8 @@ def parser(module: str, description: str | None) -> argparse.ArgumentParser:
     """`python -m <module> SUITE [--results FOLDER]`; add further options to it."""
     arguments = argparse.ArgumentParser(f"python -m {module}", description=description)
     arguments.add_argument("suite", help="a suite, such as digits")
-    folder = Path(os.environ.get("RESNET_BENCH_RESULTS", "results"))
-    arguments.add_argument("--results", type=Path, default=folder, help=f"folder ({folder})")
+    folder = os.environ.get(RESULTS_VARIABLE) or "results"
+    arguments.add_argument("--results", type=expanded, default=folder, help=f"folder ({folder})")
     return arguments
 
 
@@ -30,6 +31,7 @@ def runs_of(arguments: argparse.Namespace) -> pd.DataFrame:
 
 def run(main: Callable[[], int]) -> None:
     """Run a command and exit with its code; with 2 and one line on stderr for a UserError."""
+    open_closed_streams()
     try:
         code = main()
     except UserError as error:
@@ -38,6 +40,6 @@ def run(main: Callable[[], int]) -> None:
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:  # the reader of the pipe has closed it, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_output()
         code = 141
     sys.exit(code)

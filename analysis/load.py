@@ -19,6 +19,7 @@ from analysis.frames.layers import layers as layers  # the table of layers.csv, 
 from resnet_bench.errors import UserError
 from resnet_bench.paths import SUITES_FOLDER
 from resnet_bench.records.epochs import EpochRecord
+from resnet_bench.records.files import find_paths
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.network import Shortcut
 from resnet_bench.suites.suite import load_suite
@@ -70,9 +71,9 @@ def _named(path: str | Path) -> Path:
 
 def _runs_of(path: Path, suites: Path) -> list[tuple[dict[str, Any], list[EpochRecord]]]:
     """(columns, records) of every run in a suite's folder, and of the missing ones."""
-    found = sorted(path.glob("*/seed-*/run.json"))
+    found = find_paths(path, "*/seed-*/run.json")
     if not found:
-        if any(path.glob("seed-*/run.json")):
+        if find_paths(path, "seed-*/run.json"):
             raise UserError(f"{path} is an experiment's folder; its suite's is {path.parent}")
         setting = results_setting(path.parent)
         raise UserError(f"no runs in {path}; make sweep SUITE={path.name}{setting} makes them")

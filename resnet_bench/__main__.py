@@ -10,8 +10,8 @@ from typing import Any
 import typer
 
 from resnet_bench.commands import cure, dashboards, data, export, listings, shapes, train, witness
-from resnet_bench.commands.train import silence_output
 from resnet_bench.errors import UserError
+from resnet_bench.streams import open_closed_streams, silence_output
 
 
 class Application(typer.core.TyperGroup):
@@ -51,6 +51,7 @@ app.command()(dashboards.sync)
 
 def main() -> None:
     """Run the command line; the user's mistakes are one line and exit code 2."""
+    open_closed_streams()
     try:
         app()
     except UserError as error:

@@ -15,6 +15,7 @@ from analysis.load import runs as load_runs
 from analysis.notebook import progress
 from analysis.plotting.style import as_png
 from resnet_bench.errors import UserError
+from resnet_bench.records.files import find_paths
 
 Show = Callable[[Figure | str], None]  # in place of what was shown before
 
@@ -66,7 +67,7 @@ def _runs(path: Path) -> pd.DataFrame:
     path = path.resolve()
     patterns = ("*/seed-*/run.json", "seed-*/run.json", "run.json")
     for suite, pattern in zip([path, *path.parents], patterns, strict=False):
-        if any(path.glob(pattern)):
+        if find_paths(path, pattern):
             runs = load_runs(suite)
             if suite == path:
                 return runs

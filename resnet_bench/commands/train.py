@@ -1,12 +1,11 @@
 """The commands that train: one experiment by name, or all of a suite."""
 
-import os
-import sys
 from typing import Annotated
 
 import typer
 
 from resnet_bench.commands import options
+from resnet_bench.streams import silence_output
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment, load_suite
 from resnet_bench.sweeps.machine import Machine, find_devices
@@ -93,10 +92,3 @@ def _train(runs: list[Run], machine: Machine, workers: int | None, time_limit: s
     except BrokenPipeError:
         silence_output()
     raise typer.Exit(outcome.exit_code())
-
-
-def silence_output() -> None:
-    """Discard all further output: its reader has left."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(nowhere, stream.fileno())

@@ -5,7 +5,7 @@ Nothing here imports torch: the analysis reads runs with this module.
 
 import dataclasses
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,8 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from resnet_bench.errors import UserError
+from resnet_bench.locks import hold
+from resnet_bench.paths import make_folder
 from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.records.files import (
     append,
@@ -103,7 +105,7 @@ class RunDirectory:
     def create(self) -> None:
         """Make the directory unless it exists; raises UserError if nothing can be written."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             self.lock.touch()
         except OSError as error:
             raise UserError(f"cannot write results to {self.path}: {error.strerror}") from error
@@ -179,11 +181,13 @@ def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 @contextmanager
 def locked(directory: RunDirectory) -> Iterator[None]:
     """Hold the run's lock; raises UserError if another process does."""
-    from filelock import FileLock, Timeout  # takes 25 ms, and most commands need no lock
+    from filelock import Timeout
 
-    try:
-        held = FileLock(directory.lock).acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"{directory.path}: another process is training this run") from None
-    with held:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold(directory.lock))
+        except Timeout:
+            raise UserError(f"{directory.path}: another process is training this run") from None
+        except OSError as error:
+            raise UserError(f"{directory.lock}: cannot be opened: {error.strerror}") from error
         yield

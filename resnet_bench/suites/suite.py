@@ -185,9 +185,9 @@ def _changed(experiment: Experiment, changes: list[str]) -> Experiment:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # editors of Windows begin with a mark
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name}: cannot be read: {error}") from error
+        raise UserError(f"{path.name}: cannot be read as UTF-8: {error}") from error
 
 
 def _opening_comment(text: str) -> str:

@@ -10,10 +10,12 @@ from typing import Any
 
 from resnet_bench.datasets.load import load_dataset
 from resnet_bench.errors import UserError
+from resnet_bench.locks import why_unlocked
 from resnet_bench.suites.experiment import Run
 from resnet_bench.sweeps.machine import Machine, available_cores, find_devices, why_no_gpu
 from resnet_bench.sweeps.pool import Pool
 from resnet_bench.sweeps.progress import Outcome, finished, work
+from resnet_bench.sweeps.shared import why_alone
 
 
 def group_runs(runs: Sequence[Run], *, one_by_one: bool) -> list[list[Run]]:
@@ -72,7 +74,10 @@ def sweep(
         groups = group_runs(pending, one_by_one=devices == ["cpu"])
         if devices == ["cpu"]:
             devices *= workers or available_cores()
-        Pool(groups, machine, devices[: len(groups)], deadline, outcome).run()
+        alone = why_alone()
+        for reason in filter(None, (why_unlocked(machine.results), alone)):
+            print(reason, file=sys.stderr)
+        Pool(groups, machine, devices[: len(groups)], deadline, outcome, bool(alone)).run()
     return outcome
 
 

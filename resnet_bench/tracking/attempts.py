@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from resnet_bench.paths import expanded
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -47,7 +49,7 @@ class Attempt:
 
 def wandb_folder(folder: Path) -> Path:
     """W&B's directory in WANDB_DIR, by default in `folder`."""
-    return Path(os.environ.get("WANDB_DIR") or folder).expanduser() / "wandb"
+    return expanded(os.environ.get("WANDB_DIR") or folder) / "wandb"
 
 
 def find_attempts(folder: Path, run_id: str = "*") -> list[Attempt]:

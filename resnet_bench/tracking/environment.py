@@ -58,7 +58,7 @@ def prepare_environment() -> None:
         from dotenv import load_dotenv
 
         try:
-            load_dotenv(path)
+            load_dotenv(path, encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f".env: cannot be read: {error}") from error
     for line in variables.clean():
@@ -110,7 +110,7 @@ def settings_for(mode: Mode, known: set[str]) -> dict[str, Any]:
 
 def _settings_file() -> dict[str, str]:
     """W&B's settings files: the working directory's override the user's."""
-    user = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
+    user = _home(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb")
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read([user / "settings", Path("wandb", "settings")], encoding="utf-8")
@@ -121,10 +121,13 @@ def _settings_file() -> dict[str, str]:
 
 def _in_netrc(host: str) -> bool:
     files = [os.environ.get("NETRC"), "~/.netrc", "~/_netrc"]
-    path = next((p for f in files if f and (p := Path(f).expanduser()).exists()), None)
-    if path is None:
-        return False
     try:
-        return netrc.netrc(path).authenticators(host) is not None
+        path = next((p for f in files if f and (p := _home(f)).exists()), None)
+        return path is not None and netrc.netrc(path).authenticators(host) is not None
     except (netrc.NetrcParseError, OSError):
         return False
+
+
+def _home(path: str) -> Path:
+    """The path with ~ as the user's home; as it is, and so not there, where no home is known."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises RuntimeError

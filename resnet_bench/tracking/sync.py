@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from resnet_bench.errors import UserError
@@ -14,7 +15,7 @@ from resnet_bench.tracking.attempts import Attempt, find_attempts, wandb_folder
 from resnet_bench.tracking.environment import has_credentials
 from resnet_bench.tracking.metrics import METRICS
 from resnet_bench.tracking.tracker import start_tracking
-from resnet_bench.tracking.variables import remove_refused
+from resnet_bench.tracking.variables import remove_refused, use_home
 
 
 def sync(suite: Suite, results: Path, yes: bool) -> None:
@@ -24,6 +25,8 @@ def sync(suite: Suite, results: Path, yes: bool) -> None:
     for example, was written on a full disk. Raises UserError without runs, without an account, or
     if an upload fails.
     """
+    if find_spec("wandb") is None:
+        raise UserError("wandb is not installed")
     folder = wandb_folder(results / suite.name)
     attempts = find_attempts(folder)
     missing = [attempt for attempt in attempts if not attempt.mark.exists()]
@@ -59,6 +62,7 @@ def _upload(ready: list[Attempt], from_csv: dict[str, Run], folder: Path) -> Non
         raise UserError("; ".join(sentences))
     if not has_credentials():
         raise UserError("no W&B account: set WANDB_API_KEY, or log in with `wandb login`")
+    use_home(wandb_folder(folder))
     refused = _wandb_sync(ready) if ready else set()
     for attempt in ready:
         if attempt.run_id in refused:
@@ -110,11 +114,11 @@ def _ids_in_training(folder: Path) -> set[str]:
     ids = set()
     for lock in folder.glob("*/seed-*/.lock"):
         directory = RunDirectory(lock.parent)
+        if not os.access(lock, os.W_OK):
+            continue  # of a folder that this user cannot write, such as a colleague's
         try:
             with locked(directory):
                 pass
-        except PermissionError:
-            continue  # a folder that this user cannot write, such as a colleague's
         except UserError:
             ids.add((directory.description() or {}).get("wandb_id", ""))
     return ids

@@ -19,7 +19,7 @@ from typing import Any
 from resnet_bench.errors import UserError
 from resnet_bench.tracking.attempts import Attempt, find_attempts
 from resnet_bench.tracking.environment import Mode, settings_for
-from resnet_bench.tracking.variables import remove_refused
+from resnet_bench.tracking.variables import remove_refused, use_home
 
 WAIT_SECONDS = 60.0  # the longest wait for the calls sent so far
 ADD = "`make sync` adds from the CSV"
@@ -87,6 +87,7 @@ class WandbThread(threading.Thread):
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):  # W&B would take a temporary folder
             raise PermissionError(f"{folder} cannot be written")
+        use_home(folder)
         self._server_failed |= bool(problems)  # which may have named the server, or the account
         if online and not self._server_failed:
             before = find_attempts(folder, arguments["id"])

@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -53,6 +54,19 @@ def remove_refused() -> list[str]:
             sentences.append(f"{name}: {'not valid' if SECRET.search(name) else reason}")
             del os.environ[name]
     return sentences
+
+
+def use_home(substitute: Path) -> None:
+    """Have W&B write to `substitute` what it would to a home that is unknown or read-only.
+
+    wandb-core's log would otherwise go to the terminal.
+    """
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path.expanduser raises RuntimeError
+    if home == "~":
+        os.environ["HOME"] = str(substitute.absolute())
+    elif not os.access(home, os.W_OK | os.X_OK):
+        os.environ.setdefault("WANDB_CACHE_DIR", str(substitute.absolute() / ".cache"))
+        os.environ.setdefault("WANDB_DATA_DIR", str(substitute.absolute() / ".data"))
 
 
 def _names() -> list[str]:
