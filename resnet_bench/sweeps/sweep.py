@@ -72,9 +72,9 @@ def sweep(
         if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
             print(reason, file=sys.stderr)
         groups = group_runs(pending, one_by_one=devices == ["cpu"])
-        if devices == ["cpu"]:
-            devices *= workers or available_cores()
         alone = why_alone()
+        if devices == ["cpu"]:
+            devices *= 1 if alone else workers or available_cores()
         for reason in filter(None, (why_unlocked(machine.results), alone)):
             print(reason, file=sys.stderr)
         Pool(groups, machine, devices[: len(groups)], deadline, outcome, bool(alone)).run()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from resnet_bench.errors import UserError
 from resnet_bench.paths import expanded
 
 
@@ -29,7 +30,8 @@ class Attempt:
     def contents(self) -> tuple[dict[str, Any], bool]:
         """The last value of each metric in the log, and whether the log is whole.
 
-        A killed process, or a full disk, may leave a torn or an empty log.
+        A killed process, or a full disk, may leave a torn or an empty log. Raises UserError if
+        wandb-core, which reads it, cannot be executed.
         """
         from wandb.util import get_core_path
 
@@ -37,7 +39,9 @@ class Attempt:
         command += ["--run-file", str(self.log), str(self.path.parent)]
         try:
             result = subprocess.run(command, capture_output=True, text=True, check=True)
-        except (OSError, subprocess.CalledProcessError):
+        except OSError as error:
+            raise UserError(f"{command[0]} cannot be executed: {error.strerror}") from error
+        except subprocess.CalledProcessError:
             return {}, False
         records = [json.loads(line) for line in result.stdout.splitlines()]
         latest: dict[str, Any] = {}
@@ -53,7 +57,13 @@ def wandb_folder(folder: Path) -> Path:
 
 
 def find_attempts(folder: Path, run_id: str = "*") -> list[Attempt]:
-    """The attempts at one run, or at all runs, in W&B's directory `folder`, oldest first."""
-    logs = folder.glob(f"*run-*/run-{run_id}.wandb")
+    """The attempts at one run, or at all runs, in W&B's directory `folder`, oldest first.
+
+    Raises UserError if the folder cannot be read.
+    """
+    try:
+        logs = list(folder.glob(f"*run-*/run-{run_id}.wandb"))
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read: {error.strerror}") from error
     attempts = [Attempt(log.parent, log) for log in logs if not log.parent.is_symlink()]
     return sorted(attempts, key=lambda attempt: attempt.path.name.removeprefix("offline-"))
