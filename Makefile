@@ -18,8 +18,11 @@ NAMES = $(foreach name,$(ONLY),--only "$(name)")
 CHOSEN = $(or $(SUITE),$(shell $(BENCH) default-suite))
 INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
+# A user's own cures need no types: rules are for the files that git tracks.
+SHIPPED = $(or $(shell git ls-files '*.py'),.)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run list cure shapes status witness figures verdict verify report reference dashboard sync data test bench bench-gpu
+.PHONY: help setup sweep run list cure shapes status witness figures verdict verify report reference dashboard sync data test gpu-check preflight bench bench-gpu
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,16 +86,28 @@ data: $(VENV)/.ready  ## fetch and verify a data set: DATASET=cifar10
 	@$(BENCH) data "$(DATASET)"
 
 test: $(VENV)/.ready-dev  ## ruff, mypy and pytest
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
+	@$(VENV)/bin/ruff check $(SHIPPED)
+	@$(VENV)/bin/ruff format --check $(SHIPPED)
+	@$(VENV)/bin/mypy $(SHIPPED)
 	$(VENV)/bin/python -m pytest -n 2
+
+gpu-check: $(VENV)/.ready  ## check a GPU's bits and find its fastest setting, in minutes
+	@$(BENCH) gpu-check --results "$(RESULTS)"
 
 bench: $(VENV)/.ready  ## measure the speed of the sweep and of the training loop
 	$(VENV)/bin/python -m resnet_bench.benchmarks.cpu
 
 bench-gpu: $(VENV)/.ready  ## measure the paper's sweep on a GPU: PIECE=floors, ... (BENCH_ARGS=--help)
 	$(VENV)/bin/python -m resnet_bench.benchmarks.gpu --piece "$(PIECE)" $(BENCH_ARGS)
+
+# The oldest PyTorch that is supported, as CUDA's build, which imports without a GPU.
+preflight:  ## run the GPU path's tests with CUDA's PyTorch 2.11 before there is a GPU (gigabytes): PYTHON=python3.12
+	@$(PYTHON) -m venv .venv-preflight
+	@.venv-preflight/bin/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) \
+	  'torch==2.11.*' 'torchvision==0.26.*' -e '.[dev]'
+	@.venv-preflight/bin/python -c 'import torch; print("PyTorch", torch.__version__, "CUDA", torch.version.cuda)'
+	.venv-preflight/bin/python -m pytest -n 2 $(addprefix tests/,gpu gpu_check benchmarks networks training \
+	  sweeps/test_lockstep_runs.py sweeps/test_watchdog.py sweeps/test_run_layers.py)
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from analysis import command, formatting
+from analysis.cures import sentences as cures_sentences
 from analysis.fidelity import table6
 from analysis.frames import notices
 from analysis.plotting.figure_spec import FigureSpec
@@ -32,13 +33,15 @@ def main() -> int:
     ]
     print(formatting.as_text(table6.rows(table6.final_errors(runs.frame))))
     print("Training error: evaluation mode, precise batch norm; both at the last iteration.")
+    if runs.cures:
+        print(formatting.as_text(cures_sentences.rows(runs.cures)))
     for notice in notices.notices(runs.frame):
         print(formatting.wrapped(notice))
     for path in paths:
         print(path)
     for sentence in runs.sentences():
         print(formatting.wrapped(sentence))
-    print(finding.sentence(runs.frame))
+    print(finding.sentence(runs.frame), *cures_sentences.best(runs.cures), sep="\n")
     for hint in verdict.more_seeds(runs.frame):
         print(hint)
     return 0

@@ -13,7 +13,7 @@ from resnet_bench.paths import RESULTS
 
 def wrapped(sentence: str) -> str:
     """A sentence in lines of at most 100 characters."""
-    return textwrap.fill(sentence, 100)
+    return textwrap.fill(sentence, 100, break_on_hyphens=False)
 
 
 def points(difference: float) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import load
+from analysis.cures.shares import Cures
 from analysis.figures import budgets, catalogue, figure6
 from analysis.frames.layers import Layers
 from analysis.frames.witnesses import Witnesses
@@ -31,6 +32,10 @@ class SuiteResults:
     @cached_property
     def layers(self) -> Layers:
         return Layers.of(self.frame)
+
+    @cached_property
+    def cures(self) -> Cures | None:
+        return Cures.of(self.frame)
 
     @cached_property
     def witnesses(self) -> Witnesses:

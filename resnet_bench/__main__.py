@@ -9,7 +9,17 @@ from typing import Any
 
 import typer
 
-from resnet_bench.commands import cure, dashboards, data, export, listings, shapes, train, witness
+from resnet_bench.commands import (
+    cure,
+    dashboards,
+    data,
+    export,
+    gpu_check,
+    listings,
+    shapes,
+    train,
+    witness,
+)
 from resnet_bench.errors import UserError
 from resnet_bench.streams import open_closed_streams, silence_output
 
@@ -45,6 +55,7 @@ app.command()(witness.witness)
 app.command()(cure.cure)
 app.command()(data.data)
 app.command()(export.export)
+app.command()(gpu_check.gpu_check)
 app.command()(dashboards.dashboard)
 app.command()(dashboards.sync)
 

@@ -11,13 +11,12 @@ from analysis.fidelity.checks import all_checks
 from analysis.frames import select
 from analysis.results import SuiteResults
 from resnet_bench.networks.initialization import digest
-from resnet_bench.records.epochs import TIME_COLUMNS, EpochRecord
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import load_suite
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.state import new_state
-from tests.support.states import CPU
+from tests.support.states import CPU, without_times
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 SUITES = sorted(path.parent.name for path in REFERENCE.glob("*/report.html"))
@@ -87,8 +86,4 @@ def test_what_suites_have_in_common_is_the_same_run(other: str) -> None:
     assert len(shared) == 4 * 3  # plain and option A at 20 and 56 layers, three seeds
     for folder in shared:
         one, two = (RunDirectory(REFERENCE / suite / folder).rows() for suite in ("digits", other))
-        assert [untimed(row) for row in one] == [untimed(row) for row in two], folder
-
-
-def untimed(row: EpochRecord) -> dict[str, object]:
-    return {key: value for key, value in vars(row).items() if key not in TIME_COLUMNS}
+        assert [without_times(row) for row in one] == [without_times(row) for row in two], folder

@@ -21,6 +21,7 @@ RESNET_BENCH = (
     ("gpu",),
     ("sweeps",),
     ("witness", "benchmarks"),
+    ("gpu_check",),
     ("commands",),
     ("__main__",),
 )

@@ -1,9 +1,9 @@
 """The state of each network at initialisation against its final error."""
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from analysis.frames import notices, select
 from analysis.frames.layers import Layers, at_start, convolutions, layers, summaries
@@ -12,11 +12,11 @@ from analysis.verdict import contrasts
 from resnet_bench.records.layers import INPUT
 
 STATES = {
-    "growth": "growth of gradients, a layer, towards the input",
-    "correlation": "correlation of neighbours' gradients at the input",
+    "growth": "growth of gradients by layer, towards the input",
+    "correlation": "correlation of gradients at neighbouring images",
     "rank": "effective rank of the last convolution's responses",
 }
-LOOKS = {"plain": ("#d55e00", "o"), "resnet": ("#0072b2", "s")}
+LOOKS = {"plain": ("plain", "#d55e00", "o"), "resnet": ("residual", "#0072b2", "s")}
 
 
 def applies(data: Layers) -> bool:
@@ -49,39 +49,65 @@ def states(data: Layers) -> pd.DataFrame:
 
 
 def draw(data: Layers) -> Figure:
-    """Final training error against each state at initialisation: a marker a network, labelled."""
+    """Final training error against each state at initialisation: a marker a network.
+
+    The deepest networks are filled and have their names beside them.
+    """
     table = states(data)
+    deepest = table["depth"].max()
     with style.theme():
         figure, panels = layout.panels(len(STATES), 5.2, 5.0)
         for axes, (state, label) in zip(panels, STATES.items(), strict=True):
-            for family, (colour, marker) in LOOKS.items():
-                own = table[(table["family"] == family) & table[state].notna()]
-                axes.plot(own[state], 100 * own["error"], marker, color=colour, alpha=0.8, ms=5)
-                for row in own.to_dict("records"):
-                    axes.annotate(
-                        row["network"], (row[state], 100 * row["error"]), fontsize=6,
-                        xytext=(4, 2), textcoords="offset points", color=style.MUTED,
-                    )  # fmt: skip
+            for (family, depth), alike in table.groupby(["family", "depth"]):
+                name, colour, marker = LOOKS[str(family)]
+                axes.plot(
+                    alike[state], 100 * alike["error"], marker, color=colour, markersize=5,
+                    markerfacecolor=colour if depth == deepest else style.PAPER,
+                    label=f"{name}, {depth:.0f} layers",
+                )  # fmt: skip
             axes.set(xlabel=label, yscale="log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
+            axes.yaxis.set_minor_locator(NullLocator())
             left, right = axes.get_xlim()
-            axes.set_xlim(left, right + 0.25 * (right - left))  # room for the labels
+            axes.set_xlim(left, right + 0.3 * (right - left))  # room for the labels
         panels[0].set_ylabel("training error at the last iteration")
-        handles = [
-            Line2D([], [], color=colour, marker=marker, linestyle="none", label=family)
-            for family, (colour, marker) in LOOKS.items()
-        ]
-        layout.finish(figure, handles, notices.notices(data.runs))
+        layout.finish(figure, list(panels[0].lines), notices.notices(data.runs))
+        for axes, state in zip(panels, STATES, strict=True):
+            _label(axes, table[table[state].notna() & (table["depth"] == deepest)], state)
     return figure
 
 
+def _label(axes: Axes, table: pd.DataFrame, state: str) -> None:
+    """Write each network's name beside its marker, moved up where it would cover another's."""
+    size, height, table = 6, 8, table.sort_values("error")
+    markers = list(zip(table[state], 100 * table["error"], strict=True))
+    places = axes.transData.transform(markers) * 72 / axes.figure.dpi
+    taken: list[tuple[float, float, float]] = []  # left, right and foot, in points
+    for name, marker, (x, y) in zip(table["network"], markers, places, strict=True):
+        left, right, foot = x + 4, x + 4 + 0.6 * size * len(name), y + 2
+        while any(
+            left < end and start < right and abs(foot - other) < height
+            for start, end, other in taken
+        ):
+            foot += 1
+        taken.append((left, right, foot))
+        axes.annotate(
+            name, marker, fontsize=size, xytext=(4, foot - y), textcoords="offset points",
+            color=style.MUTED,
+        )  # fmt: skip
+
+
 def sentences(data: Layers) -> list[str]:
-    """How well the rank of each state goes with that of the final error: Spearman's correlation."""
+    """How well the rank of each state goes with that of the final error: Spearman's correlation.
+
+    Of four networks and fewer no correlation would be significant: nothing is said.
+    """
     table = states(data)
     found = []
     for state, label in STATES.items():
         pairs = table[[state, "error"]].dropna()
-        if len(pairs) > 2 and pairs[state].nunique() > 1:
+        if len(pairs) > 4 and pairs[state].nunique() > 1:
             correlation = pairs[state].corr(pairs["error"], method="spearman")
             found.append(f"{label} {correlation:+.2f} ({len(pairs)} networks)")
     if not found:

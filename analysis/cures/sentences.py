@@ -1,54 +1,77 @@
-"""The shares of the degradation that treatments remove, in sentences and as a table."""
+"""The shares of the degradation that treatments remove, in a sentence and as a table."""
 
-import pandas as pd
+import math
 
 from analysis import formatting
-from analysis.cures.shares import Cures, Share
+from analysis.cures.shares import Cures
+from analysis.verdict import finding
+from analysis.verdict.statistics import Interval
 
 
-def sentences(frame: pd.DataFrame) -> list[str]:
-    """What each treatment removes, in a sentence each, the best first."""
-    cures = Cures.of(frame)
-    if cures is None or not cures.shares:
+def best(cures: Cures | None) -> list[str]:
+    """What the best treatment of plain networks removes, in a sentence; none without any."""
+    share = cures.best if cures else None
+    if cures is None or share is None:
         return []
-    shallow, deep = (cures.errors(f"plain-{depth}") for depth in (cures.shallow, cures.deep))
-    change = formatting.points(float(deep.mean() - shallow.mean()))
-    start = (
-        f"From {cures.shallow} to {cures.deep} layers the training error of the plain control"
-        f" changes by {change} points. 95% intervals by Fieller's method, not adjusted:"
-    )
-    return [start, *(_sentence(share) for share in cures.shares)]
+    return [
+        f"The cure {share.treatment.label} removes {percent(share.own)} of the degradation from"
+        f" {cures.shallow} to {cures.deep} layers; with the control's {cures.shallow} layers in"
+        f" place of its own, {percent(share.control)}."
+    ]
 
 
-def _sentence(share: Share) -> str:
-    family = "plain networks" if share.treatment.shortcut == "none" else "residual networks"
-    seeds = formatting.counted(share.seeds, "seed")
-    if share.diverged:
-        seeds += f", {formatting.counted(share.diverged, 'run')} diverged"
-    return (
-        f"{share.treatment.label} ({family}) removes {share.text} of the degradation, and"
-        f" {share.control_text} against the control's shallow network ({seeds}; final training"
-        f" errors {formatting.percent(share.shallow_error)}% and"
-        f" {formatting.percent(share.deep_error)}%)."
-    )
+def of_depth(cures: Cures) -> list[str]:
+    """Errors of the deepest networks that the figure shows, and `best`."""
+    if cures.best is None:
+        return []
+    ends = []
+    for label, networks in lines(cures).items():
+        errors = cures.errors(networks[cures.deep])
+        if len(errors):
+            deviation = errors.std(ddof=1) if len(errors) > 1 else math.nan
+            ends.append(f"{label} {formatting.mean_and_deviation(errors.mean(), deviation)}%")
+    return [
+        f"After {finding.budget(cures.frame)}, training errors at {cures.deep} layers are: "
+        f"{', '.join(ends)} ({formatting.counted(cures.best.seeds, 'seed')}). {best(cures)[0]}"
+    ]
 
 
-def rows(frame: pd.DataFrame) -> list[list[str]]:
-    """The shares as a table for people, the best first; only its header without any."""
-    table = [["treatment", "shortcut", "n", "shallow error %", "deep error %", "removes"]]
-    table[0] += ["against control's shallow", "parameters added"]
-    cures = Cures.of(frame)
-    for share in cures.shares if cures else []:
+def lines(cures: Cures) -> dict[str, dict[int, str]]:
+    """The networks, by depth, of the control, its best cure, and the first residual option."""
+    found = {"plain": cures.control.networks}
+    if cures.best:
+        found[f"plain with {cures.best.treatment.label}"] = cures.best.treatment.networks
+    for one in cures.grid:
+        if one.shortcut != "none" and len(found) < 3:
+            found[f"residual ({one.label})"] = one.networks
+    return found
+
+
+def rows(cures: Cures | None) -> list[list[str]]:
+    """The shares as a table for people, the best first; empty without any."""
+    if cures is None:
+        return []
+    shallow, deep = cures.shallow, cures.deep
+    header = ["treatment", "shortcut", "n", f"train error % at {shallow}", f"at {deep}"]
+    table = [[*header, "removes", f"with the control's {shallow} layers", "parameters added"]]
+    for share in cures.shares:
+        diverged = f" ({share.diverged} diverged)" if share.diverged else ""
         table.append(
             [
                 share.treatment.label,
                 share.treatment.shortcut,
-                str(share.seeds),
+                f"{share.seeds}{diverged}",
                 formatting.percent(share.shallow_error),
                 formatting.percent(share.deep_error),
-                share.text,
-                share.control_text,
+                percent(share.own),
+                percent(share.control),
                 f"{share.added_parameters:,}" if share.added_parameters else "",
             ]
         )
     return table
+
+
+def percent(share: Interval) -> str:
+    """ "97% (94 to 99)"; "97%" if the ends are not known"""
+    ends = f" ({100 * share.low:.0f} to {100 * share.high:.0f})"
+    return f"{100 * share.mean:.0f}%{'' if math.isnan(share.low) else ends}"

@@ -2,14 +2,14 @@
 
 The control is the plain network; its degradation is the training error of its deep network less
 that of its shallow one. A treatment is what a suite's variants differ in, at both depths; shortcuts
-are one, too. It *removes* 1 - (its own degradation) / (the control's); beside it stands what it
-removes against the control's shallow network, 1 - (its deep - the control's shallow error) / (the
-control's degradation). A run that diverged counts with the error of guessing.
+are one, too. It *removes* 1 - (its own degradation) / (the control's). Because a treatment that
+spoils the shallow network hardly degrades, either, a second share takes the control's shallow
+network in place of its own. A run that diverged counts with the error of guessing.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,60 +32,67 @@ class Treatment:
 
 @dataclass(frozen=True)
 class Share:
-    """What one treatment removes; errors are fractions."""
+    """What one treatment removes; errors are fractions, an unknown end of an interval is NaN."""
 
     treatment: Treatment
     seeds: int  # of the network with the fewest
     diverged: int  # runs of its two networks
     shallow_error: float
     deep_error: float
-    removed: float
-    interval: Interval | None  # of `removed`
-    against_control: float
-    control_interval: Interval | None  # of `against_control`
+    own: Interval  # by its own shallow network
+    control: Interval  # by the control's shallow network
     added_parameters: int  # of the deep network, above its control's
 
     @property
     def rank(self) -> float:
         """The smaller of both shares: a treatment that spoils the shallow network is no cure."""
-        return min(self.removed, self.against_control)
-
-    @property
-    def text(self) -> str:
-        """ "97% (94 to 99)" """
-        return _percent(self.removed, self.interval)
-
-    @property
-    def control_text(self) -> str:
-        return _percent(self.against_control, self.control_interval)
+        return min(self.own.mean, self.control.mean)
 
 
 @dataclass(frozen=True)
 class Cures:
-    """The treatments of a suite beside their controls; `runs` are one row a run."""
+    """The treatments of a suite beside their controls."""
 
-    runs: pd.DataFrame
-    treatments: list[Treatment]
+    frame: pd.DataFrame  # as from `load.runs`
+    controls: pd.DataFrame  # the grid's networks, a row each
     shallow: int
     deep: int
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> "Cures | None":
-        """None without a plain control at two depths, or without treatments at both."""
-        if not applies(frame):
+        """None without cures, or before a treatment and plain controls have ended runs."""
+        controls = select.finals(select.grid_networks(frame)).drop_duplicates("network")
+        depths = select.depth_pair(controls[controls["shortcut"] == "none"])
+        if depths is None or not (select.declared(frame)["cures"] != "").any():
             return None
-        runs = select.finals(select.declared(frame))
-        shallow, deep = select.depth_pair(select.grid_networks(frame)) or (0, 0)
-        found = [one for one in treatments(frame) if {shallow, deep} <= one.networks.keys()]
-        return cls(runs, found, shallow, deep)
+        found = cls(frame, controls, *depths)
+        return found if found.shares else None
 
-    def errors(self, network: str) -> Values:
-        """Final training errors of a network's ended runs (n,); guessing's of diverged ones."""
-        runs = self.runs[self.runs["network"] == network]
-        ended = runs[runs["status"].isin(["finished", "diverged"])]
-        chance = 1 - 1 / DATASETS[str(self.runs["dataset"].iloc[0])].classes
-        errors = ended[contrasts.ENDPOINT].where(ended["status"] == "finished", chance)
-        return errors.dropna().to_numpy(dtype=np.float64)
+    @cached_property
+    def grid(self) -> list[Treatment]:
+        """The networks of each shortcut; "none" is the control's."""
+        found: dict[str, Treatment] = {}
+        for one in self.controls.to_dict("records"):
+            kind = one["shortcut"]
+            networks = found.setdefault(kind, Treatment(f"option {kind}", kind, {})).networks
+            networks[one["depth"]] = one["network"]
+        return list(found.values())
+
+    @property
+    def control(self) -> Treatment:
+        return next(one for one in self.grid if one.shortcut == "none")
+
+    @cached_property
+    def treatments(self) -> list[Treatment]:
+        """The shortcuts of the suite's grid, then what its variants differ in, in its order."""
+        found: dict[tuple[str, str], Treatment] = {}
+        for pair in pairs(self.frame).to_dict("records"):
+            label = pair["network"].removeprefix(f"{pair['base']}-")
+            new = Treatment(label, pair["shortcut"], {})
+            one = found.setdefault((label, pair["shortcut"]), new)
+            one.networks[pair["depth"]] = pair["network"]
+        all_kinds = [*(one for one in self.grid if one is not self.control), *found.values()]
+        return [one for one in all_kinds if {self.shallow, self.deep} <= one.networks.keys()]
 
     @cached_property
     def shares(self) -> list[Share]:
@@ -93,82 +100,56 @@ class Cures:
         found = [share for one in self.treatments if (share := self._share(one))]
         return sorted(found, key=lambda share: -share.rank)
 
+    @property
+    def best(self) -> Share | None:
+        """Of the treatments of plain networks."""
+        return next((one for one in self.shares if one.treatment.shortcut == "none"), None)
+
+    @cached_property
+    def _ended(self) -> pd.DataFrame:
+        runs = select.finals(select.declared(self.frame))
+        return runs[runs["status"].isin(["finished", "diverged"])]
+
+    def errors(self, network: str) -> Values:
+        """Final training errors of a network's ended runs (n,); guessing's of diverged ones."""
+        runs = self._ended[self._ended["network"] == network]
+        chance = 1 - 1 / DATASETS[str(self.frame["dataset"].iloc[0])].classes
+        errors = runs[contrasts.ENDPOINT].where(runs["status"] == "finished", chance)
+        return errors.dropna().to_numpy(dtype=np.float64)
+
     def _share(self, treatment: Treatment) -> Share | None:
-        names = {
-            "shallow": treatment.networks[self.shallow],
-            "deep": treatment.networks[self.deep],
-            "control shallow": f"plain-{self.shallow}",
-            "control deep": f"plain-{self.deep}",
+        deep, shallow = (treatment.networks[depth] for depth in (self.deep, self.shallow))
+        samples = {
+            "deep": self.errors(deep),
+            "shallow": self.errors(shallow),
+            "control deep": self.errors(self.control.networks[self.deep]),
+            "control shallow": self.errors(self.control.networks[self.shallow]),
         }
-        samples = {key: self.errors(name) for key, name in names.items()}
         if not all(len(values) for values in samples.values()):
             return None
-        control = {"control deep": 1.0, "control shallow": -1.0}
-        removed, interval = _removed(samples, {"deep": 1.0, "shallow": -1.0}, control)
-        against, control_interval = _removed(
-            samples, {"deep": 1.0, "control shallow": -1.0}, control
-        )
-        own = self.runs[self.runs["network"].isin([names["shallow"], names["deep"]])]
-        parameters = self.runs.drop_duplicates("network").set_index("network")["parameters"]
-        base = names["control deep"] if treatment.shortcut == "none" else None
-        base = base or f"resnet-{self.deep}-{treatment.shortcut}"
+        own = self._ended[self._ended["network"].isin([deep, shallow])]
+        base = self.controls.query("depth == @self.deep and shortcut == @treatment.shortcut")
+        more = own.loc[own["network"] == deep, "parameters"].iloc[0] - base["parameters"].iloc[0]
         return Share(
             treatment,
             min(len(values) for values in samples.values()),
             int((own["status"] == "diverged").sum()),
             float(samples["shallow"].mean()),
             float(samples["deep"].mean()),
-            removed,
-            interval,
-            against,
-            control_interval,
-            int(parameters[names["deep"]] - parameters.get(base, parameters[names["deep"]])),
+            _removed(samples, "shallow"),
+            _removed(samples, "control shallow"),
+            int(more),
         )
 
 
-def applies(frame: pd.DataFrame) -> bool:
-    """Whether any experiment has a cure, and plain controls are at two depths."""
-    grid = select.grid_networks(frame)
-    plain = grid[grid["shortcut"] == "none"]
-    cured = select.declared(frame)["cures"] != ""
-    return bool(cured.any()) and select.depth_pair(plain) is not None
-
-
-def treatments(frame: pd.DataFrame) -> list[Treatment]:
-    """The shortcuts of the suite's grid, then what its variants differ in, in the file's order."""
-    grid = select.finals(select.grid_networks(frame)).drop_duplicates("network")
-    found = {
-        (f"option {shortcut}", shortcut): dict(
-            zip(of_kind["depth"], of_kind["network"], strict=True)
-        )
-        for shortcut, of_kind in grid.groupby("shortcut", sort=False)
-        if shortcut != "none"
-    }
-    for pair in pairs(frame).to_dict("records"):
-        label = pair["network"].removeprefix(f"{pair['base']}-")
-        found.setdefault((label, pair["shortcut"]), {})[pair["depth"]] = pair["network"]
-    return [Treatment(label, str(shortcut), names) for (label, shortcut), names in found.items()]
-
-
-def _removed(
-    samples: dict[str, Values], numerator: dict[str, float], denominator: dict[str, float]
-) -> tuple[float, Interval | None]:
-    """1 - the ratio of two differences of means, and its 95% interval from two seeds on."""
-    means = {key: float(values.mean()) for key, values in samples.items()}
-    above, below = (
-        sum(weight * means[key] for key, weight in weights.items())
-        for weights in (numerator, denominator)
-    )
-    used = {key: samples[key] for key in {**numerator, **denominator}}
-    ratio = None
-    if min(map(len, used.values())) > 1:
-        ratio = statistics.ratio_interval(used, numerator, denominator)
-    removed = 1 - above / below if below else float("nan")
-    if ratio is None:
-        return removed, None
-    return removed, Interval(removed, 1 - ratio.high, 1 - ratio.low, ratio.level)
-
-
-def _percent(value: float, interval: Interval | None) -> str:
-    ends: Any = f" ({100 * interval.low:.0f} to {100 * interval.high:.0f})" if interval else ""
-    return f"{100 * value:.0f}%{ends}"
+def _removed(samples: dict[str, Values], shallow: str) -> Interval:
+    """1 - the ratio of two differences of means, with its 95% interval from two seeds on."""
+    above = {"deep": 1.0, shallow: -1.0}
+    below = {"control deep": 1.0, "control shallow": -1.0}
+    used = {key: samples[key] for key in {**above, **below}}
+    enough = min(map(len, used.values())) > 1
+    ratio = statistics.ratio_interval(used, above, below) if enough else None
+    if ratio is not None:
+        return Interval(1 - ratio.mean, 1 - ratio.high, 1 - ratio.low, ratio.level)
+    a, b = (sum(w * used[key].mean() for key, w in side.items()) for side in (above, below))
+    return Interval(float(1 - a / b) if b else math.nan, math.nan, math.nan, 0.95)

@@ -3,6 +3,7 @@
 from analysis.cures import at_start
 from analysis.cures import figure as cures_figure
 from analysis.cures import sentences as cures_sentences
+from analysis.cures.shares import Cures
 from analysis.figures import (
     budgets,
     convergence,
@@ -47,25 +48,29 @@ FIGURES = (
         " seeds, lines join means, bars are Student's 95% intervals; a run that diverged counts"
         " with the error of guessing.",
         cures_figure.draw_depth,
-        cures_figure.applies,
-        sentences=cures_figure.depth_sentences,
+        lambda cures: cures is not None,
+        data="cures",
+        sentences=cures_sentences.of_depth,
     ),
     FigureSpec(
         "cures",
         "What removes degradation",
         "The control's degradation is the training error of deep plain networks less that of"
         " shallow ones. Filled: 1 - a treatment's degradation over the control's; open: the same"
-        " with the control's shallow network; sorted by the smaller. Bars: Fieller's intervals.",
+        " with the control's shallow network in place of the treatment's own; below 0 it makes"
+        " things worse. Sorted by the smaller. Bars: 95% intervals by Fieller's method, not"
+        " adjusted for the number of treatments.",
         cures_figure.draw_shares,
-        cures_figure.applies,
-        sentences=cures_sentences.sentences,
+        lambda cures: cures is not None,
+        data="cures",
     ),
     FigureSpec(
         "cures-at-start",
         "The state at initialisation",
         "Each network's state before the first step against its final training error, means over"
-        " seeds. Growth of gradients: a factor a layer. Correlation: of the gradients at an image"
-        " and at its neighbour. Rank: 1 if all images look alike to the last convolution.",
+        " seeds; the deepest networks are filled and named. Growth of gradients: a factor a layer."
+        " Correlation: of the gradients at an image and at its neighbour. Rank: 1 if all images"
+        " look alike to the last convolution.",
         at_start.draw,
         at_start.applies,
         data="layers",
@@ -106,7 +111,7 @@ FIGURES = (
         " their variants, both means over finished seeds; dots are the variants' seeds; a cross on"
         " the upper edge is a variant with a run that diverged.",
         figures_variants.draw,
-        lambda frame: verdict_variants.applies(frame) and not cures_figure.applies(frame),
+        lambda frame: verdict_variants.applies(frame) and Cures.of(frame) is None,
         sentences=verdict_variants.sentences,
     ),
     FigureSpec(

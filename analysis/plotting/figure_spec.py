@@ -18,5 +18,6 @@ class FigureSpec:
     caption: str
     draw: Callable[..., Figure]  # of `data`
     applies: Callable[[Any], bool] = select.has_own
-    data: Literal["frame", "wider", "layers", "witnesses"] = "frame"  # field of `SuiteResults`
+    # A field of `SuiteResults`.
+    data: Literal["frame", "wider", "layers", "witnesses", "cures"] = "frame"
     sentences: Callable[[Any], list[str]] = lambda data: []  # the results that it shows

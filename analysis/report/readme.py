@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from analysis import formatting, load
+from analysis.cures import sentences as cures_sentences
 from analysis.fidelity import table6
 from analysis.figures import catalogue
 from analysis.report import provenance
@@ -15,17 +16,18 @@ from resnet_bench.records.files import write_atomically
 
 PAGES = (ROOT / "README.md", REFERENCE / "README.md")
 BLOCK = re.compile(
-    r"<!-- (finding|others|table|made|says): ([\w-]+)/?([\w-]*) -->\n.*?<!-- end -->", re.DOTALL
+    r"<!-- (finding|others|table|shares|made|says): ([\w-]+)/?([\w-]*) -->\n.*?<!-- end -->",
+    re.DOTALL,
 )
 
 
 def filled(text: str, results: Path = REFERENCE) -> str:
     """`text` with every block rewritten: `<!-- table: digits -->` up to `<!-- end -->`.
 
-    `others: digits` is about the options that the finding leaves out, `made: digits` says how the
-    runs were made, `made: digits/witness` the witnesses, and `says: digits/witness` what the figure
-    `witness` shows. Raises UserError for a suite without committed results, or a figure that it
-    does not have.
+    `shares: digits-cures` is the table of cures, `others: digits` is about the options that the
+    finding leaves out, `made: digits` says how the runs were made, `made: digits/witness` the
+    witnesses, and `says: digits/witness` what the figure `witness` shows. Raises UserError for a
+    suite without committed results, or a figure that it does not have.
     """
 
     def block(match: re.Match[str]) -> str:
@@ -45,6 +47,8 @@ def _body(what: str, results: Path, suite: str, figure: str) -> str:
         return "\n\n".join(sentences_of(results, suite, figure))
     if what == "made" and figure == "witness":
         return provenance.of_witnesses(SuiteResults.of(results, suite).witnesses)
+    if what == "shares":
+        return formatting.as_markdown(cures_sentences.rows(SuiteResults.of(results, suite).cures))
     frame = load.runs(results / suite)
     if what == "finding":
         return finding.sentence(frame)

@@ -41,15 +41,15 @@ RECORD = EpochRecord(**dict.fromkeys(COLUMNS, 1))
 
 def bench(
     part: Annotated[str, typer.Argument(help="sweep, train, records or all")] = "all",
-    blocks: Annotated[int, typer.Option(min=1, help="interleaved blocks of each loop")] = 5,
-    steps: Annotated[int, typer.Option(min=1, help="steps of ResNet-20 in a block")] = 12,
+    blocks: Annotated[int, typer.Option(min=1, help="interleaved, of each loop")] = 5,
+    seconds: Annotated[float, typer.Option(min=1, help="of each network's loops, about")] = 60.0,
 ) -> None:
     """Measure the digits sweep, the training loop and the cost of the records."""
     if part in ("all", "sweep"):
         bench_sweep()  # first: ru_maxrss is the maximum over all earlier child processes
     if part in ("all", "train"):
-        bench_training("cifar10/resnet-20-A", blocks, steps)
-        bench_training("cifar10/resnet-56-A", blocks, max(1, steps // 3))
+        for name in ("cifar10/resnet-20-A", "cifar10/resnet-56-A"):
+            bench_training(name, Contest(blocks, seconds))
     if part in ("all", "records"):
         bench_records("cifar10-short/resnet-20-A")
 
@@ -70,7 +70,7 @@ def bench_sweep() -> None:
     print(f"  largest process    {memory:8.0f} MiB")
 
 
-def bench_training(name: str, blocks: int, steps: int) -> None:
+def bench_training(name: str, contest: Contest) -> None:
     """Our loop, as in a sweep with a network a core, and the usual one, interleaved."""
     cores = available_cores()
     torch.set_num_threads(cores)
@@ -78,9 +78,9 @@ def bench_training(name: str, blocks: int, steps: int) -> None:
     images = load_dataset(experiment.dataset)
     setting = Setting((experiment,) * cores, images, torch.device("cpu"))
     with closing(Sweepers(setting.experiments)) as ours:
-        timed = Contest(blocks, steps, discard=1).run([ours, Peers(setting)])
+        timed = contest.run([ours, Peers(setting)])
     batch = experiment.recipe.batch_size
-    print(f"\n{name}, {cores} networks, batch {batch}, {blocks} blocks of {steps} steps")
+    print(f"\n{name}, {cores} networks, batch {batch}, {contest.blocks} blocks")
     print(table_text(contest_table(timed, batch * cores, {})))
 
 

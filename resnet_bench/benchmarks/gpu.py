@@ -1,12 +1,11 @@
 """`make bench-gpu`: the speed of the paper's sweep on this GPU, beside its limits and other loops.
 
-In pieces of under nine minutes each, for machines that can be used for a short time only:
+In pieces of a few minutes each (`--seconds`), for machines that can be used for a short time only:
 `--piece floors`, `yardsticks`, `ablation`, `lanes`, `sweep`. Tables are printed and written as
 CSV into `--output`.
 """
 
 import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -30,10 +29,8 @@ def main(
     output: Annotated[Path, typer.Option(help="folder of the CSVs")] = Path("results/bench-gpu"),
     data_dir: Annotated[Path | None, typer.Option(envvar="RESNET_BENCH_DATA")] = None,
     synthetic: Annotated[bool, typer.Option(help="random pixels instead of a data set")] = False,
-    blocks: Annotated[int, typer.Option(min=1)] = 5,
-    steps: Annotated[int, typer.Option(min=1, help="of all networks, in a block")] = 500,
-    discard: Annotated[int, typer.Option(min=0, help="steps before each block")] = 50,
-    minutes: Annotated[float, typer.Option(min=0.1, help="start no block after")] = 8.0,
+    blocks: Annotated[int, typer.Option(min=1, help="interleaved, of each loop")] = 5,
+    seconds: Annotated[float, typer.Option(min=1, help="of a piece, about")] = 400.0,
 ) -> None:
     """Measure one piece; exit code 2 without a CUDA GPU."""
     if piece not in PIECES or precision not in SUITES:
@@ -41,13 +38,13 @@ def main(
         print(f"error: {message}", file=sys.stderr)
         raise typer.Exit(2)
     suite = SUITES[precision]
-    contest = Contest(blocks, steps, discard, time.monotonic() + 60 * minutes)
+    contest = Contest(blocks, seconds)
     with environment_of_workers():  # is_available may start CUDA, which reads the environment
         if not torch.cuda.is_available():
             print("error: bench-gpu needs a CUDA GPU, and there is none here", file=sys.stderr)
             raise typer.Exit(2)
         images, real = _images(suite, data_dir, synthetic)
-        bench = Bench(piece, suite, images, real, output, data_dir, contest, minutes)
+        bench = Bench(piece, suite, images, real, output, data_dir, contest)
         output.mkdir(parents=True, exist_ok=True)
         print(_facts(bench), flush=True)
         PIECES[piece](bench)
@@ -73,8 +70,7 @@ def _facts(bench: Bench) -> str:
         f"torch {torch.__version__}, CUDA {torch.version.cuda}",
         f"cuDNN {torch.backends.cudnn.version()}",
         f"suite {bench.suite}, precision {load_suite(bench.suite).recipe.precision}, {pixels}",
-        f"piece {bench.piece}, at most {contest.blocks} blocks of {contest.steps} steps, "
-        f"{contest.discard} discarded before each",
+        f"piece {bench.piece}, {contest.blocks} blocks, about {contest.seconds:.0f} s in all",
     ]
     return "\n".join(facts)
 

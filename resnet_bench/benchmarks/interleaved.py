@@ -16,7 +16,6 @@ class Contender(Protocol):
     """A way to train all networks of a comparison."""
 
     name: str
-    share: float  # of a block's steps: slow contenders do fewer
 
     def train(self, steps: int) -> None:
         """Do `steps` steps of each network."""
@@ -41,31 +40,27 @@ class Timed:
 
 @dataclass(frozen=True)
 class Contest:
-    """Interleaved blocks: in each, every contender does its share of `steps`."""
+    """Interleaved blocks: in each, every contender trains for about the same time."""
 
     blocks: int
-    steps: int
-    discard: int  # steps before each measurement, not counted
-    deadline: float = math.inf  # of time.monotonic(); no block starts that would end later
+    seconds: float  # about, of all blocks and contenders; the warm-ups come on top
 
     def run(self, contenders: Sequence[Contender]) -> dict[str, Timed]:
         timed = {contender.name: Timed() for contender in contenders}
+        each = self.seconds / self.blocks / len(contenders)
+        steps = {}
         for contender in contenders:  # warm-up: CUDA graphs are captured, cuDNN chooses kernels
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()  # a capture would empty it and hide the contender's memory
             before = _reserved()
             contender.train(2)
             timed[contender.name].gibibytes = (_reserved() - before) or math.nan
-        for block in range(self.blocks):
-            started = time.monotonic()
+            steps[contender.name] = max(1, round(each / 1.1 / _seconds_a_step(contender, 3)))
+        for _ in range(self.blocks):
             for contender in contenders:
-                contender.train(max(1, round(self.discard * contender.share)))
-                steps = max(1, round(self.steps * contender.share))
-                timed[contender.name].seconds.append(_seconds_a_step(contender, steps))
-            now = time.monotonic()
-            if now + (now - started) > self.deadline and block + 1 < self.blocks:
-                print(f"out of time after {block + 1} of {self.blocks} blocks")
-                break
+                number = steps[contender.name]
+                contender.train(max(1, number // 10))  # not counted: the one before leaves traces
+                timed[contender.name].seconds.append(_seconds_a_step(contender, number))
         return timed
 
 

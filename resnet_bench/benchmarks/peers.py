@@ -67,7 +67,6 @@ class Peers:
             )
             for network in self.networks
         ]
-        self.share = 1 / len(self.networks)
         images = PeerImages(setting.images[0], recipe.padding)
         self.loader = DataLoader(
             images,

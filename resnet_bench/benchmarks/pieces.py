@@ -62,7 +62,6 @@ class Bench:
     output: Path
     data_folder: Path | None
     contest: Contest
-    minutes: float  # of a sweep, before it stops
 
     @property
     def setting(self) -> Setting:
@@ -145,9 +144,9 @@ def measure_ablation(bench: Bench) -> None:
         ours,
         Lockstep(AGAIN, setting),
         Lockstep("without lanes", setting, lanes=1),
-        Lockstep("without graphs", setting, lanes=lanes, graphs=False, share=0.1),
+        Lockstep("without graphs", setting, lanes=lanes, graphs=False),
         Lockstep("without channels_last", setting, channels_last=False),
-        Lockstep("without data on the GPU", setting, data_on_gpu=False, share=0.5),
+        Lockstep("without data on the GPU", setting, data_on_gpu=False),
         Lockstep("with PyTorch's batch norm", setting, native_norm=True),
         Lockstep("ours, not deterministic", setting, deterministic=False),
     ]
@@ -169,7 +168,9 @@ def measure_lanes(bench: Bench) -> None:
 def measure_sweep(bench: Bench) -> None:
     """Wall time of the whole sweep, which repeated calls continue."""
     synthetic = None if bench.real else bench.images
-    TimedSweep(bench.suite, bench.output, bench.data_folder, synthetic, bench.minutes).run()
+    TimedSweep(
+        bench.suite, bench.output, bench.data_folder, synthetic, bench.contest.seconds / 60
+    ).run()
 
 
 def _report(bench: Bench, timed: dict[str, Timed]) -> None:

@@ -21,8 +21,6 @@ CPU = torch.device("cpu")
 class Sweepers:
     """A process for each of `experiments`, which trains on request."""
 
-    share = 1.0
-
     def __init__(self, experiments: Sequence[Experiment]) -> None:
         self.name = f"ours ({len(experiments)} processes, 1 thread each)"
         self.experiments = experiments

@@ -81,7 +81,6 @@ class Lockstep:
     channels_last: bool = True
     data_on_gpu: bool = True
     native_norm: bool = False
-    share: float = 1.0
 
     def __post_init__(self) -> None:
         setting = self.setting
@@ -122,7 +121,6 @@ class OneByOne:
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self.states = setting.states()
-        self.share = 1 / len(self.states)
 
     def train(self, steps: int) -> None:
         setting = self.setting

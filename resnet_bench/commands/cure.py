@@ -19,7 +19,7 @@ def cure(name: Annotated[str, typer.Argument(metavar="NAME", help="such as my-id
     folder = paths.SUITES_FOLDER
     if not re.fullmatch(NAME, name):
         raise UserError(
-            f"{name!r} is no name of a cure: small letters, digits and hyphens, my-idea"
+            f"{name!r} is no name of a cure: small letters, digits and hyphens, such as my-idea"
         )
     if name in cure_files(folder) or name in suite_names(folder):
         raise UserError(f"there is a cure or a suite called {name!r} already")
@@ -34,4 +34,4 @@ def cure(name: Annotated[str, typer.Argument(metavar="NAME", help="such as my-id
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from error
         typer.echo(path.relative_to(paths.ROOT))
-    typer.echo(f"Edit the first, then: make sweep SUITE={name} SEEDS=3")
+    typer.echo(f"Write your idea into the first, then: make sweep SUITE={name} SEEDS=3")

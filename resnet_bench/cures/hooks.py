@@ -40,7 +40,7 @@ class Initialize(Protocol):
     ) -> None: ...
 
 
-class Block(Protocol):
+class MakeBlock(Protocol):
     """The block that stages are made of: maps (N, inputs, H, W) to (N, width, H / stride, ...).
 
     Usually a class that derives from networks.cifar.Block. Its convolutions, batch norms and
@@ -75,8 +75,8 @@ class OnGradients(Protocol):
 
 
 HOOKS = {
-    "initialize": ("network", "generator", "spec", "options"),
-    "Block": ("inputs", "width", "stride", "spec", "options"),
-    "optimizer": ("parameters", "recipe", "options"),
-    "on_gradients": ("network", "recipe", "options"),
+    "initialize": Initialize,
+    "Block": MakeBlock,
+    "optimizer": MakeOptimizer,
+    "on_gradients": OnGradients,
 }

@@ -4,20 +4,22 @@ import difflib
 import hashlib
 import inspect
 import sys
+import traceback
 import types
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from resnet_bench.cures.hooks import (
     HOOKS,
-    Block,
     CureOptions,
     Initialize,
+    MakeBlock,
     MakeOptimizer,
     OnGradients,
 )
@@ -28,34 +30,21 @@ from resnet_bench.suites.validation import one_line
 
 @dataclass(frozen=True)
 class Cure:
-    """A loaded cure: the hooks that its file defines, and its options."""
+    """A loaded cure: its options, and the hooks that its file defines."""
 
     name: str
     options: CureOptions
-    hooks: dict[str, Any] = field(hash=False)
-
-    @property
-    def initialize(self) -> Initialize | None:
-        return self.hooks.get("initialize")
-
-    @property
-    def block(self) -> Block | None:
-        return self.hooks.get("Block")
-
-    @property
-    def optimizer(self) -> MakeOptimizer | None:
-        return self.hooks.get("optimizer")
-
-    @property
-    def on_gradients(self) -> OnGradients | None:
-        return self.hooks.get("on_gradients")
+    initialize: Initialize | None = None
+    Block: MakeBlock | None = None
+    optimizer: MakeOptimizer | None = None
+    on_gradients: OnGradients | None = None
 
 
 def load_cures(specs: Sequence[CureSpec]) -> tuple[Cure, ...]:
     """The cures of one experiment; raises UserError for whatever is wrong with their files."""
     cures = tuple(_load(spec) for spec in specs)
     for hook in ("initialize", "Block", "optimizer"):
-        owners = [cure.name for cure in cures if hook in cure.hooks]
+        owners = [cure.name for cure in cures if getattr(cure, hook)]
         if len(owners) > 1:
             raise UserError(f"cures {' and '.join(owners)} cannot be combined: both define {hook}")
     return cures
@@ -80,7 +69,7 @@ def _load(spec: CureSpec) -> Cure:
     _check_names(spec, defined, hooks)
     for name, hook in hooks.items():
         _check_signature(spec, name, hook)
-    return Cure(spec.name, _options(spec, defined), hooks)
+    return Cure(spec.name, _options(spec, defined), **hooks)
 
 
 def _check_names(spec: CureSpec, defined: dict[str, Any], hooks: dict[str, Any]) -> None:
@@ -93,12 +82,13 @@ def _check_names(spec: CureSpec, defined: dict[str, Any], hooks: dict[str, Any])
 
 
 def _check_signature(spec: CureSpec, name: str, hook: Any) -> None:
+    _, *wanted = inspect.signature(HOOKS[name].__call__).parameters
     signature = inspect.signature(hook)
     try:
-        signature.bind(*HOOKS[name])
+        signature.bind(*wanted)
     except TypeError:
-        wanted = ", ".join(HOOKS[name])
-        raise UserError(f"{spec.file}: {name} has to take ({wanted}), not {signature}") from None
+        message = f"{name} has to take ({', '.join(wanted)}), not {signature}"
+        raise UserError(f"{spec.file}: {message}") from None
 
 
 def _options(spec: CureSpec, defined: dict[str, Any]) -> CureOptions:
@@ -113,11 +103,16 @@ def _options(spec: CureSpec, defined: dict[str, Any]) -> CureOptions:
 
 @contextmanager
 def blamed(who: str, what: str) -> Iterator[None]:
-    """Turn an exception of a cure's code into a UserError of one line."""
+    """Turn an exception of a cure's code into a UserError of one line, with its place."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
+        places = [
+            f" ({Path(frame.f_code.co_filename).name}, line {line})"
+            for frame, line in traceback.walk_tb(error.__traceback__)
+            if frame.f_globals["__name__"].startswith("cure_")
+        ]
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{who} {what}: {reason}") from error
+        raise UserError(f"{who} {what}: {reason}{''.join(places[-1:])}") from error

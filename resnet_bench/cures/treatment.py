@@ -26,11 +26,11 @@ def built_network(experiment: Experiment, images: InputShape | None = None) -> n
     """
     images = images or experiment.images
     for cure in load_cures(experiment.cures):
-        if cure.block:
+        if cure.Block:
             # PyTorch's layers draw weights, which are replaced later, from the global stream.
             with blamed(f"cure {cure.name}:", "Block fails"), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
-                block = partial(cure.block, options=cure.options)
+                block = partial(cure.Block, options=cure.options)
                 return build_network(experiment.spec, images, block)
     return build_network(experiment.spec, images)
 
@@ -51,7 +51,7 @@ def treated_network(experiment: Experiment, seed: int) -> nn.Module:
     cures = load_cures(experiment.cures)
     for cure in cures:
         if cure.initialize:
-            with _own_random(cure, "initialize"), torch.no_grad():
+            with _own_random(cure.name, "initialize"), torch.no_grad():
                 cure.initialize(network, partial(generator, seed), experiment.spec, cure.options)
     if cures:
         try_out(network, experiment, cures)
@@ -62,7 +62,7 @@ def treated_optimizer(network: nn.Module, experiment: Experiment) -> torch.optim
     """The optimizer that a cure makes; None where none does."""
     for cure in load_cures(experiment.cures):
         if cure.optimizer:
-            with _own_random(cure, "optimizer"):
+            with _own_random(cure.name, "optimizer"):
                 made = cure.optimizer(list(network.parameters()), experiment.recipe, cure.options)
             if not isinstance(made, torch.optim.Optimizer):
                 raise UserError(f"cure {cure.name}: optimizer returns {type(made).__name__}")
@@ -91,11 +91,14 @@ def try_out(network: nn.Module, experiment: Experiment, cures: Sequence[Cure]) -
     images = torch.linspace(-1, 1, 2 * shape.channels * shape.side**2)
     images = images.reshape(2, shape.channels, shape.side, shape.side)
     with ExitStack() as stack:
-        stack.enter_context(_own_random(cures[0], "forward", names))
-        stack.enter_context(_checked_shapes(network, experiment, names))
-        logits = network(images)
-        if logits.shape != (2, shape.classes):
-            wanted = (2, shape.classes)
+        stack.enter_context(_own_random(names, "forward"))
+        for stage, blocks in enumerate(network.get_submodule("stages").children()):
+            channels = experiment.spec.stage_widths[stage] * experiment.spec.expansion
+            for place, block in enumerate(blocks.children()):
+                check = partial(_check_shape, names, 2 if stage and not place else 1, channels)
+                stack.enter_context(block.register_forward_hook(check))
+        logits, wanted = network(images), (2, shape.classes)
+        if logits.shape != wanted:
             raise UserError(f"cure {names}: logits are {tuple(logits.shape)}, not {wanted}")
         F.cross_entropy(logits, torch.zeros(2, dtype=torch.int64)).backward()
         with torch.no_grad():
@@ -104,28 +107,10 @@ def try_out(network: nn.Module, experiment: Experiment, cures: Sequence[Cure]) -
     network.load_state_dict(saved)
 
 
-@contextmanager
-def _checked_shapes(network: nn.Module, experiment: Experiment, names: str) -> Iterator[None]:
-    """Raises UserError if a block within the context returns another shape than the control's."""
-    spec, stages = experiment.spec, network.get_submodule("stages")
-    handles = []
-    for index, stage in enumerate(stages.children()):
-        for place, block in enumerate(stage.children()):
-            stride = 2 if index and not place else 1
-            channels = spec.stage_widths[index] * spec.expansion
-            check = partial(_check_shape, names, stride, channels)
-            handles.append(block.register_forward_hook(check))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 def _check_shape(
     names: str, stride: int, channels: int, _: nn.Module, inputs: tuple[Tensor, ...], output: Any
 ) -> None:
-    """A forward hook of a block."""
+    """A forward hook: raises UserError if a block returns another shape than the control's."""
     images, _inputs, height, width = inputs[0].shape
     wanted = (images, channels, -(-height // stride), -(-width // stride))
     found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
@@ -134,7 +119,7 @@ def _check_shape(
 
 
 @contextmanager
-def _own_random(cure: Cure, hook: str, names: str = "") -> Iterator[None]:
+def _own_random(names: str, hook: str) -> Iterator[None]:
     """Raises UserError if the hook fails or draws from a global random stream."""
 
     def states() -> list[Any]:
@@ -142,9 +127,7 @@ def _own_random(cure: Cure, hook: str, names: str = "") -> Iterator[None]:
         return [torch.get_rng_state().tolist(), str(numpy_state), random.getstate()]
 
     before = states()
-    with blamed(f"cure {names or cure.name}:", f"{hook} fails"):
+    with blamed(f"cure {names}:", f"{hook} fails"):
         yield
     if states() != before:
-        raise UserError(
-            f"cure {names or cure.name}: {hook} draws from a global random stream; use `generator`"
-        )
+        raise UserError(f"cure {names}: {hook} draws from a global random stream; use `generator`")

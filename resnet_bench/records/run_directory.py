@@ -4,6 +4,7 @@ Nothing here imports torch: the analysis reads runs with this module.
 """
 
 import dataclasses
+import reprlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -124,7 +125,7 @@ class RunDirectory:
         there = _flat({key: whole[key] for key in identity if key in whole})
         wanted = _flat(identity)
         differing = [
-            f"{key} is {there.get(key)!r} there, {wanted.get(key)!r} now"
+            f"{key} is {_told(there.get(key))} there, {_told(wanted.get(key))} now"
             for key in sorted(there.keys() | wanted.keys())
             if there.get(key) != wanted.get(key)
         ]
@@ -176,6 +177,11 @@ def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = value
     return flat
+
+
+def _told(value: Any) -> str:
+    """A value in a message; a digest in its first and last letters."""
+    return reprlib.repr(value) if isinstance(value, str) else repr(value)
 
 
 @contextmanager

@@ -36,14 +36,12 @@ class Treatment(Specification):
 
     network: dict[str, Any] = Field(default_factory=dict)
     recipe: dict[str, Any] = Field(default_factory=dict)
-    # The name of a cure, several names, or a table of options for each name.
-    cure: str | tuple[str, ...] | dict[str, dict[str, Any]] = ()
+    # The name of a cure, or a table of options for each name.
+    cure: str | dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def cures(self) -> dict[str, dict[str, Any]]:
         """The options of each cure, by its name."""
-        if isinstance(self.cure, dict):
-            return self.cure
-        return {name: {} for name in ([self.cure] if isinstance(self.cure, str) else self.cure)}
+        return {self.cure: {}} if isinstance(self.cure, str) else self.cure
 
 
 class NamedExperiment(Treatment):

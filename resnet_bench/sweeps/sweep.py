@@ -49,7 +49,7 @@ def sweep(
 
     Stops after `time_limit` seconds, finishing what is being measured, or on Ctrl-C or SIGTERM,
     at once but cleanly; a second one kills.
-    Raises UserError if there is no such device, or no way to get a data set.
+    Raises UserError if there is no such device, no way to get a data set, or a cure cannot be used.
     """
     deadline = None if time_limit is None else time.monotonic() + time_limit
     devices = find_devices(machine.device)
@@ -68,6 +68,7 @@ def sweep(
         else:
             outcome.ended.append(done)
     if pending:
+        _try_cures(pending)
         _fetch_data(pending, machine)
         if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
             print(reason, file=sys.stderr)
@@ -79,6 +80,21 @@ def sweep(
             print(reason, file=sys.stderr)
         Pool(groups, machine, devices[: len(groups)], deadline, outcome, bool(alone)).run()
     return outcome
+
+
+def _try_cures(runs: Sequence[Run]) -> None:
+    """Try each cure once, in its smallest network: a mistake is told before anything is trained."""
+    smallest = {run.experiment.cures: run for run in sorted(runs, key=work, reverse=True)}
+    cured = [run for cures, run in smallest.items() if cures]
+    if not cured:
+        return
+    import torch
+
+    from resnet_bench.cures.treatment import treated_network, treated_optimizer
+
+    torch.set_num_threads(1)  # networks are small here, and other threads only wait
+    for run in cured:
+        treated_optimizer(treated_network(run.experiment, run.seed), run.experiment)
 
 
 def _fetch_data(runs: Sequence[Run], machine: Machine) -> None:

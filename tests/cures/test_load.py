@@ -1,23 +1,29 @@
 """A cure's file and what can be wrong with it: each mistake is one line, exit code 2."""
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from resnet_bench import __main__ as command_line
 from resnet_bench.cures.treatment import parameters_of, treated_network, treated_optimizer
 from resnet_bench.errors import UserError
+from resnet_bench.suites import cure_file
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.suite import load_suite
 from resnet_bench.tracking.tracker import config_of
 from resnet_bench.training.batches import BatchStream
 from tests.conftest import SMALL_SUITE
+from tests.support.calls import Call
 
 SUITE = SMALL_SUITE.format(iterations=30)
 CURED = '\n[experiments.cured]\nlike = "plain-8"\ncure = "idea"\n'
 START = "from torch import nn\nimport torch\n"
+
+
+@pytest.fixture(autouse=True)
+def no_other_cures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user may have an `idea` among the shipped ones."""
+    monkeypatch.setattr(cure_file, "SUITES_FOLDER", tmp_path)
 
 
 def experiment_of(folder: Path, source: str | None, suite: str = SUITE + CURED) -> Experiment:
@@ -34,7 +40,7 @@ def experiment_of(folder: Path, source: str | None, suite: str = SUITE + CURED) 
     [
         (None, r"mine\.toml: experiments\.cured: cure: unknown cure 'idea'"),
         ("def initialize(:", r"idea\.py cannot be imported: SyntaxError"),
-        ("raise ValueError('no\\nway')", r"cannot be imported: ValueError: no way"),
+        ("raise ValueError('no\\nway')", r"imported: ValueError: no way \(idea\.py, line 3\)$"),
         ("x = 1", r"idea\.py: defines none of the hooks initialize, Block, optimizer, on_grad"),
         ("def initialise(network, generator, spec, options): ...", "did you mean initialize?"),
         ("def initialize(network): ...", r"initialize has to take \(network, generator, spec, opt"),
@@ -84,7 +90,7 @@ def experiment_of(folder: Path, source: str | None, suite: str = SUITE + CURED) 
             "class Block(nn.Module):\n"
             "    def __init__(self, inputs, width, stride, spec, options):\n"
             "        raise ValueError('no')",
-            "cure idea: Block fails: ValueError: no",
+            r"cure idea: Block fails: ValueError: no \(idea\.py, line 5\)$",
         ),
     ],
 )
@@ -103,7 +109,10 @@ def test_a_mistake_in_a_cure_is_one_line(tmp_path: Path, source: str | None, mes
     [
         ('cure.idea = { gain = "much" }', r"cure idea: options: gain: Input should be a valid num"),
         ("cure.idea = { gian = 2.0 }", "cure idea: options: gian: unknown key"),
-        ('cure = ["idea", "other"]', "cures idea and other cannot be combined: both define initia"),
+        (
+            "cure = { idea = {}, other = {} }",
+            "cures idea and other cannot be combined: both define initia",
+        ),
         ("cure = 3", r"mine.toml: experiments.cured.cure"),
     ],
 )
@@ -171,20 +180,17 @@ def test_parameters_are_those_of_the_built_network(tmp_path: Path) -> None:
     assert parameters_of(experiment) == parameters_of(control) + 3 * 5
 
 
-def test_the_command_line_says_it_in_one_line(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_a_sweep_says_it_in_one_line_before_it_trains_anything(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment_of(tmp_path, "def initialize(network): ...")
-    monkeypatch.setattr("resnet_bench.suites.suite.find_experiment.__defaults__", ((), tmp_path))
-    arguments = ["run", "mine/cured", "--results", str(tmp_path / "results"), "--device", "cpu"]
-    monkeypatch.setattr(sys, "argv", ["resnet_bench", *arguments, "--wandb", "disabled"])
-    with pytest.raises(SystemExit) as ended:
-        command_line.main()
-    assert ended.value.code == 2
-    errors = capsys.readouterr().err
-    assert "idea.py: initialize has to take (network, generator, spec, options)" in errors
+    monkeypatch.setattr("resnet_bench.suites.suite.load_suite.__defaults__", (tmp_path,))
+    results = tmp_path / "results"
+    answer = call("sweep", "mine", "--results", str(results), "--wandb", "disabled")
+    assert answer.code == 2
+    assert "idea.py: initialize has to take (network, generator, spec, options)" in answer.errors
+    assert answer.errors.count("\n") == 1
+    assert not list(results.rglob("run.json"))
 
 
 def test_dashboards_can_filter_by_cure(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """The shipped cures: each has the property that its source defines it by, and trains in a group."""
 
 import math
-from collections.abc import Callable
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.suite import find_experiment, load_suite
 from resnet_bench.sweeps.group import run_group
 from resnet_bench.sweeps.machine import Machine
-from tests.support.runs_on_disk import stop_at
+from tests.support.runs_on_disk import assert_same, stop_at
 
 RESIDUAL = {"rezero", "skipinit", "scaled-branch", "fixup"}
 # Not every file in experiments/cures: a user may have added some.
@@ -181,7 +182,7 @@ def test_shaped_activations_map_unrelated_inputs_to_the_correlation_asked_for() 
     assert 0 < block.slope < 1
     numbers = torch.randn(10**6, dtype=torch.float64)
     assert block.activation(numbers).square().mean() == pytest.approx(1, abs=0.01)
-    module = __import__("sys").modules["cure_shaped_activation"]
+    module = sys.modules["cure_shaped_activation"]
     assert module.mapped(14, block.slope) == pytest.approx(0.5, abs=1e-6)
 
 
@@ -206,9 +207,7 @@ def test_the_suite_of_cures_has_all_that_are_shipped() -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_cured_run_resumes_to_the_same_bits_beside_its_control(
-    name: str, tmp_path: Any, without_times: Callable[..., Any]
-) -> None:
+def test_a_cured_run_resumes_to_the_same_bits_beside_its_control(name: str, tmp_path: Path) -> None:
     network = "resnet-8-A" if name in RESIDUAL else "plain-8"
     runs = [Run(cured(name, network), 0), Run(find_experiment("smoke/plain-14"), 0)]
     recipe = runs[0].experiment.recipe.model_copy(update={"layers_at": (0, 3)})
@@ -219,4 +218,4 @@ def test_a_cured_run_resumes_to_the_same_bits_beside_its_control(
     run_group(runs, pieces, stop_at(7))
     run_group(runs, pieces)
     for run in runs:
-        assert without_times(run, pieces) == without_times(run, whole)
+        assert_same(run, pieces, whole)

@@ -1,23 +1,24 @@
-"""The gates of the fast path, bit for bit, on a GPU; skipped where there is none."""
+"""The fast path, bit for bit, on a GPU; skipped where there is none."""
 
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from resnet_bench.commands.gpu_check import gates
 from resnet_bench.datasets.load import load_dataset
 from resnet_bench.gpu.lockstep import LaneStep
-from resnet_bench.networks.initialization import digest
+from resnet_bench.gpu_check.parts import Part
+from resnet_bench.gpu_check.site import Site, require_equal
 from resnet_bench.records.epochs import TIME_COLUMNS
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.experiment import Run
-from resnet_bench.suites.suite import find_experiment, load_suite
+from resnet_bench.suites.suite import find_experiment
 from resnet_bench.sweeps.group import run_group
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Progress
@@ -68,78 +69,9 @@ def run_all(states: Sequence[TrainingState], step: LaneStep) -> list[float]:
         step.close()
 
 
-def assert_equal(states: Sequence[TrainingState], others: Sequence[TrainingState]) -> None:
-    for state, other in zip(states, others, strict=True):
-        assert digest(state.network) == digest(other.network)
-        pairs = zip(
-            state.optimizer.state_dict()["state"].values(),
-            other.optimizer.state_dict()["state"].values(),
-            strict=True,
-        )
-        for buffers, expected in pairs:
-            assert torch.equal(buffers["momentum_buffer"], expected["momentum_buffer"])
-        for name, total in vars(other.totals).items():
-            assert torch.equal(getattr(state.totals, name), total), name
-
-
-@pytest.mark.parametrize("precision", ["ieee", "tf32", "bf16"])
-def test_graphs_are_eager_steps_bit_for_bit(precision: str) -> None:
-    group = states_of(*NAMES, precision=precision)
-    reference = states_of(*NAMES, precision=precision)
-    losses = run_all(group, LaneStep(group, graphs=True))
-    assert losses == run_all(reference, LaneStep(reference, graphs=False))
-    assert_equal(group, reference)
-
-
-@pytest.mark.parametrize("precision", ["tf32", "bf16"])
-@pytest.mark.parametrize("lanes", [None, 1, 2])
-def test_a_member_of_a_group_is_what_it_is_alone(lanes: int | None, precision: str) -> None:
-    group = states_of(*NAMES, precision=precision)
-    run_all(group, LaneStep(group, lanes=lanes))
-    for name, state in zip(NAMES, group, strict=True):
-        alone = states_of(name, precision=precision)
-        run_all(alone, LaneStep(alone))
-        assert_equal([state], alone)
-
-
-def test_full_size_networks_side_by_side_are_what_they_are_alone() -> None:
-    """The contention of the paper's sweep: its twelve networks in all their lanes."""
-    experiments = load_suite("cifar10").experiments
-    steps = 100
-    changes = f"drops=[]+iterations={steps}"
-    runs = [Run(find_experiment(f"{experiment.name}+{changes}"), 0) for experiment in experiments]
-    set_precision("tf32", GPU)
-    group, others = [[new_state(run, GPU) for run in runs] for _ in range(2)]
-    generator = torch.Generator(GPU).manual_seed(0)
-    images = torch.randn((128, 3, 32, 32), device=GPU, generator=generator)
-    images = images.to(memory_format=torch.channels_last)
-    labels = torch.randint(10, (128,), device=GPU, generator=generator)
-    together = LaneStep(group)
-    alone = [LaneStep([other]) for other in others]
-    for iteration in range(steps):
-        together(group, (images, labels))
-        for state in group:
-            state.iteration = iteration + 1
-    together.close()
-    for step, other in zip(alone, others, strict=True):
-        for iteration in range(steps):
-            step([other], (images, labels))
-            other.iteration = iteration + 1
-        step.close()
-    assert_equal(group, others)
-
-
-def test_a_drop_of_the_rate_reaches_the_graph() -> None:
-    (dropped,) = states_of(NAMES[0], precision="ieee")
-    experiment = replace(
-        dropped.run.experiment,
-        recipe=dropped.recipe.model_copy(update={"drops": ()}),
-    )
-    kept = new_state(Run(experiment, 0), GPU)
-    losses = run_all([dropped], LaneStep([dropped]))
-    others = run_all([kept], LaneStep([kept]))
-    assert losses[0] == others[0]  # the record at iteration 23, before the drop
-    assert losses[1:] != others[1:]
+@pytest.mark.parametrize("part", gates(), ids=lambda part: part.name)
+def test_the_gates_hold_at_full_size(part: Part) -> None:
+    assert part.work(Site(GPU))
 
 
 def test_a_diverging_member_leaves_the_others_alone() -> None:
@@ -149,7 +81,7 @@ def test_a_diverging_member_leaves_the_others_alone() -> None:
     (alone,) = states_of(NAMES[1], precision="tf32")
     run_all([alone], LaneStep([alone]))
     assert group[0].diverged_at is not None
-    assert_equal(group[1:], [alone])
+    require_equal(group[1:], [alone])
 
 
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode")

@@ -138,7 +138,7 @@ def of_digits_readings() -> list[str]:
 def of_digits_cures() -> list[str]:
     found = Cures.of(SuiteResults.of(REFERENCE, "digits-cures").frame)
     assert found is not None
-    removed = {s.treatment.label: f"{100 * s.removed:.0f}%" for s in found.shares}
+    removed = {s.treatment.label: f"{100 * s.own.mean:.0f}%" for s in found.shares}
     return [
         f"shaped activations {removed['shaped-activation']}, identity weights",
         f"{removed['identity']}, mirrored ones {removed['mirrored']} (orthogonal) and",

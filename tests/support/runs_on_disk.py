@@ -5,21 +5,23 @@ from typing import Any
 
 import torch
 
-from resnet_bench.records.epochs import TIME_COLUMNS
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.experiment import Run
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Progress
+from tests.support.states import without_times
 
 
 def result(run: Run, machine: Machine) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
-    """The rows of a run without their times, and its weights."""
+    """The rows of a run without their times, and its weights and its optimizer's memory."""
     directory = RunDirectory(run.directory(machine.results))
-    rows = [{k: v for k, v in vars(r).items() if k not in TIME_COLUMNS} for r in directory.rows()]
+    rows = [without_times(record) for record in directory.rows()]
     state = torch.load(directory.checkpoint, weights_only=True)
     return rows, state["network"] | {
-        f"momentum {index}": slot["momentum_buffer"]
+        f"{key} {index}": value
         for index, slot in state["optimizer"]["state"].items()
+        for key, value in slot.items()
+        if isinstance(value, torch.Tensor)
     }
 
 

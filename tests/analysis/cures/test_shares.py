@@ -1,13 +1,12 @@
 """The share of the degradation that a treatment removes: numbers by hand, sentences, table."""
 
-import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from analysis.cures import figure, sentences, shares
-from analysis.cures.shares import Cures
+from analysis.cures import sentences
+from analysis.cures.shares import Cures, Share
 from analysis.verdict import contrasts
 from tests.support.results import END, Options, frame_of
 
@@ -33,22 +32,29 @@ def frame(tmp_path: Path) -> pd.DataFrame:
     return found
 
 
-def share_of(frame: pd.DataFrame, label: str) -> shares.Share:
+def cures_of(frame: pd.DataFrame) -> Cures:
     found = Cures.of(frame)
     assert found is not None
-    return next(share for share in found.shares if share.treatment.label == label)
+    return found
+
+
+def share_of(frame: pd.DataFrame, label: str) -> Share:
+    return next(share for share in cures_of(frame).shares if share.treatment.label == label)
+
+
+def row_of(frame: pd.DataFrame, label: str) -> list[str]:
+    return next(row for row in sentences.rows(cures_of(frame)) if row[0] == label)
 
 
 def test_the_share_by_hand(frame: pd.DataFrame) -> None:
     """Control: 62% - 2%; mirrored: 4% - 1%, and 4% - 2% against the control's shallow network."""
     share = share_of(frame, "mirrored")
     assert (share.seeds, share.diverged, share.added_parameters) == (3, 0, 0)
-    assert share.removed == pytest.approx(1 - 0.03 / 0.60)
-    assert share.against_control == pytest.approx(1 - 0.02 / 0.60)
-    assert share.interval is not None
-    assert share.interval.low < share.removed < share.interval.high
-    assert share_of(frame, "muon").removed == pytest.approx(1 - 0.90 / 0.60)  # makes it worse
-    assert share_of(frame, "option A").removed == 1
+    assert share.own.mean == pytest.approx(1 - 0.03 / 0.60)
+    assert share.control.mean == pytest.approx(1 - 0.02 / 0.60)
+    assert share.own.low < share.own.mean < share.own.high
+    assert share_of(frame, "muon").own.mean == pytest.approx(1 - 0.90 / 0.60)  # makes it worse
+    assert share_of(frame, "option A").own.mean == 1
 
 
 def test_a_diverged_run_counts_with_the_error_of_guessing(frame: pd.DataFrame) -> None:
@@ -57,40 +63,33 @@ def test_a_diverged_run_counts_with_the_error_of_guessing(frame: pd.DataFrame) -
     share = share_of(frame, "mirrored")
     assert (share.seeds, share.diverged) == (3, 1)
     assert share.deep_error == pytest.approx((0.04 + 0.04 + 0.9) / 3)
-    sentence = next(s for s in sentences.sentences(frame) if s.startswith("mirrored (plain"))
-    assert "3 seeds, 1 run diverged" in sentence
+    assert row_of(frame, "mirrored")[2] == "3 (1 diverged)"
 
 
 def test_in_words_the_best_first(frame: pd.DataFrame) -> None:
-    start, *found = sentences.sentences(frame)
-    both = [re.findall(r"(-?\d+)%(?: \(\S+ to \S+\))? (?:of|against)", s) for s in found]
-    smaller = [min(map(int, shares)) for shares in both]
-    assert smaller == sorted(smaller, reverse=True)
-    first, last = next(s for s in found if s.startswith("option A")), found[-1]
-    assert "From 20 to 56 layers the training error of the plain control changes by +60.00" in start
-    assert first.startswith("option A (residual networks) removes 100% (100 to 100) of the degrad")
-    assert last.startswith("muon (plain networks) removes -50% (")
-    mirrored = next(s for s in sentences.sentences(frame) if s.startswith("mirrored (plain"))
-    assert "removes 95% (" in mirrored
-    assert "and 97% (" in mirrored
-    assert "final training errors 1.00% and 4.00%" in mirrored
-    table = sentences.rows(frame)
-    assert len(table) == 1 + 18 + 1  # the treatments of the suite, and option A
-    assert ["option A", "A", "3"] in [row[:3] for row in table]
+    cures = cures_of(frame)
+    ranks = [share.rank for share in cures.shares]
+    assert ranks == sorted(ranks, reverse=True)
+    header, *rows = sentences.rows(cures)
+    assert len(rows) == 18 + 1  # the treatments of the suite, and option A
+    assert all(len(row) == len(header) for row in rows)
+    assert row_of(frame, "option A")[1:5] == ["A", "3", "1.00", "1.00"]
+    assert rows[-1][0] == "muon"
+    assert rows[-1][5].startswith("-50% (")
+    mirrored = row_of(frame, "mirrored")
+    assert mirrored[3:5] == ["1.00", "4.00"]
+    assert (mirrored[5][:5], mirrored[6][:5]) == ("95% (", "97% (")
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:
-    found = frame_of(tmp_path, "digits-cures")
-    sentence = next(s for s in sentences.sentences(found) if s.startswith("mirrored (plain"))
-    assert "% of the degradation" in sentence
-    assert "to" not in sentence.partition("removes ")[2].partition(" of")[0]
+    assert "(" not in row_of(frame_of(tmp_path, "digits-cures"), "mirrored")[5]
 
 
 def test_a_suite_without_cures_has_no_shares(tmp_path: Path) -> None:
-    found = frame_of(tmp_path, "digits-variants")
-    assert not shares.applies(found)
-    assert sentences.sentences(found) == []
-    assert len(sentences.rows(found)) == 1
+    found = Cures.of(frame_of(tmp_path, "digits-variants"))
+    assert found is None
+    assert not sentences.best(found)
+    assert not sentences.rows(found)
 
 
 def test_a_treatment_that_spoils_both_networks_is_not_the_best(frame: pd.DataFrame) -> None:
@@ -99,8 +98,8 @@ def test_a_treatment_that_spoils_both_networks_is_not_the_best(frame: pd.DataFra
         last = (frame["network"] == network) & (frame["iteration"] == END)
         frame.loc[last, contrasts.ENDPOINT] = error
     spoilt = share_of(frame, "dirac")
-    assert spoilt.removed == pytest.approx(0.95)
-    assert spoilt.rank == spoilt.against_control == pytest.approx(1 - 0.80 / 0.60)
-    (sentence,) = figure.depth_sentences(frame)
+    assert spoilt.own.mean == pytest.approx(0.95)
+    assert spoilt.rank == spoilt.control.mean == pytest.approx(1 - 0.80 / 0.60)
+    (sentence,) = sentences.best(cures_of(frame))
     assert "The cure mirrored removes 95%" in sentence
-    assert "97% (" in sentence
+    assert "in place of its own, 97% (" in sentence

@@ -1,0 +1,1 @@
+"""Whether this GPU gives the numbers it must, and which setting is fastest on it."""
