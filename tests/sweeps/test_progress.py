@@ -165,7 +165,7 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
         def submit(self, *_: object) -> Future[Any]:
             return Future()
 
-    monkeypatch.setattr("resnet_bench.sweeps.pool.ProcessPoolExecutor", Executor)
+    monkeypatch.setattr("resnet_bench.sweeps.shared.ProcessPoolExecutor", Executor)
 
 
 @pytest.mark.parametrize(
