@@ -8,6 +8,14 @@ class UserError(Exception):
     """Input that cannot be used: shown as one line, never as a traceback; exit code 2."""
 
 
+class RunError(UserError):
+    """A mistake in one run of a group: the others can go on from their checkpoints."""
+
+    def __init__(self, message: str, run: object) -> None:
+        super().__init__(message)
+        self.run = run
+
+
 class CaptureError(UserError):
     """A step could not be captured as a CUDA graph; this process cannot use the GPU any more."""
 

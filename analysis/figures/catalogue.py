@@ -57,9 +57,8 @@ FIGURES = (
         "What removes degradation",
         "The control's degradation is the training error of deep plain networks less that of"
         " shallow ones. Filled: 1 - a treatment's degradation over the control's; open: the same"
-        " with the control's shallow network in place of the treatment's own; below 0 it makes"
-        " things worse. Sorted by the smaller. Bars: 95% intervals by Fieller's method, not"
-        " adjusted for the number of treatments.",
+        " with the control's shallow network; below 0 it makes things worse. Sorted by the smaller."
+        " Bars: 95% intervals by Fieller's method, not adjusted for the number of treatments.",
         cures_figure.draw_shares,
         lambda cures: cures is not None,
         data="cures",
@@ -68,9 +67,8 @@ FIGURES = (
         "cures-at-start",
         "The state at initialisation",
         "Each network's state before the first step against its final training error, means over"
-        " seeds; the deepest networks are filled and named. Growth of gradients: a factor a layer."
-        " Correlation: of the gradients at an image and at its neighbour. Rank: 1 if all images"
-        " look alike to the last convolution.",
+        " seeds; the deepest are named. Growth of gradients: a factor a layer. Correlation:"
+        " of those at an image and its neighbour. Rank: 1 if all images look alike at the end.",
         at_start.draw,
         at_start.applies,
         data="layers",
@@ -81,8 +79,7 @@ FIGURES = (
         "Three training errors",
         "At the last iteration: the running error that the paper plots, over the last epoch; in"
         " evaluation mode with batch norm's running statistics; and with statistics re-estimated on"
-        " training images, the one that the verdict is about. Small dots are seeds, markers their"
-        " means.",
+        " training images, which the verdict is about. Small dots are seeds, markers their means.",
         training_errors.draw,
         training_errors.applies,
         sentences=training_errors.sentences,
@@ -90,9 +87,8 @@ FIGURES = (
     FigureSpec(
         "curves",
         "Curves and losses",
-        "Left: running training error (dashed) and test error (solid); right: the losses. Lines are"
-        " means over finished seeds, the errors' bands reach from the lowest to the highest seed;"
-        " thin lines are runs that are partial or diverged (a cross at the top marks where).",
+        "Left: running training error (dashed) and test error (solid); right: losses. Lines: means"
+        " over finished seeds; bands: from lowest to highest; thin: partial or diverged runs.",
         curves.draw,
         curves.applies,
     ),
@@ -117,8 +113,7 @@ FIGURES = (
     FigureSpec(
         "convergence",
         "How long it takes",
-        "Iterations until the running training error is first at or below 50, 20 and 10 per cent,"
-        " counted in whole records; lines join medians over seeds.",
+        "Iterations until the running training error is first at most 50, 20, 10%; lines: medians.",
         convergence.draw,
     ),
     FigureSpec(

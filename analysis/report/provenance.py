@@ -11,6 +11,7 @@ from analysis.frames.witnesses import Witnesses
 from resnet_bench.records.run_directory import RunDirectory
 
 PRECISIONS = {"ieee": "IEEE float32", "tf32": "float32 with TF32", "bf16": "bfloat16"}
+SEEDS = 3  # the least that a finding rests on
 SHARED = ("precision", "device", "processor", "commit", "torch", "attempts")  # named once if equal
 
 
@@ -41,7 +42,10 @@ def rows(frame: pd.DataFrame) -> list[list[str]]:
 
 
 def sentence(frame: pd.DataFrame) -> str:
-    """How the finished runs were made, in a sentence; `frame` as from `load.runs`."""
+    """How the finished runs were made, in a sentence; `frame` as from `load.runs`.
+
+    One more before it if networks are missing, or if there are fewer seeds than a finding needs.
+    """
     runs = select.finished(frame[frame["problem"] == ""])
     if runs.empty:
         return "No run is finished."
@@ -50,13 +54,25 @@ def sentence(frame: pd.DataFrame) -> str:
     precisions = [PRECISIONS[precision] for precision in runs["precision"].unique()]
     changes = " and changes" if runs["dirty"].any() else ""
     return (
-        f"{len(runs)} runs, {counted(runs['seed'].nunique(), 'seed')}, in {listed(precisions)} on"
+        f"{_preliminary(frame)}{len(runs)} runs, {counted(runs['seed'].nunique(), 'seed')}, in"
+        f" {listed(precisions)} on"
         f" {listed(runs['processor'].unique())} with torch {listed(runs['torch'].unique())}, at"
         f" commit{'s' if len(commits) > 1 else ''} {listed(commits)}{changes}. Training, without"
         f" evaluation, took {rounded_time(times.min())} to {rounded_time(times.max())} a"
         f" {'run' if alone else 'group of runs side by side'},"
         f" {rounded_time(runs['seconds_share'].sum())} in all."
     )
+
+
+def _preliminary(frame: pd.DataFrame) -> str:
+    """ "Preliminary: 4 of 12 networks, 1 seed. ", or "" if all networks have three seeds."""
+    runs = select.finals(select.declared(frame))
+    ended = runs[runs["status"].isin(("finished", "diverged")) & (runs["problem"] == "")]
+    seeds = ended.groupby("network")["seed"].nunique()
+    if len(seeds) == runs["network"].nunique() and seeds.min() >= SEEDS:
+        return ""
+    fewest = counted(int(seeds.min()), "seed") + (" or more" if seeds.nunique() > 1 else "")
+    return f"Preliminary: {len(seeds)} of {runs['network'].nunique()} networks, {fewest}. "
 
 
 def of_witnesses(data: Witnesses) -> str:

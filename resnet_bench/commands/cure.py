@@ -11,7 +11,7 @@ from resnet_bench.errors import UserError
 from resnet_bench.suites.cure_file import cure_files
 from resnet_bench.suites.suite import suite_names
 
-NAME = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"
+NAME = r"(?=.{1,60}$)[a-z][a-z0-9]*(-[a-z0-9]+)*"  # it becomes part of names of folders
 
 
 def cure(name: Annotated[str, typer.Argument(metavar="NAME", help="such as my-idea")]) -> None:
@@ -19,7 +19,8 @@ def cure(name: Annotated[str, typer.Argument(metavar="NAME", help="such as my-id
     folder = paths.SUITES_FOLDER
     if not re.fullmatch(NAME, name):
         raise UserError(
-            f"{name!r} is no name of a cure: small letters, digits and hyphens, such as my-idea"
+            f"{name!r} is no name of a cure: up to 60 small letters, digits and hyphens, such as"
+            " my-idea"
         )
     if name in cure_files(folder) or name in suite_names(folder):
         raise UserError(f"there is a cure or a suite called {name!r} already")

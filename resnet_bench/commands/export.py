@@ -24,12 +24,14 @@ def export(
 ) -> None:
     """Write a run's weights as a state dict, and print their test accuracy.
 
-    Of a run that is not finished, those of its last checkpoint.
+    Of a run that is not finished, those of its last checkpoint. The weights of a cure's network
+    load into a network with its blocks.
     """
     from resnet_bench.training.checkpoints import export_weights
 
     run = Run(find_experiment(experiment, tuple(settings or ())), seed)
     directory = RunDirectory(run.directory(results))
+    directory.check_identity(run.identity())
     if directory.status() == "diverged":
         raise UserError(f"{run.name} diverged: its weights are not numbers")
     target = expanded(output) if output else directory.path / "weights.pt"

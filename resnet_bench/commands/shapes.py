@@ -5,6 +5,7 @@ only when the command runs.
 """
 
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -68,11 +69,12 @@ def network_stages(experiment: Experiment, images: InputShape) -> list[Stage]:
     import torch
     from torch import nn
 
+    from resnet_bench.cures.blame import blamed, named
     from resnet_bench.cures.treatment import built_network
 
-    with torch.device("meta"):
-        module = built_network(experiment, images).eval()
-        batch = torch.empty(1, images.channels, images.side, images.side)
+    # A cure's Block may compute numbers when it is made, which nothing on the meta device has.
+    module = built_network(experiment, images).eval().to("meta")
+    batch = torch.empty(1, images.channels, images.side, images.side, device="meta")
     shapes: dict[nn.Module, tuple[torch.Size, torch.Size]] = {}  # of one image, before and after
 
     def note(part: nn.Module, inputs: "tuple[Tensor, ...]", output: "Tensor") -> None:
@@ -83,7 +85,8 @@ def network_stages(experiment: Experiment, images: InputShape) -> list[Stage]:
     final_norm = children.pop("final_bn", None)  # of pre-activation
     for part in (*stages, linear):
         part.register_forward_hook(note)
-    module(batch)
+    with blamed(named(experiment), "forward fails") if experiment.cures else nullcontext():
+        module(batch)
     parts = [Stage("stem", shapes[stages[0]][0], _parameters(*children.values()))]
     for number, stage in enumerate(stages, 1):
         parts.append(Stage(f"stage {number}", shapes[stage][1], _parameters(stage)))

@@ -55,8 +55,9 @@ class MakeBlock(Protocol):
 class MakeOptimizer(Protocol):
     """The optimizer; the learning-rate schedule sets the "lr" of its groups at every iteration.
 
-    Its settings belong into its groups, and its memory into its `state`, as in PyTorch's own:
-    copies and checkpoints hold nothing else.
+    It has every parameter once, at the recipe's learning rate: a factor for some of them is a key
+    of their group. Its settings belong into its groups, and its memory into its `state`, as in
+    PyTorch's own: copies and checkpoints hold nothing else.
     """
 
     def __call__(

@@ -4,17 +4,15 @@ import difflib
 import hashlib
 import inspect
 import sys
-import traceback
 import types
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from resnet_bench.cures.blame import blamed, own_random
 from resnet_bench.cures.hooks import (
     HOOKS,
     CureOptions,
@@ -58,14 +56,16 @@ def _load(spec: CureSpec) -> Cure:
     module = types.ModuleType(f"cure_{spec.file.stem}")
     module.__file__ = str(spec.file)
     sys.modules[module.__name__] = module  # where pydantic and dataclasses look annotations up
-    with blamed(f"{spec.file}", "cannot be imported"):
+    where = str(spec.file)
+    with own_random(where, "its import"), blamed(where, "cannot be imported"):
         exec(compile(source, spec.file, "exec"), module.__dict__)
+    # What is imported from this package, such as Block, is the control's.
     defined = {
         name: value
         for name, value in vars(module).items()
-        if callable(value) and getattr(value, "__module__", None) == module.__name__
+        if not str(getattr(value, "__module__", "")).startswith("resnet_bench.")
     }
-    hooks = {name: value for name, value in defined.items() if name in HOOKS}
+    hooks = {name: defined[name] for name in HOOKS if name in defined}
     _check_names(spec, defined, hooks)
     for name, hook in hooks.items():
         _check_signature(spec, name, hook)
@@ -73,7 +73,9 @@ def _load(spec: CureSpec) -> Cure:
 
 
 def _check_names(spec: CureSpec, defined: dict[str, Any], hooks: dict[str, Any]) -> None:
-    for name in defined.keys() - HOOKS.keys() - {"Options"}:
+    module = f"cure_{spec.file.stem}"
+    own = {name for name, value in defined.items() if getattr(value, "__module__", "") == module}
+    for name in own - HOOKS.keys() - {"Options"}:
         near = difflib.get_close_matches(name, [*HOOKS, "Options"], n=1, cutoff=0.7)
         if near and not name.startswith("_"):
             raise UserError(f"{spec.file}: {name} is no hook; did you mean {near[0]}?")
@@ -83,7 +85,8 @@ def _check_names(spec: CureSpec, defined: dict[str, Any], hooks: dict[str, Any])
 
 def _check_signature(spec: CureSpec, name: str, hook: Any) -> None:
     _, *wanted = inspect.signature(HOOKS[name].__call__).parameters
-    signature = inspect.signature(hook)
+    with blamed(f"{spec.file}:", f"{name} is no function"):
+        signature = inspect.signature(hook)
     try:
         signature.bind(*wanted)
     except TypeError:
@@ -95,24 +98,8 @@ def _options(spec: CureSpec, defined: dict[str, Any]) -> CureOptions:
     schema = defined.get("Options", CureOptions)
     if not (isinstance(schema, type) and issubclass(schema, CureOptions)):
         raise UserError(f"{spec.file}: Options has to derive from resnet_bench's CureOptions")
-    try:
-        return schema(**dict(spec.options))
-    except ValidationError as error:
-        raise UserError(f"cure {spec.name}: options: {one_line(error)}") from error
-
-
-@contextmanager
-def blamed(who: str, what: str) -> Iterator[None]:
-    """Turn an exception of a cure's code into a UserError of one line, with its place."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        places = [
-            f" ({Path(frame.f_code.co_filename).name}, line {line})"
-            for frame, line in traceback.walk_tb(error.__traceback__)
-            if frame.f_globals["__name__"].startswith("cure_")
-        ]
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{who} {what}: {reason}{''.join(places[-1:])}") from error
+    with blamed(f"cure {spec.name}:", "Options fails"):
+        try:
+            return schema.model_validate_json(spec.options)
+        except ValidationError as error:
+            raise UserError(f"cure {spec.name}: options: {one_line(error)}") from error

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from resnet_bench.errors import CaptureError
+from resnet_bench.errors import CaptureError, RunError
 from resnet_bench.training.state import TrainingState
 from resnet_bench.training.step import Batch, eager_step
 
@@ -104,7 +104,6 @@ def capture_graph(step: CapturedStep, batch: Batch, stream: Stream) -> torch.cud
 
     Captured on the lane's stream: a graph holds the address of its stream's cuBLAS workspace,
     which only graphs that never run at the same time may share.
-
     Raises CaptureError, which says what to do, if the step cannot be captured, and
     torch.OutOfMemoryError.
     """
@@ -121,7 +120,7 @@ def capture_graph(step: CapturedStep, batch: Batch, stream: Stream) -> torch.cud
         # thread_local: CUDA calls of other threads, such as a loader's, do not end the capture.
         with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             step.with_fused_counters(batch)
-    except RuntimeError as error:
+    except (RuntimeError, RunError) as error:
         # A failed capture leaves torch's stream and allocator in it.
         raise CaptureError(
             f"{step.state.run.name}: its step cannot be captured as a CUDA graph "
@@ -133,7 +132,7 @@ def capture_graph(step: CapturedStep, batch: Batch, stream: Stream) -> torch.cud
 
 def first_reason(error: BaseException) -> str:
     """The first error, in a line: ending the capture raises another, which hides it."""
-    while error.__context__ is not None:
+    while error.__context__ is not None and not isinstance(error, RunError):
         error = error.__context__
     if isinstance(error, torch.OutOfMemoryError):
         return "the GPU's memory is full"

@@ -1,6 +1,7 @@
 """The file of a cure, as a suite names it; nothing here runs it."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,17 @@ class CureSpec(Specification):
     """
 
     name: str
-    options: tuple[tuple[str, Any], ...] = ()  # sorted by key
+    options: str = "{}"  # JSON, sorted by key
     sha256: str  # of the file
     file: Path
 
     def identity(self) -> dict[str, Any]:
         """What run.json keeps."""
-        return {"sha256": self.sha256, "options": dict(self.options)}
+        return {"sha256": self.sha256, "options": json.loads(self.options)}
 
     def __str__(self) -> str:
         """ "mirrored", or "mirrored(gain=2.0)"."""
-        options = ", ".join(f"{key}={value}" for key, value in self.options)
+        options = ", ".join(f"{key}={value}" for key, value in json.loads(self.options).items())
         return f"{self.name}({options})" if options else self.name
 
 
@@ -55,11 +56,10 @@ def find_cure(name: str, options: dict[str, Any], suites: Path, where: str) -> C
         digest = hashlib.sha256(found[0].read_bytes()).hexdigest()
     except OSError as error:
         raise UserError(f"{where}: {found[0]} cannot be read: {error.strerror}") from error
-    pairs = tuple(sorted((key, _hashable(value)) for key, value in options.items()))
+    try:
+        text = json.dumps(options, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: {name}: no options of a cure: {error}") from error
     return CureSpec(
-        name=found[0].stem.replace("_", "-"), options=pairs, sha256=digest, file=found[0]
+        name=found[0].stem.replace("_", "-"), options=text, sha256=digest, file=found[0]
     )
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value

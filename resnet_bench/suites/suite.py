@@ -91,8 +91,6 @@ def _experiments(
                 table = file.treated(experiment.network_name, treatments)
                 found[name] = _named(suite, name, table, file, found, folder)
     for name, table in file.experiments.items():
-        if name in found or not re.fullmatch(NAME, name):
-            raise UserError(f"{where}: experiments.{name}: not a name, or one that is taken")
         found[name] = _named(suite, name, table, file, found, folder)
     if not found:
         raise UserError(f"{where}: neither networks nor experiments")
@@ -122,10 +120,11 @@ def _named(
 ) -> Experiment:
     """The experiment of one [experiments.<name>] table; its `like` is one of `found`."""
     where = f"{suite}.toml: experiments.{name}"
+    if name in found or not re.fullmatch(NAME, name):
+        raise UserError(f"{where}: not a name, or one that is taken")
     if table.like is not None and table.like not in found:
-        raise UserError(
-            f"{where}: like: none above is {table.like!r}{did_you_mean(table.like, found)}"
-        )
+        near = did_you_mean(table.like, found)
+        raise UserError(f"{where}: like: none above is {table.like!r}{near}")
     like = found[table.like] if table.like is not None else None
     spec = like.spec.model_dump() if like else {}
     recipe = like.recipe if like else file.recipe
@@ -143,6 +142,8 @@ def _named(
     )
     if like and like.identity() == replace(experiment, network_name=like.network_name).identity():
         raise UserError(f"{where}: differs in nothing from {table.like!r}")
+    if len({cure.name for cure in experiment.cures}) < len(experiment.cures):
+        raise UserError(f"{where}: cure: one cure under two names")
     check_fit(experiment.spec, experiment.recipe, experiment.dataset, where)
     return experiment
 

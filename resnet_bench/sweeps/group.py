@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from resnet_bench.datasets.load import load_dataset
-from resnet_bench.errors import UserError
+from resnet_bench.errors import RunError, UserError
 from resnet_bench.gpu.lockstep import LaneStep
 from resnet_bench.gpu.norms import chosen_norm, use_norm
 from resnet_bench.gpu.setting import measured_setting
@@ -44,7 +44,8 @@ def run_group(
 
     `on_progress` is called before every iteration, with status "measuring" after every batch of
     an evaluation, and when a run ends. When it returns False, the group stops with everything on
-    disk, except the record that was being measured. Raises UserError for a mistake of the user's.
+    disk, except the record that was being measured. Raises UserError for a mistake of the user's,
+    RunError for one that the others of the group could go on without.
     """
     device = find_device(machine.device)
     if device.type == "cpu":
@@ -58,7 +59,12 @@ def run_group(
     with ExitStack() as stack, memory_suffices(machine):
         data = training_data(first, machine.data_folder, device)
         stream = BatchStream(first.recipe, first.train_images, runs[0].seed)
-        opened = [open_run(run, device, machine, stack) for run in pending]
+        opened = []
+        for waiting in pending:
+            try:
+                opened.append(open_run(waiting, device, machine, stack))
+            except UserError as error:
+                raise RunError(str(error), waiting) from error
         step, execution = _choose_step(opened, machine)
         if isinstance(step, LaneStep):
             stack.callback(step.close)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from resnet_bench.cures.blame import in_training
 from resnet_bench.errors import UserError
 from resnet_bench.networks.initialization import digest
 from resnet_bench.records.epochs import EpochRecord
@@ -69,7 +70,8 @@ class OpenRun:
             return
         self.layers_measured.add(state.iteration)
         if state.diverged_at is None and not state.totals.first_bad.item():
-            rows = measure_layers(state, data)
+            with in_training(state.run, "its layers cannot be measured"):
+                rows = measure_layers(state, data)
             LayersFile(self.directory.layers_csv).append(rows)
             self.unmirrored.append(rows)
 

@@ -133,7 +133,7 @@ class Pool:
     def _collect(self, future: Future[Any], group: list[Run]) -> None:
         self.watchdog.forget(group)
         try:
-            self.outcome.ended += future.result()
+            self.outcome.add(future.result())
         except UserError as error:
             self.outcome.mistakes.append(str(error))
         except BrokenProcessPool:

@@ -20,10 +20,11 @@ class Progress:
 
     run: Run
     iteration: int
-    status: Literal["training", "measuring", "stopped", "finished", "diverged"]
+    status: Literal["training", "measuring", "stopped", "finished", "diverged", "failed"]
     measured: int = 0  # images passed forward for the records, over all attempts
     seconds: float = 0.0  # training time over all attempts
     last_record: EpochRecord | None = None
+    mistake: str = ""  # why it failed
 
     def in_words(self, width: int = 0) -> str:
         """The line for a run that has ended; its title takes `width` columns, or what it needs."""
@@ -92,6 +93,11 @@ class Outcome:
     crashes: list[str] = field(default_factory=list)
     interrupted_by: int | None = None  # a signal's number
     out_of_time: bool = False
+
+    def add(self, ended: list[Progress]) -> None:
+        """Of a group."""
+        self.ended += ended
+        self.mistakes += [end.mistake for end in ended if end.mistake]
 
     def exit_code(self) -> int:
         """0 done, 1 crashed, 2 a mistake, 3 a run diverged, 75 resumable, 130 interrupted."""

@@ -90,11 +90,11 @@ def _try_cures(runs: Sequence[Run]) -> None:
         return
     import torch
 
-    from resnet_bench.cures.treatment import treated_network, treated_optimizer
+    from resnet_bench.cures.trial import tried_network
 
     torch.set_num_threads(1)  # networks are small here, and other threads only wait
     for run in cured:
-        treated_optimizer(treated_network(run.experiment, run.seed), run.experiment)
+        tried_network(run.experiment, run.seed)
 
 
 def _fetch_data(runs: Sequence[Run], machine: Machine) -> None:

@@ -11,9 +11,9 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
-from resnet_bench.errors import CaptureError, UserError
+from resnet_bench.errors import CaptureError, RunError, UserError
 from resnet_bench.suites.experiment import Run
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Progress
@@ -98,6 +98,8 @@ def start_thread(worker: Worker, free_devices: Any) -> None:
 def train_group(group: list[Run]) -> list[Progress]:
     """Train a group in this process; nothing if the sweep is stopping already, or gone.
 
+    Where one run fails, the others go on without it, from their checkpoints.
+
     Raises UserError for what the user can put right, and again for every group after a failed
     capture.
     """
@@ -108,8 +110,15 @@ def train_group(group: list[Run]) -> list[Progress]:
     if _worker.broken:
         raise UserError(_worker.broken)
     _worker.busy = True
+    failed: list[Progress] = []
     try:
-        return run_group(group, _worker.machine, _worker.on_progress)
+        while group:
+            try:
+                return failed + run_group(group, _worker.machine, _worker.on_progress)
+            except RunError as error:
+                group = [run for run in group if run != error.run]
+                failed.append(Progress(cast(Run, error.run), 0, "failed", mistake=str(error)))
+        return failed
     except CaptureError as error:
         _worker.broken = str(error)
         traceback.print_exception(error)  # where it failed; the message below is one line

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from resnet_bench.cures.blame import in_training
 from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import Split, TrainingData
@@ -26,7 +27,7 @@ from resnet_bench.training.step import Step, eager_step, forward
 OnBatch = Callable[[TrainingState], bool]
 
 
-class EvaluationInterruptedError(Exception):
+class EvaluationInterruptedError(BaseException):  # no fault, which a cure could be blamed for
     """The evaluation for a record was stopped; its state can be saved, and the record is due."""
 
 
@@ -48,7 +49,9 @@ def train(
     """
     while True:
         for state in [state for state in states if state.record_due]:
-            if record := make_record(state, data, on_batch):
+            with in_training(state.run, "forward in evaluation fails"):
+                record = make_record(state, data, on_batch)
+            if record:
                 yield state, record
         active = [state for state in states if state.active]
         if not active or (should_continue and not should_continue()):

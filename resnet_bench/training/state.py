@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from resnet_bench.cures.treatment import treated_network, treated_optimizer
+from resnet_bench.cures.treatment import treated_optimizer
+from resnet_bench.cures.trial import tried_network
 from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.recipe import Recipe
@@ -100,7 +101,7 @@ class TrainingState:
 def new_state(run: Run, device: torch.device) -> TrainingState:
     """The state at iteration 0, with the weights of `run.start` or else the seed's initial ones."""
     experiment = run.experiment
-    network = treated_network(experiment, run.seed)
+    network = tried_network(experiment, run.seed)
     if run.start is not None:
         network.load_state_dict(torch.load(run.start, weights_only=True))
     # channels_last is what both oneDNN and cuDNN convolve fastest.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from resnet_bench.cures.blame import in_training
 from resnet_bench.cures.treatment import change_gradients
 from resnet_bench.training.precision import autocast, executed_precision
 from resnet_bench.training.schedule import learning_rate_at
@@ -21,13 +22,15 @@ def eager_step(states: Sequence[TrainingState], batch: Batch) -> None:
     for state in states:
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate_at(state.iteration, state.recipe)
-        logits = forward(state, images)
-        loss = F.cross_entropy(logits.float(), labels)
-        state.optimizer.zero_grad()
-        loss.backward()
-        with torch.no_grad():
+        with in_training(state.run, "forward or backward fails"):
+            logits = forward(state, images)
+            loss = F.cross_entropy(logits.float(), labels)
+            state.optimizer.zero_grad()
+            loss.backward()
+        with in_training(state.run, "on_gradients fails"), torch.no_grad():
             change_gradients(state.network, state.run.experiment)
-        state.optimizer.step()
+        with in_training(state.run, "optimizer fails"):
+            state.optimizer.step()
         with torch.no_grad():
             state.totals.add(loss.detach(), logits, labels)
 

@@ -14,6 +14,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from resnet_bench.cures.load import load_cures
 from resnet_bench.errors import UserError
 from resnet_bench.networks.cifar import Block, CifarNet
 from resnet_bench.records.run_directory import RunDirectory
@@ -40,6 +41,7 @@ def deeper_experiment(experiment: Experiment, depth: int) -> Experiment:
         or (spec.activation, spec.normalization) != ("post", "batch")
         or spec.conv_bias
         or (spec.shortcut == "C" and not spec.projection_norm)
+        or any(cure.Block for cure in load_cures(experiment.cures))
     ):
         raise UserError(
             f"{experiment.name}: a witness is made of basic blocks of section 4.2 only: batch norm"

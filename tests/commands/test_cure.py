@@ -40,7 +40,11 @@ def test_the_template_is_a_cure_that_changes_nothing(folder: Path, call: Call) -
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("My Idea", "is no name of a cure"), ("mirrored", "called 'mirrored' already")],
+    [
+        ("My Idea", "is no name of a cure"),
+        ("x" * 61, "is no name of a cure"),
+        ("mirrored", "called 'mirrored' already"),
+    ],
 )
 def test_mistakes_are_one_line(folder: Path, name: str, message: str, call: Call) -> None:
     answer = call("cure", name)

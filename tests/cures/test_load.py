@@ -1,22 +1,22 @@
 """A cure's file and what can be wrong with it: each mistake is one line, exit code 2."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
-from resnet_bench.cures.treatment import parameters_of, treated_network, treated_optimizer
+from resnet_bench.cures.treatment import parameters_of, treated_network
+from resnet_bench.cures.trial import tried_network
 from resnet_bench.errors import UserError
 from resnet_bench.suites import cure_file
-from resnet_bench.suites.experiment import Experiment, Run
+from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import load_suite
 from resnet_bench.tracking.tracker import config_of
 from resnet_bench.training.batches import BatchStream
-from tests.conftest import SMALL_SUITE
 from tests.support.calls import Call
+from tests.support.cures import CURED, SUITE, experiment_of
 
-SUITE = SMALL_SUITE.format(iterations=30)
-CURED = '\n[experiments.cured]\nlike = "plain-8"\ncure = "idea"\n'
 START = "from torch import nn\nimport torch\n"
 
 
@@ -26,21 +26,17 @@ def no_other_cures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cure_file, "SUITES_FOLDER", tmp_path)
 
 
-def experiment_of(folder: Path, source: str | None, suite: str = SUITE + CURED) -> Experiment:
-    """The cured experiment of a suite in `folder`, whose cure `idea` has this source."""
-    (folder / "cures").mkdir(exist_ok=True)
-    if source is not None:
-        (folder / "cures" / "idea.py").write_text(source)
-    (folder / "mine.toml").write_text(suite)
-    return load_suite("mine", folder).experiments[-1]
-
-
 @pytest.mark.parametrize(
     ("source", "message"),
     [
         (None, r"mine\.toml: experiments\.cured: cure: unknown cure 'idea'"),
         ("def initialize(:", r"idea\.py cannot be imported: SyntaxError"),
         ("raise ValueError('no\\nway')", r"imported: ValueError: no way \(idea\.py, line 3\)$"),
+        ("import sys\nsys.exit(5)", "cannot be imported: SystemExit: 5"),
+        ("raise KeyboardInterrupt", "cannot be imported: KeyboardInterrupt"),
+        ("x = '\0'", "cannot be imported: SyntaxError"),
+        ("optimizer = 'muon'\ndef on_gradients(network, recipe, options): ...", "is no function"),
+        ("optimizer = dict", "optimizer is no function"),
         ("x = 1", r"idea\.py: defines none of the hooks initialize, Block, optimizer, on_grad"),
         ("def initialise(network, generator, spec, options): ...", "did you mean initialize?"),
         ("def initialize(network): ...", r"initialize has to take \(network, generator, spec, opt"),
@@ -97,7 +93,7 @@ def experiment_of(folder: Path, source: str | None, suite: str = SUITE + CURED) 
 def test_a_mistake_in_a_cure_is_one_line(tmp_path: Path, source: str | None, message: str) -> None:
     def new_run() -> None:
         experiment = experiment_of(tmp_path, None if source is None else START + source)
-        treated_optimizer(treated_network(experiment, 0), experiment)
+        tried_network(experiment, 0)
 
     with pytest.raises(UserError, match=message) as raised:
         new_run()
@@ -114,6 +110,13 @@ def test_a_mistake_in_a_cure_is_one_line(tmp_path: Path, source: str | None, mes
             "cures idea and other cannot be combined: both define initia",
         ),
         ("cure = 3", r"mine.toml: experiments.cured.cure"),
+        ("cure.my-other = {}\ncure.my_other = {}", "cured: cure: one cure under two names"),
+        ('cure = "../cures/idea"', r"unknown cure '\.\./cures/idea'"),
+        (
+            "cure.idea = { gain = 2020-01-01 }",
+            "no options of a cure: Object of type date",
+        ),
+        ("cure.idea = { gain = nan }", "cure: idea: no options of a cure: Out of range"),
     ],
 )
 def test_options_and_combinations_are_checked(tmp_path: Path, suite: str, message: str) -> None:
@@ -125,9 +128,48 @@ def test_options_and_combinations_are_checked(tmp_path: Path, suite: str, messag
     )
     (tmp_path / "cures").mkdir()
     (tmp_path / "cures/other.py").write_text(source)
+    (tmp_path / "cures/my_other.py").write_text(source)
     table = f'\n[experiments.cured]\nlike = "plain-8"\n{suite}\n'
     with pytest.raises(UserError, match=message):
         treated_network(experiment_of(tmp_path, source, SUITE + table), 0)
+
+
+def test_options_of_any_shape_stay_what_they_are(tmp_path: Path) -> None:
+    """Lists and tables are JSON in run.json, and a resumed run compares with what it reads."""
+    source = (
+        "from resnet_bench.cures.hooks import CureOptions\n"
+        "class Options(CureOptions):\n    rates: list[float]\n    steps: tuple[int, ...]\n"
+        "    by: dict[str, int]\n"
+        "def on_gradients(network, recipe, options):\n"
+        "    assert (options.rates, options.steps, options.by) == ([0.5], (1, 2), {'a': 1})\n"
+    )
+    options = "cure.idea = { steps = [1, 2], rates = [0.5], by = { a = 1 } }"
+    table = f'\n[experiments.cured]\nlike = "plain-8"\n{options}\n'
+    experiment = experiment_of(tmp_path, source, SUITE + table)
+    tried_network(experiment, 0)
+    identity = experiment.identity()
+    assert json.loads(json.dumps(identity)) == identity
+    assert identity["cures"]["idea"]["options"] == {"rates": [0.5], "steps": [1, 2], "by": {"a": 1}}
+
+
+@pytest.mark.parametrize("name", ["a b", "naïve", "../up"])
+def test_a_cure_in_a_cross_becomes_part_of_a_folders_name(tmp_path: Path, name: str) -> None:
+    treatment = f'\n[treatments."{name}"]\ncure = "idea"\n'
+    suite = SUITE.replace("[recipe]", f'cross = [["{name}"]]\n[recipe]') + treatment
+    with pytest.raises(UserError, match=f"plain-8-{name}: not a name"):
+        experiment_of(tmp_path, "", suite)
+
+
+def test_no_file_where_a_cures_file_should_be(tmp_path: Path) -> None:
+    path = tmp_path / "cures/idea.py"
+    path.parent.mkdir()
+    path.symlink_to("nowhere")
+    with pytest.raises(UserError, match=r"cure: .*idea\.py cannot be read: No such file"):
+        experiment_of(tmp_path, None)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match=r"cure: .*idea\.py cannot be read: Is a directory"):
+        experiment_of(tmp_path, None)
 
 
 def test_two_cures_of_one_name(tmp_path: Path) -> None:
@@ -148,9 +190,7 @@ def test_a_changed_file_is_another_experiment(tmp_path: Path) -> None:
 
 
 def test_a_cure_cannot_change_another_runs_batches_or_weights(tmp_path: Path) -> None:
-    """It may only seed the global streams; nothing here reads them."""
     source = (
-        "import torch\ntorch.manual_seed(7)\n"
         "def initialize(network, generator, spec, options):\n"
         "    generator('conv.weight').standard_normal(5)\n"
     )
@@ -164,6 +204,8 @@ def test_a_cure_cannot_change_another_runs_batches_or_weights(tmp_path: Path) ->
     after = treated_network(control, 0).state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert all(torch.equal(before[name], cured[name]) for name in before)  # it changed nothing
+    with pytest.raises(UserError, match="its import draws from a global random stream"):
+        treated_network(experiment_of(tmp_path, "import torch\ntorch.manual_seed(7)\n" + source), 0)
 
 
 def test_parameters_are_those_of_the_built_network(tmp_path: Path) -> None:

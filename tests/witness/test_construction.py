@@ -189,6 +189,7 @@ def test_names_of_deeper_experiments() -> None:
         (lambda: (experiment_of(20, "none", normalization="none"), 26), "batch norm"),
         (lambda: (experiment_of(20, "none", conv_bias=True), 26), "no bias"),
         (lambda: (experiment_of(20, "C", projection_norm=False), 26), "batch norm"),
+        (lambda: (find_experiment("digits-cures/plain-20-dirac"), 56), "basic blocks"),
         (lambda: (experiment_of(18, "B", architecture="imagenet"), 34), "basic blocks"),
     ],
 )

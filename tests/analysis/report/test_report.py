@@ -220,7 +220,12 @@ def test_how_the_finished_runs_were_made_in_a_sentence(runs: SuiteResults) -> No
     own = runs.frame[runs.frame["changed"] == ""]
     seed, some_hours = own[own["seed"] == 0].copy(), own[own["seed"] == 0].copy()
     seed["seconds_total"] = seed["seconds_share"] = 90.0
-    assert provenance.sentence(seed).startswith("12 runs, 1 seed, in IEEE float32 on ")
+    preliminary = "Preliminary: 12 of 12 networks, 1 seed. "
+    assert provenance.sentence(seed).startswith(
+        f"{preliminary}12 runs, 1 seed, in IEEE float32 on "
+    )
+    fewer = provenance.sentence(own[own["network"] != "plain-56"])
+    assert fewer.startswith("Preliminary: 11 of 11 networks, 2 seeds or more. ")
     assert "at commits feedfacefe and 0123456789. Training" in provenance.sentence(seed)
     assert provenance.sentence(seed).endswith("took 90 s to 90 s a run, 18 minutes in all.")
     some_hours["seconds_total"] = some_hours["seconds_share"] = 7200.0
