@@ -22,7 +22,7 @@ INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check -c cons
 SHIPPED = $(or $(shell git ls-files '*.py'),.)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run list cure shapes status witness figures verdict verify report reference dashboard sync data test gpu-check preflight bench bench-gpu
+.PHONY: help setup sweep run list cure shapes status witness figures compare verdict verify report reference dashboard sync data test gpu-check preflight bench bench-gpu
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ witness: $(VENV)/.ready  ## build a deeper network equal to a trained one: EXP=,
 
 figures: $(VENV)/.ready  ## redraw a suite's figures and table from its CSVs: SUITE=
 	@$(ANALYSIS) "$(CHOSEN)" --results "$(RESULTS)"
+
+compare: $(VENV)/.ready  ## final errors of two suites' folders side by side: A=results/digits B=results/reference/digits
+	@$(ANALYSIS).compare "$(A)" "$(B)"
 
 verdict: $(VENV)/.ready  ## say whether depth degrades, with intervals: SUITE=
 	@$(ANALYSIS).verdict "$(CHOSEN)" --results "$(RESULTS)"

@@ -17,7 +17,6 @@ from analysis.frames.columns import NETWORK_COLUMNS, RECIPE_COLUMNS, RUN_COLUMNS
 from analysis.frames.integrity import inconsistency
 from analysis.frames.layers import layers as layers  # the table of layers.csv, for notebooks
 from resnet_bench.errors import UserError
-from resnet_bench.paths import SUITES_FOLDER
 from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.records.files import find_paths
 from resnet_bench.records.run_directory import RunDirectory
@@ -44,23 +43,37 @@ FACT_COLUMNS = RUN_COLUMNS | NETWORK_COLUMNS | RECIPE_COLUMNS
 COLUMNS = FACT_COLUMNS | RECORD_COLUMNS
 
 
-def runs(*paths: str | Path, suites: Path = SUITES_FOLDER) -> pd.DataFrame:
+def runs(*paths: str | Path, suites: Path | None = None) -> pd.DataFrame:
     """One row a record, for every run of one or more suites' folders.
 
     A run without any record (missing, just begun, or diverged at once) has one row, with NA in
     the record's columns. Missing runs are those of the suite's experiments at each seed at which
     any of them was begun. `COLUMNS` documents the columns; errors are fractions. Raises UserError
-    for a folder without runs, or a damaged one.
+    for a folder without runs, or a damaged one, and for folders with the same run.
     """
+    found = [run for path in map(_named, paths) for run in _runs_of(path, suites)]
+    _refuse_twice([fact for fact, _ in found])
     rows = [
         fact | record
-        for path in map(_named, paths)
-        for fact, records in _runs_of(path, suites)
+        for fact, records in found
         for record in (map(vars, records) if records else [{}])
     ]
     floats = dict.fromkeys(RECORD_COLUMNS, float)
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(floats)
     return frame.astype({"epoch": "Int64", "iteration": "Int64", "ended_at": "Int64"})
+
+
+def _refuse_twice(facts: list[dict[str, Any]]) -> None:
+    """Raises UserError if a run is there twice: it would count as two seeds."""
+    seen: dict[tuple[Any, ...], Any] = {}
+    for fact in facts:
+        run = fact["suite"], fact["network"], fact["seed"]
+        if run in seen:
+            raise UserError(
+                f"{seen[run]} and {fact['directory']} are the same run: load the folders apart, or"
+                " compare them with analysis.compare"
+            )
+        seen[run] = fact["directory"]
 
 
 def _named(path: str | Path) -> Path:
@@ -69,7 +82,7 @@ def _named(path: str | Path) -> Path:
     return path.resolve() if path.name in ("", "..") else path
 
 
-def _runs_of(path: Path, suites: Path) -> list[tuple[dict[str, Any], list[EpochRecord]]]:
+def _runs_of(path: Path, suites: Path | None) -> list[tuple[dict[str, Any], list[EpochRecord]]]:
     """(columns, records) of every run in a suite's folder, and of the missing ones."""
     found = find_paths(path, "*/seed-*/run.json")
     if not found:

@@ -17,7 +17,6 @@ from analysis.frames.layers import Layers
 from analysis.frames.witnesses import Witnesses
 from analysis.plotting.figure_spec import FigureSpec
 from resnet_bench.errors import UserError
-from resnet_bench.paths import SUITES_FOLDER
 from resnet_bench.records.files import find_paths
 from resnet_bench.suites.suite import Suite, load_suite, suite_names
 
@@ -76,7 +75,7 @@ class SuiteResults:
                 yield figure_spec, data
 
 
-def sibling_folders(results: Path, name: str, suites: Path = SUITES_FOLDER) -> list[Path]:
+def sibling_folders(results: Path, name: str, suites: Path | None = None) -> list[Path]:
     """The folders with runs of those suites that differ from this one in their budget alone."""
     wanted = _apart_from_budget(load_suite(name, suites))
     found = []

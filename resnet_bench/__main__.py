@@ -4,8 +4,10 @@ torch, wandb and pandas are imported inside the commands that need them, so that
 answer at once.
 """
 
+import os
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -43,6 +45,18 @@ app = typer.Typer(
     rich_markup_mode=None,  # --help without rich, whose import takes a third of the time
     add_completion=True,
 )
+
+
+@app.callback()
+def every_command(
+    suites: Annotated[
+        Path | None,
+        typer.Option(help="a folder of your own suites and cures", envvar="RESNET_BENCH_SUITES"),
+    ] = None,
+) -> None:
+    """What all commands have in common."""
+    if suites is not None:
+        os.environ["RESNET_BENCH_SUITES"] = str(suites)  # for the processes of a sweep, too
 
 
 app.command()(train.run)

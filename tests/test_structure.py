@@ -30,7 +30,7 @@ ANALYSIS = (
     ("frames",),
     ("load", "fidelity"),
     ("command",),
-    ("verdict", "verify"),
+    ("verdict", "verify", "compare"),
     ("plotting",),
     ("signals", "witness", "cures"),
     ("figures",),

@@ -10,7 +10,6 @@ import pandas as pd
 from analysis.fidelity import paper, schedule, table6
 from analysis.formatting import counted, percent, percent_range
 from analysis.frames import select
-from resnet_bench.paths import SUITES_FOLDER
 from resnet_bench.suites.suite import load_suite
 
 State = Literal["ok", "off", "not compared"]
@@ -25,7 +24,7 @@ class Check:
     found: str  # what was compared, or everything that is off
 
 
-def all_checks(frame: pd.DataFrame, suites: Path = SUITES_FOLDER) -> list[Check]:
+def all_checks(frame: pd.DataFrame, suites: Path | None = None) -> list[Check]:
     """Every check of a suite's runs; `frame` as from `load.runs`."""
     runs = select.declared(frame)
     suite = load_suite(runs["suite"].iloc[0], suites)

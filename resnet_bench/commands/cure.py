@@ -16,7 +16,7 @@ NAME = r"(?=.{1,60}$)[a-z][a-z0-9]*(-[a-z0-9]+)*"  # it becomes part of names of
 
 def cure(name: Annotated[str, typer.Argument(metavar="NAME", help="such as my-idea")]) -> None:
     """Write a new cure's file, and a suite that tests it, from templates."""
-    folder = paths.SUITES_FOLDER
+    folder = paths.suites_folder()
     if not re.fullmatch(NAME, name):
         raise UserError(
             f"{name!r} is no name of a cure: up to 60 small letters, digits and hyphens, such as"
@@ -34,5 +34,5 @@ def cure(name: Annotated[str, typer.Argument(metavar="NAME", help="such as my-id
             path.write_text(text.replace("NAME", name), encoding="utf-8")
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from error
-        typer.echo(path.relative_to(paths.ROOT))
+        typer.echo(path.relative_to(paths.ROOT) if path.is_relative_to(paths.ROOT) else path)
     typer.echo(f"Write your idea into the first, then: make sweep SUITE={name} SEEDS=3")

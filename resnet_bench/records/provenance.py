@@ -63,6 +63,8 @@ def _commit() -> tuple[str | None, bool | None]:
         command = ["git", "-C", str(paths.ROOT), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
+    if not paths.IN_CHECKOUT:  # pip's folder may lie in the repository of something else
+        return None, None
     try:
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", *DECIDING))
     except (OSError, subprocess.CalledProcessError):

@@ -11,14 +11,20 @@ from pathlib import Path
 
 from resnet_bench.datasets.definitions import DATASETS, Dataset
 from resnet_bench.errors import UserError, did_you_mean
-from resnet_bench.paths import SUITES_FOLDER
+from resnet_bench.paths import SUITES_FOLDER, suites_folder
 from resnet_bench.suites.compatibility import check_fit
 from resnet_bench.suites.cure_file import find_cure
 from resnet_bench.suites.experiment import Experiment
 from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.overrides import changed_recipe, in_a_name
 from resnet_bench.suites.recipe import Recipe
-from resnet_bench.suites.suite_file import NAME, NamedExperiment, SuiteFile
+from resnet_bench.suites.suite_file import (
+    NAME,
+    NamedExperiment,
+    SuiteFile,
+    opening_comment,
+    read_text,
+)
 from resnet_bench.suites.validation import validate
 
 
@@ -45,21 +51,25 @@ class Suite:
         return named[name]
 
 
-def suite_names(folder: Path = SUITES_FOLDER) -> list[str]:
-    return sorted(path.stem for path in folder.glob("*.toml"))
+def suite_names(folder: Path | None = None) -> list[str]:
+    """The names of the suites in `folder`, else in the user's folder and the shipped ones."""
+    folders = [folder] if folder else [suites_folder(), SUITES_FOLDER]
+    return sorted({path.stem for each in folders for path in each.glob("*.toml")})
 
 
-def load_suite(name: str, folder: Path = SUITES_FOLDER) -> Suite:
-    """The suite in `folder`/`name`.toml.
+def load_suite(name: str, folder: Path | None = None) -> Suite:
+    """The suite in `folder`/`name`.toml, else in the user's folder, else the shipped one.
 
     Raises UserError, in one line that names file, key and value, for any mistake in it.
     """
-    path = folder / f"{name}.toml"
+    own = folder or suites_folder()
+    shipped = folder is None and not (own / f"{name}.toml").is_file()
+    path = (SUITES_FOLDER if shipped else own) / f"{name}.toml"
     if path.is_file() and not re.fullmatch(NAME, name):
         raise UserError(f"{path.name}: a suite's name is of letters, digits, '.', '_' and '-'")
     if not re.fullmatch(NAME, name) or not path.is_file():
         raise UserError(f"unknown suite {name!r}{did_you_mean(name, suite_names(folder))}")
-    text = _read(path)
+    text = read_text(path)
     try:
         contents = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -68,10 +78,10 @@ def load_suite(name: str, folder: Path = SUITES_FOLDER) -> Suite:
     dataset = _dataset(file.dataset, path.name)
     return Suite(
         name=name,
-        description=_opening_comment(text),
+        description=opening_comment(text),
         dataset=dataset,
         recipe=file.recipe,
-        experiments=_experiments(name, file, dataset, folder),
+        experiments=_experiments(name, file, dataset, own),
     )
 
 
@@ -155,7 +165,7 @@ def _dataset(name: str, where: str) -> Dataset:
 
 
 def find_experiment(
-    name: str, settings: tuple[str, ...] = (), folder: Path = SUITES_FOLDER
+    name: str, settings: tuple[str, ...] = (), folder: Path | None = None
 ) -> Experiment:
     """The experiment called `suite/network`, with `recipe.key=value` settings changed.
 
@@ -182,19 +192,3 @@ def _changed(experiment: Experiment, changes: list[str]) -> Experiment:
     recipe, suffix = changed_recipe(experiment.recipe, changes, where)
     check_fit(experiment.spec, recipe, experiment.dataset, where)
     return replace(experiment, network_name=experiment.network_name + suffix, recipe=recipe)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")  # editors of Windows begin with a mark
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name}: cannot be read as UTF-8: {error}") from error
-
-
-def _opening_comment(text: str) -> str:
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line.removeprefix("#").strip())
-    return "\n".join(lines)

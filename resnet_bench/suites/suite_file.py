@@ -1,9 +1,11 @@
 """The schema of a suite file in experiments/."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
+from resnet_bench.errors import UserError
 from resnet_bench.suites.network import NetworkSpec, Shortcut
 from resnet_bench.suites.recipe import Recipe
 from resnet_bench.suites.validation import Specification, validate
@@ -74,3 +76,21 @@ class SuiteFile(Specification):
             merged["recipe"] |= table.recipe
             merged["cure"] |= table.cures()
         return NamedExperiment(like=like, **merged)
+
+
+def read_text(path: Path) -> str:
+    """The text of a suite's file; raises UserError if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8-sig")  # editors of Windows begin with a mark
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path.name}: cannot be read as UTF-8: {error}") from error
+
+
+def opening_comment(text: str) -> str:
+    """The comment that a suite's file begins with: its question, source, expectation and time."""
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.removeprefix("#").strip())
+    return "\n".join(lines)

@@ -22,7 +22,7 @@ from resnet_bench.tracking.environment import Mode, settings_for
 from resnet_bench.tracking.variables import remove_refused, use_home
 
 WAIT_SECONDS = 60.0  # the longest wait for the calls sent so far
-ADD = "`make sync` adds from the CSV"
+ADD = "`make sync` adds"
 
 
 def _log_to_terminal(line: str) -> None:
@@ -131,8 +131,9 @@ class WandbThread(threading.Thread):
             _warning_sink(f"warning: W&B: {message} (training and CSVs continue)")
 
     def _init(self, arguments: dict[str, Any], mode: Mode) -> Any:
-        import wandb
         from wandb.util import get_core_path
+
+        import wandb
 
         logging.raiseExceptions = False  # W&B's own log, on a full disk: a traceback a line
         if not os.access(get_core_path(), os.X_OK):  # W&B would wait for it

@@ -193,3 +193,9 @@ def test_the_analysis_imports_no_torch() -> None:
         "sys.exit(bool({'torch', 'wandb', 'torchvision'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_run_in_two_folders_is_no_two_seeds(tmp_path: Path) -> None:
+    mine, theirs = (write_suite(tmp_path / name, "digits") for name in ("mine", "theirs"))
+    with pytest.raises(UserError, match="are the same run: load the folders apart"):
+        load.runs(mine, theirs)
