@@ -21,6 +21,10 @@ INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check -c cons
 # A user's own cures need no types: rules are for the files that git tracks.
 SHIPPED = $(or $(shell git ls-files '*.py'),.)
 
+# Of pip's hundred lines, those about downloads of 10 MB and more; fails unless the last one is "done".
+LARGE := awk '/Downloading .*(\([0-9][0-9].*MB|GB)\)/ {print "  " $$2, $$3, $$4; fflush()} {last = $$0} \
+  END {exit last != "done"}'
+
 .DEFAULT_GOAL := help
 .PHONY: help setup sweep run list cure shapes status witness figures compare verdict verify report reference dashboard sync data test gpu-check preflight bench bench-gpu
 
@@ -97,7 +101,7 @@ test: $(VENV)/.ready-dev  ## ruff, mypy and pytest
 gpu-check: $(VENV)/.ready  ## check a GPU's bits and find its fastest setting, in minutes
 	@$(BENCH) gpu-check --results "$(RESULTS)"
 
-bench: $(VENV)/.ready  ## measure the speed of the sweep and of the training loop
+bench: $(VENV)/.ready  ## measure the speed of the sweep and of the training loop, in some ten minutes
 	$(VENV)/bin/python -m resnet_bench.benchmarks.cpu
 
 bench-gpu: $(VENV)/.ready  ## measure the paper's sweep on a GPU: PIECE=floors, ... (BENCH_ARGS=--help)
@@ -116,7 +120,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@echo "Setting up $(VENV) (once; PyTorch is a large download) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(INSTALL) -e . || { $(VENV)/bin/python -c 'import torch, torchvision, seaborn, wandb' 2>/dev/null && echo "Without network, this $(VENV) can be kept: touch $@"; exit 1; }
+	@{ $(INSTALL) -e . && echo done; } | $(LARGE) || \
+	  { $(VENV)/bin/python -c 'import torch, torchvision, seaborn, wandb' 2>/dev/null && \
+	  echo "Without network, this $(VENV) can be kept: touch $@"; exit 1; }
 	@touch $@
 
 $(VENV)/.ready-dashboards: $(VENV)/.ready

@@ -48,8 +48,8 @@ def runs(*paths: str | Path, suites: Path | None = None) -> pd.DataFrame:
 
     A run without any record (missing, just begun, or diverged at once) has one row, with NA in
     the record's columns. Missing runs are those of the suite's experiments at each seed at which
-    any of them was begun. `COLUMNS` documents the columns; errors are fractions. Raises UserError
-    for a folder without runs, or a damaged one, and for folders with the same run.
+    several of them were begun. `COLUMNS` documents the columns; errors are fractions. Raises
+    UserError for a folder without runs, or a damaged one, and for folders with the same run.
     """
     found = [run for path in map(_named, paths) for run in _runs_of(path, suites)]
     _refuse_twice([fact for fact, _ in found])
@@ -68,7 +68,7 @@ def _refuse_twice(facts: list[dict[str, Any]]) -> None:
     seen: dict[tuple[Any, ...], Any] = {}
     for fact in facts:
         run = fact["suite"], fact["network"], fact["seed"]
-        if run in seen:
+        if run in seen and not fact["problem"]:
             raise UserError(
                 f"{seen[run]} and {fact['directory']} are the same run: load the folders apart, or"
                 " compare them with analysis.compare"

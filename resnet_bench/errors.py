@@ -23,7 +23,14 @@ class CaptureError(UserError):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """What to append to "unknown <thing>": the nearest known name, else all of them."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; known: {', '.join(known)}" if known else ""
+    return nearest(name, known) or (f"; known: {', '.join(known)}" if known else "")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to append to "unknown <thing>": the nearest known name, the first of equals, or ""."""
+
+    def likeness(other: str) -> float:
+        return difflib.SequenceMatcher(None, other, name).ratio()
+
+    best = max(known, key=likeness, default="")
+    return f"; did you mean {best}?" if likeness(best) >= 0.5 else ""

@@ -1,6 +1,7 @@
 """The columns of a run: what run.json and the suite file say, apart from its records."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +86,13 @@ def missing_run_columns(
 ) -> list[dict[str, Any]]:
     """The columns of the runs that the suite declares and that are not among those `found`.
 
-    Declared are the suite's experiments, at each seed at which any of them was begun. `path`: the
-    suite's folder.
+    Declared are the suite's experiments, at each seed at which several of them were begun: one
+    alone at a seed was tried by itself. `path`: the suite's folder.
     """
     declared = {experiment.network_name for experiment in suite.experiments}
     begun = {(fact["network"], fact["seed"]) for fact in found if fact["network"] in declared}
+    counts = Counter(seed for _, seed in begun)
+    seeds = [seed for seed, count in counts.items() if count > 1 or max(counts.values()) == 1]
     return [
         _specified(experiment.identity(), experiment.name)
         | {
@@ -99,7 +102,7 @@ def missing_run_columns(
             "directory": str(path / experiment.network_name / f"seed-{seed}"),
         }
         for experiment in suite.experiments
-        for seed in sorted({seed for _, seed in begun})
+        for seed in sorted(seeds)
         if (experiment.network_name, seed) not in begun
     ]
 

@@ -28,7 +28,7 @@ DataFolder = Annotated[
     typer.Option("--data-dir", envvar="RESNET_BENCH_DATA", help="folder of the data sets"),
 ]
 Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda or cuda:N; a GPU is used where there is one")
+    str | None, typer.Option(help="cpu, cuda, cuda:N or mps; a CUDA GPU is used where there is one")
 ]
 Wandb = Annotated[
     str | None,

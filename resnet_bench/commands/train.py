@@ -26,8 +26,9 @@ def run(
 ) -> None:
     """Train one experiment, by name."""
     found = find_experiment(experiment, tuple(settings or ()))
+    said = load_suite(found.suite).time
     machine = options.make_machine(results, device, data_dir, wandb, graphs, lanes, norm)
-    _train([Run(found, seed)], machine, 1, time_limit)
+    _train([Run(found, seed)], machine, 1, time_limit, said and f"Of its whole suite: {said}")
 
 
 def sweep(
@@ -54,7 +55,7 @@ def sweep(
     chosen = [loaded.experiment(name) for name in dict.fromkeys(only or ())] or loaded.experiments
     runs = [Run(experiment, seed) for seed in range(seeds) for experiment in chosen]
     machine = options.make_machine(results, device, data_dir, wandb, graphs, lanes, norm)
-    _train(runs, machine, workers, time_limit)
+    _train(runs, machine, workers, time_limit, loaded.time and f"Time: {loaded.time}")
 
 
 def default_suite(device: options.Device = None) -> None:
@@ -77,12 +78,17 @@ def choose_suite(device: str | None) -> str:
     return "digits"
 
 
-def _train(runs: list[Run], machine: Machine, workers: int | None, time_limit: str | None) -> None:
-    """Train the runs and exit with the sweep's code, saying what went wrong."""
+def _train(
+    runs: list[Run], machine: Machine, workers: int | None, time_limit: str | None, time: str
+) -> None:
+    """Train the runs and exit with the sweep's code, saying what went wrong.
+
+    `time` is what the suite's file says of it.
+    """
     from resnet_bench.sweeps.sweep import sweep as train_all
 
     limit = options.parse_duration(time_limit) if time_limit else None
-    outcome = train_all(runs, machine, workers=workers, time_limit=limit)
+    outcome = train_all(runs, machine, workers=workers, time_limit=limit, time_needed=time)
     try:
         for mistake in dict.fromkeys(outcome.mistakes):
             typer.echo(f"error: {mistake}", err=True)

@@ -102,9 +102,11 @@ def make_witness(run: Run, depth: int, machine: Machine, rates: Sequence[float])
     _write(record, rates_ended(folder), folder)
     _print_comparison(record)
     if rates:
+        typer.echo(f"trains on at {len(rates)} rates, each for as long as a run of {deep.name}")
         _continue(continuations(built, source, rates, folder), machine)
         _write(record, rates_ended(folder), folder)
         _print_continuations(record, rates, folder)
+    typer.echo(f"The figure: make figures SUITE={run.experiment.suite}")
 
 
 def _continue(runs: Sequence[Run], machine: Machine) -> None:

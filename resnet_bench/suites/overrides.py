@@ -20,6 +20,8 @@ def changed_recipe(recipe: Recipe, changes: Sequence[str], where: str) -> tuple[
         key, equals, value = change.partition("=")
         if not equals or key not in Recipe.model_fields:
             hint = did_you_mean(key, Recipe.model_fields)
+            if key.partition(".")[0] in ("network", "dataset"):
+                hint = "; another network or data set is another experiment, in the suite's file"
             raise UserError(f"cannot set {change!r}; write recipe.key=value{hint}")
         try:
             values[key] = tomllib.loads(f"value = {value}")["value"]

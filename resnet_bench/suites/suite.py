@@ -42,6 +42,12 @@ class Suite:
     def question(self) -> str:
         return self.description.partition("\n")[0]
 
+    @property
+    def time(self) -> str:
+        """What its file says that it takes, in one line; "" where it says nothing."""
+        said = self.description.partition("Time: ")[2].partition("Memory:")[0]
+        return " ".join(said.split())
+
     def experiment(self, name: str) -> Experiment:
         """The one called `name`, such as plain-56; raises UserError if there is none."""
         named = {experiment.network_name: experiment for experiment in self.experiments}
@@ -174,9 +180,8 @@ def find_experiment(
     """
     suite_name, slash, rest = name.partition("/")
     if not slash:
-        raise UserError(
-            f"{name!r} is not an experiment's name; write suite/network, such as digits/plain-56"
-        )
+        said = f"{name!r} is not an experiment's name" if name else "no experiment is named"
+        raise UserError(f"{said}; write suite/network, such as digits/plain-56")
     suite = load_suite(suite_name, folder)
     # A plus that no key follows belongs to a value, such as 1e+30.
     network_name, *changes = re.split(r"\+(?=[A-Za-z_]+=)", rest)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import to_jsonable_python
 
-from resnet_bench.errors import UserError
+from resnet_bench.errors import UserError, nearest
 
 
 class Specification(BaseModel):
@@ -52,6 +52,12 @@ def _of_files(message: str) -> str:
     return message.replace("Tuple", "List").replace("tuple", "list")
 
 
+def _all_keys(schema: type[BaseModel]) -> list[str]:
+    """Of all parts of a suite's file."""
+    below = [key for part in schema.__subclasses__() for key in _all_keys(part)]
+    return [*schema.model_fields, *below]
+
+
 def one_line(error: ValidationError) -> str:
     """All mistakes, each with its key and value, in one line."""
     parts = []
@@ -65,7 +71,7 @@ def one_line(error: ValidationError) -> str:
         )
         message = _of_files(mistake["msg"].removeprefix("Value error, "))
         if mistake["type"] == "extra_forbidden":
-            message = "unknown key"
+            message = "unknown key" + nearest(str(mistake["loc"][-1]), _all_keys(Specification))
         elif mistake["type"] != "value_error":
             message += f" (got {mistake['input']!r})" if mistake["type"] != "missing" else ""
         parts.append(f"{key}: {message}" if key else message)

@@ -48,7 +48,7 @@ def run_group(
     RunError for one that the others of the group could go on without.
     """
     device = find_device(machine.device)
-    if device.type == "cpu":
+    if device.type != "cuda":
         machine.refuse_gpu_options()
     first = runs[0].experiment
     set_up_process(first, device)
@@ -98,7 +98,7 @@ def set_up_process(experiment: Experiment, device: torch.device) -> None:
 def _choose_step(runs: Sequence[OpenRun], machine: Machine) -> tuple[Step, dict[str, object]]:
     """The function that executes the group's steps, and what run.json says of it."""
     states = [run.state for run in runs]
-    if states[0].device.type == "cpu":
+    if states[0].device.type != "cuda":
         return eager_step, {"deterministic": True, "graphs": False, "lanes": 1}
     attempts = [attempt for run in runs for attempt in run.description["attempts"]]
     measured = measured_setting(machine.results, states[0].device, states[0].recipe.precision)
@@ -169,7 +169,7 @@ class _Training:
 
 def wait_for_device(states: Sequence[TrainingState]) -> None:
     """Wait until a GPU has done its work, and count the wait as training time."""
-    if not states or states[0].device.type == "cpu":
+    if not states or states[0].device.type != "cuda":
         return
     started = time.perf_counter()
     torch.cuda.synchronize(states[0].device)

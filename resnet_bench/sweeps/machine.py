@@ -61,7 +61,7 @@ def find_devices(wanted: str | None) -> list[str]:
     from resnet_bench.training.precision import find_device
 
     device = find_device(wanted)
-    if wanted is not None or device.type == "cpu":
+    if wanted is not None or device.type != "cuda":
         return [str(device)]
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
 

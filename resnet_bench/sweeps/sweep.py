@@ -44,16 +44,18 @@ def sweep(
     *,
     workers: int | None = None,
     time_limit: float | None = None,
+    time_needed: str = "",
 ) -> Outcome:
     """Train `runs`, skipping what is finished; `workers` processes, None for one a core or GPU.
 
+    Says how many are to be trained, and `time_needed`, what a suite's file says of that.
     Stops after `time_limit` seconds, finishing what is being measured, or on Ctrl-C or SIGTERM,
     at once but cleanly; a second one kills.
     Raises UserError if there is no such device, no way to get a data set, or a cure cannot be used.
     """
     deadline = None if time_limit is None else time.monotonic() + time_limit
     devices = find_devices(machine.device)
-    if devices == ["cpu"]:
+    if not devices[0].startswith("cuda"):
         machine.refuse_gpu_options()
     outcome = Outcome()
     pending = []
@@ -76,8 +78,9 @@ def sweep(
         alone = why_alone()
         if devices == ["cpu"]:
             devices *= 1 if alone else workers or available_cores()
-        for reason in filter(None, (why_unlocked(machine.results), alone)):
-            print(reason, file=sys.stderr)
+        said = f"{len(pending)} of {len(runs)} runs to train. {time_needed}"
+        for line in filter(None, (said.rstrip(), why_unlocked(machine.results), alone)):
+            print(line, file=sys.stderr)
         Pool(groups, machine, devices[: len(groups)], deadline, outcome, bool(alone)).run()
     return outcome
 

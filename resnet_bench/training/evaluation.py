@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from resnet_bench.suites.recipe import Precision, Recipe
 from resnet_bench.training.data import Split, TrainingData
-from resnet_bench.training.precision import autocast
+from resnet_bench.training.precision import as_float64, autocast, float64_device
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ def evaluate(
     """
     training = network.training
     network.eval()
-    loss = torch.zeros((), dtype=torch.float64, device=data.device)
+    loss = torch.zeros((), dtype=torch.float64, device=float64_device(data.device))
     wrong = torch.zeros((), dtype=torch.int64, device=data.device)
     try:
         for images, labels in data.measured_batches(split):
             with autocast(precision, data.device):
                 logits = network(images)
-            loss += F.cross_entropy(logits.float(), labels, reduction="sum")
+            loss += as_float64(F.cross_entropy(logits.float(), labels, reduction="sum"))
             wrong += (logits.argmax(dim=1) != labels).sum()
             if on_batch:
                 on_batch(len(labels))

@@ -4,13 +4,14 @@ import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from torch import Tensor
 
 from resnet_bench.errors import UserError
 from resnet_bench.suites.recipe import Precision
 
 
 def find_device(wanted: str | None) -> torch.device:
-    """The device called `wanted` ("cpu", "cuda", "cuda:1"); None picks a GPU where there is one.
+    """The device called `wanted` ("cpu", "cuda:1", "mps"); None picks a CUDA GPU, else the CPU.
 
     Raises UserError if it is not there.
     """
@@ -19,17 +20,28 @@ def find_device(wanted: str | None) -> torch.device:
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
-        raise UserError(f"unknown device {wanted!r}; use cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index is not None):
-        raise UserError(f"device {wanted!r} is not supported; use cpu, cuda or cuda:N")
+        raise UserError(f"unknown device {wanted!r}; use cpu, cuda, cuda:N or mps") from error
+    if device.type not in ("cpu", "cuda", "mps") or (device.type != "cuda" and device.index):
+        raise UserError(f"device {wanted!r} is not supported; use cpu, cuda, cuda:N or mps")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError("device 'mps' is not there: it is the GPU of Apple's chips")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device {wanted!r} is not there; {torch.cuda.device_count()} GPUs are")
     return device
 
 
 def executed_precision(wanted: Precision, device: torch.device) -> Precision:
-    """What `wanted` comes to on `device`: a CPU has no TF32 and computes in IEEE float32."""
-    return "ieee" if wanted == "tf32" and device.type == "cpu" else wanted
+    """What `wanted` comes to on `device`: only CUDA GPUs have TF32, others compute in IEEE."""
+    return "ieee" if wanted == "tf32" and device.type != "cuda" else wanted
+
+
+def float64_device(device: torch.device) -> torch.device:
+    """Where numbers of `device` are summed in float64: the CPU for Apple's GPU, which has none."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+def as_float64(tensor: Tensor) -> Tensor:
+    return tensor.to(float64_device(tensor.device)).double()
 
 
 def set_precision(precision: Precision, device: torch.device) -> None:

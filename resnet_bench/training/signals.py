@@ -37,7 +37,12 @@ from torch.nn import functional as F
 from resnet_bench.networks.layers import Layer, watched, weighted_layers
 from resnet_bench.records.layers import INPUT, LayerRecord
 from resnet_bench.training.data import TrainingData
-from resnet_bench.training.precision import autocast, executed_precision
+from resnet_bench.training.precision import (
+    as_float64,
+    autocast,
+    executed_precision,
+    float64_device,
+)
 from resnet_bench.training.schedule import learning_rate_at
 from resnet_bench.training.state import TrainingState
 from resnet_bench.training.step import forward
@@ -107,7 +112,7 @@ def gradient_correlations(
         chosen = logits.float().gather(1, label.repeat(2)[:, None]).sum()
         activations = [passages.activations(layer) for layer in layers]
         for index, (gradient,) in enumerate(gradients(chosen, [[pairs], *activations])):
-            at_x, at_other = gradient.double().flatten(1).chunk(2)
+            at_x, at_other = as_float64(gradient).flatten(1).chunk(2)
             lengths = at_x.norm(dim=1) * at_other.norm(dim=1)
             cosines[index].append((at_x * at_other).sum(1) / lengths)
     means = [torch.cat(parts).nanmean().item() for parts in cosines]
@@ -143,13 +148,14 @@ def gradients(number: Tensor, groups: Sequence[Sequence[Tensor]]) -> list[list[T
 
 def l2_norm(tensors: Sequence[Tensor]) -> float:
     """The L2 norm of all numbers in `tensors`."""
-    squares = [torch.linalg.vector_norm(t.detach(), dtype=torch.float64) ** 2 for t in tensors]
+    there = [tensor.detach().to(float64_device(tensor.device)) for tensor in tensors]
+    squares = [torch.linalg.vector_norm(tensor, dtype=torch.float64) ** 2 for tensor in there]
     return torch.stack(squares).sum().sqrt().item()
 
 
 def effective_rank(tensors: Sequence[Tensor]) -> float | None:
     """`response_rank` of responses (N, ...) in one or more parts; None if they are not finite."""
-    rows = torch.cat([tensor.detach().flatten(1) for tensor in tensors]).double()
+    rows = as_float64(torch.cat([tensor.detach().flatten(1) for tensor in tensors]))
     squares = torch.linalg.eigvalsh(rows @ rows.T).clamp_min(0) if rows.isfinite().all() else None
     if squares is None or not squares.sum() > 0:
         return None
@@ -160,4 +166,4 @@ def effective_rank(tensors: Sequence[Tensor]) -> float | None:
 def deviation(tensors: Sequence[Tensor]) -> float:
     """The standard deviation of all numbers in `tensors`."""
     numbers = torch.cat([tensor.detach().flatten() for tensor in tensors])
-    return numbers.double().std(correction=0).item()
+    return as_float64(numbers).std(correction=0).item()

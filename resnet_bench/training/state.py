@@ -10,6 +10,7 @@ from resnet_bench.cures.trial import tried_network
 from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.recipe import Recipe
+from resnet_bench.training.precision import as_float64, float64_device
 from resnet_bench.training.schedule import RecordSchedule
 
 
@@ -25,6 +26,7 @@ class Totals:
 
     @classmethod
     def zeros(cls, device: torch.device) -> "Totals":
+        device = float64_device(device)
         integers = [torch.zeros((), dtype=torch.int64, device=device) for _ in range(4)]
         return cls(torch.zeros((), dtype=torch.float64, device=device), *integers)
 
@@ -32,9 +34,9 @@ class Totals:
         """Count one batch; in place, without looking at a value."""
         self.steps += 1
         self.images += len(labels)
-        self.loss += loss.double() * len(labels)
-        self.wrong += (logits.argmax(dim=1) != labels).sum()
-        bad_now = ~torch.isfinite(loss) & (self.first_bad == 0)
+        self.loss += as_float64(loss) * len(labels)
+        self.wrong += (logits.argmax(dim=1) != labels).sum().to(self.wrong.device)
+        bad_now = ~torch.isfinite(loss).to(self.wrong.device) & (self.first_bad == 0)
         self.first_bad += self.steps * bad_now
 
     def clear(self) -> None:

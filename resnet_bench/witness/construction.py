@@ -26,6 +26,7 @@ from resnet_bench.sweeps.progress import finished
 from resnet_bench.training import checkpoints
 from resnet_bench.training.data import TrainingData
 from resnet_bench.training.evaluation import precise_batch_norm
+from resnet_bench.training.precision import as_float64
 from resnet_bench.training.state import TrainingState, new_state
 
 
@@ -160,7 +161,7 @@ def stage_statistics(state: TrainingState, data: TrainingData) -> list[tuple[Ten
         batches: list[tuple[Tensor, Tensor]] = []
 
         def note(_: nn.Module, __: object, maps: Tensor, batches: list = batches) -> None:
-            variance, mean = torch.var_mean(maps.double(), dim=(0, 2, 3), correction=0)
+            variance, mean = torch.var_mean(as_float64(maps), dim=(0, 2, 3), correction=0)
             batches.append((mean, variance))
 
         hooks.append(stage.register_forward_hook(note))

@@ -209,6 +209,8 @@ def test_only_takes_some_networks_of_a_suite(call: Call, tmp_path: Path) -> None
     swept = call("sweep", "smoke", *only, "--device", "cpu", "--wandb", "disabled")
     assert swept.code == 0, swept.errors
     assert "2 of 2 runs finished" in swept.output
+    assert "2 of 2 runs to train. Time: seconds on one CPU core." in swept.errors
+    assert "to train" not in call("sweep", "smoke", *only, "--device", "cpu").errors
     assert sorted(p.name for p in (tmp_path / "smoke").iterdir()) == ["plain-8", "resnet-8-A"]
     lines = call("status", "smoke", *only).output.splitlines()
     assert [line.split()[0] for line in lines] == ["plain-8", "resnet-8-A"]

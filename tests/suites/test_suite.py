@@ -84,6 +84,8 @@ def test_a_run_lives_under_suite_network_and_seed() -> None:
     [
         ("digit/plain-20", "unknown suite 'digit'; did you mean digits?"),
         ("digits/plain-65", "did you mean digits/plain-56"),
+        ("digits/resnet-56", "did you mean digits/resnet-56-A?"),
+        ("", "no experiment is named; write suite/network"),
         ("digits/plain-58", "unknown experiment 'digits/plain-58'"),
         ("plain-56", "write suite/network"),
         ("../digits/plain-20", "unknown suite '..'"),
@@ -91,6 +93,7 @@ def test_a_run_lives_under_suite_network_and_seed() -> None:
         ("digits/plain-20+../x", "unknown experiment"),
         ("digits/plain-20+flip", "unknown experiment"),
         ("digits/plain-20+learning_rate=../../x", "learning_rate: .*(got '../../x')"),
+        ("digits/plain-20+network.depth=26", "unknown experiment"),
         ("digits/plain-20+learning_rte=1", "did you mean learning_rate"),
         ("digits/plain-20+momentum=1.5", "momentum: .*less than 1 .got 1.5"),
         ("digits/plain-20+drops=[300,100]", "not in increasing order"),

@@ -82,7 +82,10 @@ def test_the_grid_takes_any_field_of_a_network(tmp_path: Path) -> None:
         ('[experiments.plain-8]\nlike = "resnet-8-A"', "experiments.plain-8: .* taken"),
         ('[experiments."a+b"]\nlike = "plain-8"', r"experiments.a\+b: not a name"),
         ('[experiments."../a"]\nlike = "plain-8"', "not a name"),
-        ('[experiments.x]\nlike = "plain-8"\nrecipe.flop = 1', "experiments.x: recipe: flop: unk"),
+        (
+            '[experiments.x]\nlike = "plain-8"\nrecipe.flop = 1',
+            "recipe: flop: unknown key; did you mean flip",
+        ),
         ('[experiments.x]\nlike = "plain-8"\nnetwork.depth = 9', "network: depth 9 is not 6n.2"),
         ('[experiments.x]\nlike = "plain-8"\ndataset = "digit"', "did you mean digits"),
         ("[experiments.x]\nnetwork = { depth = 8 }", "experiments.x: network: shortcut: Field"),

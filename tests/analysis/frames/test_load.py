@@ -199,3 +199,13 @@ def test_a_run_in_two_folders_is_no_two_seeds(tmp_path: Path) -> None:
     mine, theirs = (write_suite(tmp_path / name, "digits") for name in ("mine", "theirs"))
     with pytest.raises(UserError, match="are the same run: load the folders apart"):
         load.runs(mine, theirs)
+
+
+def test_a_network_tried_alone_at_a_seed_leaves_no_others_missing(tmp_path: Path) -> None:
+    folder = write_suite(tmp_path, "digits", Options(seeds=(0, 7)))
+    for path in folder.glob("*/seed-7"):
+        if path.parent.name != "plain-56":
+            shutil.rmtree(path)
+    runs = select.finals(load.runs(folder))
+    assert set(runs["status"]) == {"finished"}
+    assert runs.loc[runs["seed"] == 7, "network"].tolist() == ["plain-56"]
