@@ -39,12 +39,12 @@ setup: $(VENV)/.ready  ## make .venv from pyproject.toml and constraints.txt
 
 sweep: $(VENV)/.ready  ## train a suite's networks and draw the comparison: SUITE=, SEEDS=, ONLY="plain-20 plain-56"
 	@suite="$(CHOSEN)"; [ -n "$$suite" ] || exit; \
-	$(BENCH) sweep "$$suite" $(NAMES) --seeds $(SEEDS) --results "$(RESULTS)" $(SWEEP_ARGS); code=$$?; \
+	RESNET_BENCH_SHELL=$$$$ $(BENCH) sweep "$$suite" $(NAMES) --seeds $(SEEDS) --results "$(RESULTS)" $(SWEEP_ARGS); code=$$?; \
 	[ $$code -eq 2 ] || $(ANALYSIS) "$$suite" --results "$(RESULTS)" || exit; \
 	exit $$code
 
 run: $(VENV)/.ready  ## train one experiment: EXP=cifar10/plain-56 SEED=1
-	@$(BENCH) run "$(EXP)" --seed $(SEED) --results "$(RESULTS)" $(SWEEP_ARGS)
+	@RESNET_BENCH_SHELL=$$$$ $(BENCH) run "$(EXP)" --seed $(SEED) --results "$(RESULTS)" $(SWEEP_ARGS)
 
 list: $(VENV)/.ready  ## list the suites, or one suite's experiments: SUITE=
 	@$(BENCH) list $(SUITE)
@@ -78,11 +78,7 @@ report: $(VENV)/.ready  ## write one self-contained HTML page: SUITE=
 	@$(ANALYSIS).report "$(CHOSEN)" --results "$(RESULTS)"
 
 reference: $(VENV)/.ready  ## take a suite's ended runs into results/reference, draw them, fill the pages: SUITE=
-	@mkdir -p results/reference
-	@cd "$(RESULTS)" && find "$(CHOSEN)" -name summary.json -o -name witness.json | sed 's|/[^/]*$$||' | \
-	  while read -r run; do find "$$run" -maxdepth 1 \( -name run.json -o -name epochs.csv -o -name \
-	  summary.json -o -name layers.csv -o -name witness.json \); done | \
-	  tar -cf - -T - | tar -xf - -C "$(CURDIR)/results/reference"
+	@$(ANALYSIS).report.publish "$(CHOSEN)" --results "$(RESULTS)"
 	@$(ANALYSIS) "$(CHOSEN)" --results results/reference
 	@$(ANALYSIS).report.readme
 
@@ -125,7 +121,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (once; PyTorch is a large download) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@{ $(INSTALL) -e . && echo done; } | $(LARGE) || \
-	  { echo "Without network, a $(VENV) that was complete can be kept: touch $@"; exit 1; }
+	  { $(VENV)/bin/python -c 'import torch, torchvision, seaborn, wandb' 2>/dev/null && \
+	  echo "Without network, this $(VENV) can be kept: touch $@"; exit 1; }
 	@touch $@
 
 $(VENV)/.ready-dashboards: $(VENV)/.ready

@@ -4,6 +4,8 @@ In a notebook: `from analysis import load; frame = load.runs("results/digits")`,
 is training, `import analysis; analysis.live("results/digits/plain-56/seed-0")`.
 """
 
+import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,12 @@ import resnet_bench  # noqa: F401 - a Ctrl-C while the others are imported is no
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+# A notebook's kernel hands its backend down to the commands below it, whose environment may lack
+# it: matplotlib could not be imported. Pictures in files need none.
+_kind, _, _backend = os.environ.get("MPLBACKEND", "").partition("://")
+if _kind == "module" and find_spec(_backend.partition(".")[0]) is None:
+    del os.environ["MPLBACKEND"]
 
 
 def live(path: str | Path, seconds: float = 2.0, until_ended: bool = True) -> "Figure | None":

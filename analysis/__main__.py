@@ -1,6 +1,5 @@
 """Draw all figures of a suite's runs, write tables and report, and print the finding."""
 
-import io
 import json
 from pathlib import Path
 
@@ -11,9 +10,11 @@ from analysis.cures import sentences as cures_sentences
 from analysis.fidelity import table6
 from analysis.frames import notices
 from analysis.plotting.figure_spec import FigureSpec
+from analysis.plotting.style import as_png
 from analysis.report import page
 from analysis.results import SuiteResults
 from analysis.verdict import finding, verdict
+from resnet_bench.paths import make_folder
 from resnet_bench.records.files import write_atomically, writing
 
 
@@ -48,12 +49,10 @@ def main() -> int:
 
 def save(figures: list[tuple[FigureSpec, Figure]], folder: Path) -> list[Path]:
     """Write figures to `folder` as PNG; returns the files."""
-    contents = {}
-    for figure_spec, figure in figures:
-        drawn = io.BytesIO()
-        figure.savefig(drawn, dpi=150)
-        contents[f"{figure_spec.name}.png"] = drawn.getvalue()
-    return write(folder, contents)
+    return write(
+        folder,
+        {f"{figure_spec.name}.png": as_png(figure, 150) for figure_spec, figure in figures},
+    )
 
 
 def write_tables(runs: SuiteResults, folder: Path) -> list[Path]:
@@ -71,7 +70,7 @@ def write_tables(runs: SuiteResults, folder: Path) -> list[Path]:
 def write(folder: Path, contents: dict[str, bytes]) -> list[Path]:
     """Write files to `folder`, by name; returns them. UserError if it cannot."""
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     for name, data in contents.items():
         write_atomically(folder / name, data)
     return [folder / name for name in contents]

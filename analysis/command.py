@@ -5,12 +5,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 
 from analysis import load
 from resnet_bench.errors import FROM_OUTSIDE, in_one_line
+from resnet_bench.paths import RESULTS_VARIABLE, expanded
+from resnet_bench.streams import open_closed_streams, silence_output
 from resnet_bench.suites.suite import load_suite
 
 
@@ -18,8 +19,8 @@ def parser(module: str, description: str | None) -> argparse.ArgumentParser:
     """`python -m <module> SUITE [--results FOLDER]`; add further options to it."""
     arguments = argparse.ArgumentParser(f"python -m {module}", description=description)
     arguments.add_argument("suite", help="a suite, such as digits")
-    folder = Path(os.environ.get("RESNET_BENCH_RESULTS", "results"))
-    arguments.add_argument("--results", type=Path, default=folder, help=f"folder ({folder})")
+    folder = os.environ.get(RESULTS_VARIABLE) or "results"
+    arguments.add_argument("--results", type=expanded, default=folder, help=f"folder ({folder})")
     return arguments
 
 
@@ -32,22 +33,18 @@ def runs_of(arguments: argparse.Namespace) -> pd.DataFrame:
 def run(main: Callable[[], int]) -> None:
     """Run a command and exit with its code; with 2 and one line on stderr for a UserError."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the imports are over
+    open_closed_streams()
     try:
         code = main()
         sys.stdout.flush()  # a full disk is an error here, not at the end of Python
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:  # the reader of the pipe has closed it, as `head` does
-        _silence()
+        silence_output()
         code = 141
     except FROM_OUTSIDE as error:
         print(f"error: {in_one_line(error)}", file=sys.stderr)
         if isinstance(error, OSError) and error.filename is None:
-            _silence()
+            silence_output(sys.stdout)
         code = 2
     sys.exit(code)
-
-
-def _silence() -> None:
-    """Discard the output that is left: nobody can read it, or there is no room for it."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,6 +17,7 @@ from analysis.frames.columns import NETWORK_COLUMNS, RECIPE_COLUMNS, RUN_COLUMNS
 from analysis.frames.layers import layers as layers  # the table of layers.csv, for notebooks
 from resnet_bench.errors import UserError
 from resnet_bench.records.epochs import EpochRecord
+from resnet_bench.records.files import find_paths
 from resnet_bench.records.run_directory import RunDirectory, run_folders
 from resnet_bench.suites.network import Shortcut
 from resnet_bench.suites.suite import Suite, load_suite
@@ -85,7 +86,7 @@ def _runs_of(path: Path, suites: Path | None) -> list[tuple[dict[str, Any], list
     """(columns, records) of every run in a suite's folder, and of the missing ones."""
     found = run_folders(path)
     if not found:
-        if any(path.glob("seed-*/run.json")):
+        if find_paths(path, "seed-*/run.json"):
             raise UserError(f"{path} is an experiment's folder; its suite's is {path.parent}")
         setting = results_setting(path.parent)
         raise UserError(f"no runs in {path}; make sweep SUITE={path.name}{setting} makes them")

@@ -17,6 +17,7 @@ from analysis.frames.layers import Layers
 from analysis.frames.witnesses import Witnesses
 from analysis.plotting.figure_spec import FigureSpec
 from resnet_bench.errors import UserError
+from resnet_bench.records.files import find_paths
 from resnet_bench.suites.suite import Suite, load_suite, suite_names
 
 
@@ -79,7 +80,7 @@ def sibling_folders(results: Path, name: str, suites: Path | None = None) -> lis
     wanted = _apart_from_budget(load_suite(name, suites))
     found = []
     for other in suite_names(suites):
-        if other == name or not any((results / other).glob("*/seed-*/run.json")):
+        if other == name or not find_paths(results / other, "*/seed-*/run.json"):
             continue
         with suppress(UserError):  # an invalid file of another suite does not affect this one
             if _apart_from_budget(load_suite(other, suites)) == wanted:

@@ -23,8 +23,8 @@ from resnet_bench.commands import (
     train,
     witness,
 )
-from resnet_bench.commands.train import silence_output
 from resnet_bench.errors import FROM_OUTSIDE, in_one_line
+from resnet_bench.streams import open_closed_streams, silence_output
 
 
 class Application(typer.core.TyperGroup):
@@ -37,7 +37,7 @@ class Application(typer.core.TyperGroup):
             finally:
                 sys.stdout.flush()  # a full disk is an error here, and not at the end of Python
         except BrokenPipeError:  # typer would make it exit code 1, that of a crash
-            silence_output(sys.stdout, sys.stderr)
+            silence_output()
             raise typer.Exit(0) from None
 
 
@@ -82,6 +82,7 @@ app.command()(dashboards.sync)
 def main() -> None:
     """Run the command line; the user's mistakes are one line and exit code 2."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the imports are over
+    open_closed_streams()
     try:
         app()
     except FROM_OUTSIDE as error:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.frames import select
 from resnet_bench.errors import UserError
+from resnet_bench.records.files import find_paths
 from resnet_bench.records.run_directory import RunDirectory
 
 PAIR = ["source", "deep"]
@@ -49,10 +50,10 @@ class Witnesses:
         directory = Path(select.declared(runs)["directory"].iloc[0])
         points: list[dict[str, Any]] = []
         curves: list[dict[str, Any]] = []
-        for path in sorted(directory.parents[1].glob("witness/*/seed-*/witness.json")):
+        for path in find_paths(directory.parents[1], "witness/*/seed-*/witness.json"):
             point = _point(path)
             points.append(point)
-            for folder in sorted(path.parent.glob("learning_rate=*")):
+            for folder in find_paths(path.parent, "learning_rate=*"):
                 curves += _curve(point, folder)
         table = pd.DataFrame(points, columns=list(POINT_COLUMNS))
         return cls(

@@ -1,6 +1,5 @@
 """The curves of runs that are training, redrawn in a notebook as new records come in."""
 
-import io
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +14,9 @@ from analysis.figures import curves
 from analysis.frames import select
 from analysis.load import runs as load_runs
 from analysis.notebook import progress
+from analysis.plotting.style import as_png
 from resnet_bench.errors import UserError
+from resnet_bench.records.files import find_paths
 
 Show = Callable[[Figure | str], None]  # in place of what was shown before
 
@@ -67,7 +68,7 @@ def _runs(path: Path) -> pd.DataFrame:
     path = path.resolve()
     patterns = ("*/seed-*/run.json", "seed-*/run.json", "run.json")
     for suite, pattern in zip([path, *path.parents], patterns, strict=False):
-        if any(path.glob(pattern)):
+        if find_paths(path, pattern):
             runs = load_runs(suite)
             if suite == path:
                 return runs
@@ -125,7 +126,5 @@ def _have_figures_shown(shell: Any) -> None:
 
 def _as_png(figure: Figure) -> tuple[bytes, dict[str, int]]:
     """The picture, at twice the resolution, and its width and height in the page's pixels."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=2 * DPI)
     width, height = figure.get_size_inches()
-    return buffer.getvalue(), {"width": round(width * DPI), "height": round(height * DPI)}
+    return as_png(figure, 2 * DPI), {"width": round(width * DPI), "height": round(height * DPI)}

@@ -1,5 +1,6 @@
 """The style of all figures: one colour a depth, one marker a shortcut."""
 
+import io
 import math
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.typing import LineStyleType
 
@@ -92,8 +94,24 @@ def theme() -> Iterator[None]:
         "legend.fontsize": 9,
         "legend.frameon": False,
     }
-    with mpl.rc_context(), sns.axes_style("whitegrid", looks):
+    with _defaults(), sns.axes_style("whitegrid", looks):
         mpl.rcParams.update(looks)  # type: ignore[arg-type]
+        yield
+
+
+def as_png(figure: Figure, dpi: int) -> bytes:
+    """The picture of a figure that was drawn within `theme`."""
+    drawn = io.BytesIO()
+    with _defaults():
+        figure.savefig(drawn, format="png", dpi=dpi, backend="agg")
+    return drawn.getvalue()
+
+
+@contextmanager
+def _defaults() -> Iterator[None]:
+    """Within this context no matplotlibrc, and no style of a notebook's, changes a picture."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
         yield
 
 

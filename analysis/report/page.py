@@ -14,6 +14,7 @@ from analysis.cures import sentences as cures_sentences
 from analysis.fidelity import checks, deviations, table6
 from analysis.frames import notices, select
 from analysis.plotting.figure_spec import FigureSpec
+from analysis.plotting.style import as_png
 from analysis.report import provenance, reproduce
 from analysis.results import SuiteResults
 from analysis.verdict import best_rates, contrasts, finding, variants, verdict
@@ -109,8 +110,7 @@ def _figure(spec: FigureSpec, figure: Figure, results: SuiteResults) -> dict[str
 
 def _png(figure: Figure) -> bytes:
     """The figure as PNG with a palette of 256 colours: about a third of the bytes."""
-    drawn, reduced = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, dpi=DPI)
-    image = Image.open(drawn).convert("RGB")
+    reduced = io.BytesIO()
+    image = Image.open(io.BytesIO(as_png(figure, DPI))).convert("RGB")
     image.quantize(256, dither=Image.Dither.NONE).save(reduced, format="PNG", optimize=True)
     return reduced.getvalue()

@@ -7,7 +7,7 @@ import typer
 from resnet_bench.commands.options import RESULTS, Results, SuiteName
 from resnet_bench.suites.suite import load_suite
 from resnet_bench.tracking.dashboard import dashboard as show
-from resnet_bench.tracking.environment import load_dotenv_file
+from resnet_bench.tracking.environment import prepare_environment
 from resnet_bench.tracking.sync import sync as upload
 
 
@@ -20,7 +20,7 @@ def dashboard(
 
     Saves workspaces where there is an account, else opens W&B's terminal dashboard.
     """
-    load_dotenv_file()
+    prepare_environment()
     show(load_suite(suite), results, dry_run)
 
 
@@ -30,5 +30,5 @@ def sync(
     yes: Annotated[bool, typer.Option("--yes", help="upload; else a dry run")] = False,
 ) -> None:
     """Upload a suite's offline runs to W&B."""
-    load_dotenv_file()
+    prepare_environment()
     upload(load_suite(suite), results, yes)

@@ -7,6 +7,7 @@ import typer
 
 from resnet_bench.commands.options import RESULTS, ExperimentName, Results, Seed, Settings
 from resnet_bench.errors import UserError
+from resnet_bench.paths import expanded
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment
@@ -34,7 +35,7 @@ def export(
     summary = directory.summary(checkpoint=True)
     if summary and summary.status == "diverged":
         raise UserError(f"{run.name} diverged: its weights are not numbers")
-    target = output or directory.path / "weights.pt"
+    target = expanded(output) if output else directory.path / "weights.pt"
     at = summary.iteration if summary else None
     iteration = export_weights(directory.checkpoint, target, run.identity(), at)
     typer.echo(f"{target}: the weights after {iteration} iterations")

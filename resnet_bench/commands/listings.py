@@ -9,7 +9,8 @@ import typer
 from resnet_bench.commands.options import RESULTS, Only, Results
 from resnet_bench.errors import UserError, printable
 from resnet_bench.networks.sizes import network_size
-from resnet_bench.records.run_directory import RunDirectory, run_folders
+from resnet_bench.records.files import find_paths
+from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.suite import find_experiment, load_suite, suite_names
 
@@ -83,15 +84,21 @@ def _overview(results: Path) -> None:
 
 def _statuses(suite: str, results: Path) -> Counter[str]:
     """How many of a suite's run directories are finished, diverged, partial and left out."""
-    return Counter(_state(suite, path) for path in run_folders(results / suite))
+    try:
+        found = find_paths(results / suite, "*/seed-*")
+    except UserError:
+        return Counter([LEFT_OUT])
+    states = Counter(_state(suite, path) for path in found)
+    del states["missing"]
+    return states
 
 
 def _state(suite: str, path: Path) -> str:
     try:
-        summary, _ = RunDirectory(path).read_state(_run(suite, path).identity())
+        RunDirectory(path).read_state(_run(suite, path).identity())
+        return RunDirectory(path).status()
     except UserError:
         return LEFT_OUT
-    return summary.status if summary else "partial"
 
 
 def _status_of(suite: str, results: Path, only: list[str] | None) -> None:
@@ -104,7 +111,11 @@ def _status_of(suite: str, results: Path, only: list[str] | None) -> None:
         names = [loaded.experiment(name).network_name for name in dict.fromkeys(only)]
     width = max(map(len, names)) + 2
     for name in names:
-        directories = sorted((folder / name).glob("seed-*"), key=_seed)
+        try:
+            directories = sorted(find_paths(folder / name, "seed-*"), key=_seed)
+        except UserError as error:
+            typer.echo(printable(f"{name:<{width}}{error}"))
+            continue
         for path in directories or [folder / name / "seed-0"]:
             line = f"{name:<{width}}{path.name:<9} {_how_far(suite, path)}"
             typer.echo(printable(line))

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from resnet_bench.errors import UserError
+from resnet_bench.paths import RESULTS_VARIABLE, expanded
 from resnet_bench.sweeps.machine import Machine
-from resnet_bench.tracking.environment import choose_mode, load_dotenv_file
+from resnet_bench.tracking.environment import choose_mode, prepare_environment
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a suite in experiments/")]
 ExperimentName = Annotated[
@@ -17,7 +18,10 @@ ExperimentName = Annotated[
 # numpy's SeedSequence takes 32 bits at a time: 2**32 + 5 at epoch 0 would be 5 at epoch 1.
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1)]
 Results = Annotated[
-    Path, typer.Option("--results", envvar="RESNET_BENCH_RESULTS", help="folder of the results")
+    Path,
+    typer.Option(
+        "--results", envvar=RESULTS_VARIABLE, callback=expanded, help="folder of the results"
+    ),
 ]
 DataFolder = Annotated[
     Path | None,
@@ -72,7 +76,7 @@ def make_machine(
     norm: str | None = None,
 ) -> Machine:
     """The options as a `Machine`; raises UserError for a W&B mode or a norm that do not exist."""
-    load_dotenv_file()
+    prepare_environment()
     if norm not in (None, "cudnn", "native"):
         raise UserError(f"--norm {norm!r}: use cudnn or native")
     if wandb not in (None, "online", "offline", "disabled"):

@@ -1,12 +1,11 @@
 """The commands that train: one experiment by name, or all of a suite."""
 
-import os
-import sys
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
 from resnet_bench.commands import options
+from resnet_bench.streams import silence_output
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment, load_suite
 from resnet_bench.sweeps.machine import Machine, find_devices
@@ -98,12 +97,5 @@ def _train(
             typer.echo(crash, err=True)
         typer.echo(outcome.in_words(len(runs)))
     except OSError:  # the reader has left, or the terminal
-        silence_output(sys.stdout, sys.stderr)
+        silence_output()
     raise typer.Exit(outcome.exit_code())
-
-
-def silence_output(*streams: TextIO) -> None:
-    """Discard what else is written to these: nobody can read it, or there is no room."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in streams:
-        os.dup2(nowhere, stream.fileno())

@@ -23,7 +23,7 @@ from resnet_bench.datasets.source import (
 )
 from resnet_bench.datasets.workspace import Log, workspace_in
 from resnet_bench.errors import UserError
-from resnet_bench.paths import default_data_folder
+from resnet_bench.paths import default_data_folder, expanded
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def load_dataset(
     for files that are damaged or not the data set's, for a folder that cannot be used, and where
     no download works.
     """
-    folder = default_data_folder() if data_folder is None else data_folder.expanduser()
+    folder = default_data_folder() if data_folder is None else expanded(data_folder)
     sources = SOURCES[dataset.name]
     try:
         return (

@@ -6,13 +6,15 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from resnet_bench.datasets.definitions import Dataset
+from resnet_bench.locks import hold
+from resnet_bench.paths import make_folder
 
 Log = Callable[[str], None]
 
@@ -23,14 +25,14 @@ def workspace_in(dataset: Dataset, folder: Path, log: Log) -> Iterator[Path]:
 
     Raises OSError if nothing can be written to `folder`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f".{dataset.name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log(f"{dataset.name}: waiting for another process that is fetching it")
-        lock.acquire()
-    try:
+    make_folder(folder)
+    lock = folder / f".{dataset.name}.lock"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold(lock))
+        except Timeout:
+            log(f"{dataset.name}: waiting for another process that is fetching it")
+            stack.enter_context(hold(lock, timeout=-1))
         for left in folder.glob(f".{dataset.name}.partial*"):  # by processes that were killed
             shutil.rmtree(left, ignore_errors=True)
         # A new name each time: children of a killed process may still write to the old folder.
@@ -40,8 +42,6 @@ def workspace_in(dataset: Dataset, folder: Path, log: Log) -> Iterator[Path]:
                 yield workspace
         finally:
             shutil.rmtree(workspace, ignore_errors=True)
-    finally:
-        lock.release()
 
 
 @contextmanager

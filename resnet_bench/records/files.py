@@ -5,9 +5,11 @@ Nothing here imports torch: the analysis reads runs with it.
 
 import csv
 import errno
+import fnmatch
 import io
 import json
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator, Sequence
@@ -20,6 +22,8 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from resnet_bench.errors import UserError
 
 TEMPORARY = ".tmp"  # how the names of files end that are not whole yet
+BYTE_ORDER_MARK = "\ufeff"
+RESAVED = "saved anew by another program, such as a spreadsheet; the run's own file is needed"
 Row = TypeVar("Row")  # a dataclass whose fields are int, float, str, or one of these or None
 
 
@@ -36,6 +40,26 @@ def read(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def find_paths(folder: Path, pattern: str) -> list[Path]:
+    """The paths below `folder` that match, such as "*/seed-*/run.json", in order.
+
+    Path.glob would leave out what may not be read: here that is a UserError.
+    """
+    paths = [folder]
+    for part in pattern.split("/"):
+        paths = [path / name for path in paths for name in fnmatch.filter(_names(path), part)]
+    return sorted(paths)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - names are wanted
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read: {error.strerror}") from error
 
 
 def read_csv(path: Path, row_type: type[Row]) -> list[Row]:
@@ -56,6 +80,8 @@ def read_csv(path: Path, row_type: type[Row]) -> list[Row]:
         raise UserError(f"{path}: damaged: {error}") from error
     types = get_type_hints(row_type)
     columns = list(reader.fieldnames or ())
+    if text.startswith(BYTE_ORDER_MARK) or any(";" in column for column in columns):
+        raise UserError(f"{path}: {RESAVED}")
     # An earlier version may lack the newest columns, if they have defaults.
     lacking = [
         field
@@ -83,7 +109,8 @@ def _typed(row_type: type[Row], cells: dict[str, str], types: dict[str, Any], wh
                 raise ValueError
         except ValueError as error:
             shown = text if len(text) < 40 else f"{text[:40]}..."
-            raise UserError(f"{where}: {name}: {shown!r} is not a number") from error
+            reason = f"is {RESAVED}" if re.fullmatch(r"\d+[.,]\d*", text) else "is not a number"
+            raise UserError(f"{where}: {name}: {shown!r} {reason}") from error
     try:
         return row_type(**values)
     except ValueError as error:

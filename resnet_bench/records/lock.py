@@ -1,10 +1,10 @@
 """The lock of a run: one process at a time trains it."""
 
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from resnet_bench.errors import UserError
+from resnet_bench.locks import hold
 from resnet_bench.records.run_directory import RunDirectory
 
 
@@ -15,17 +15,13 @@ class HeldError(UserError):
 @contextmanager
 def locked(directory: RunDirectory, wait: float = 0.0) -> Iterator[None]:
     """Hold the run's lock; HeldError if another process still does after `wait` seconds."""
-    from filelock import FileLock, Timeout  # takes 25 ms, and most commands need no lock
+    from filelock import Timeout
 
-    try:
-        with warnings.catch_warnings(action="error"):
-            held = FileLock(directory.lock).acquire(timeout=wait)
-    except Timeout:
-        raise HeldError(f"{directory.path}: another process is training this run") from None
-    except (NotImplementedError, UserWarning):  # of a lock of another kind, which a kill leaves
-        raise UserError(
-            f"{directory.path}: its file system has no locks, which keep two processes from one"
-            " run; give --results a folder on another one"
-        ) from None
-    with held:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold(directory.lock, wait))
+        except Timeout:
+            raise HeldError(f"{directory.path}: another process is training this run") from None
+        except OSError as error:
+            raise UserError(f"{directory.lock}: cannot be opened: {error.strerror}") from error
         yield

@@ -12,11 +12,12 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from resnet_bench.errors import UserError
+from resnet_bench.paths import make_folder
 from resnet_bench.records import identity as identities
 from resnet_bench.records import seals
 from resnet_bench.records.csv_file import CsvFile, Mark
 from resnet_bench.records.epochs import EpochRecord
-from resnet_bench.records.files import read_json, write_json
+from resnet_bench.records.files import find_paths, read_json, write_json
 from resnet_bench.records.layers import LayersFile
 from resnet_bench.suites.validation import one_line
 
@@ -117,7 +118,7 @@ class RunDirectory:
     def create(self) -> None:
         """Make the directory unless it exists; raises UserError if nothing can be written."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             self.lock.touch()
         except OSError as error:
             raise UserError(f"cannot write results to {self.path}: {error.strerror}") from error
@@ -192,9 +193,6 @@ class RunDirectory:
 
 def run_folders(suite: Path) -> list[Path]:
     """The folders in a suite's folder that hold a run, of which a file may be missing."""
-    found = {
-        path.parent
-        for name in ("run.json", "summary.json")
-        for path in suite.glob(f"*/seed-*/{name}")
-    }
-    return sorted(found)
+    names = ("run.json", "summary.json")
+    found = [path.parent for name in names for path in find_paths(suite, f"*/seed-*/{name}")]
+    return sorted(set(found))

@@ -85,9 +85,9 @@ def read_text(path: Path) -> str:
     try:
         if path.stat().st_size > LARGEST:
             raise UserError(f"{path.name}: too large for a suite: more than {LARGEST:,} bytes")
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # editors of Windows begin with a mark
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name}: cannot be read: {error}") from error
+        raise UserError(f"{path.name}: cannot be read as UTF-8: {error}") from error
 
 
 def opening_comment(text: str) -> str:

@@ -7,11 +7,11 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children
 from types import FrameType
 from typing import Any
 
@@ -21,16 +21,10 @@ from resnet_bench.errors import FROM_OUTSIDE, in_one_line
 from resnet_bench.suites.experiment import Run
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Outcome, Progress, title, work, work_done
+from resnet_bench.sweeps.shared import Shared, signals_held_back
 from resnet_bench.sweeps.watchdog import Watchdog, make_is_gone
-from resnet_bench.sweeps.worker import (
-    SIGNALS,
-    Worker,
-    environment_of_workers,
-    start_worker,
-    train_group,
-)
+from resnet_bench.sweeps.worker import SIGNALS, Worker, environment_of_workers, train_group
 
-SPAWN = get_context("spawn")
 BAR = "{percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
 ECHO_SECONDS = 1.0  # `timeout` signals its child, then the child's whole group
 
@@ -44,16 +38,15 @@ class Pool:
     devices: list[str]
     deadline: float | None  # of time.monotonic()
     outcome: Outcome
+    alone: bool = False  # without other processes
 
     def __post_init__(self) -> None:
         # A sweep that is out of time finishes what it measures: a limit shorter than that would
         # never get past it.
-        self.events = SPAWN.Event(), SPAWN.Event(), SPAWN.Event()
+        self.shared = Shared(self.devices, self.alone)
+        self.events = self.shared.event(), self.shared.event(), self.shared.event()
         self.stop, self.interrupt_evaluation, self.abort = self.events
-        self.reports = SPAWN.Queue()
-        self.free_devices = SPAWN.Queue()
-        for device in self.devices:
-            self.free_devices.put(device)
+        self.reports = self.shared.queue()
         self.done: dict[Run, int] = {}  # work of the runs that have begun, as last reported
         self.width = max((len(title(run)) for group in self.groups for run in group), default=0)
         self.warned = False
@@ -66,12 +59,10 @@ class Pool:
         with (
             environment_of_workers(),
             self._signals(),
-            ProcessPoolExecutor(
-                len(self.devices), SPAWN, start_worker, (worker, self.free_devices)
-            ) as pool,
+            self.shared.executor(worker) as pool,
             tqdm(total=total, bar_format=BAR, smoothing=0.05, disable=None, file=sys.stderr) as bar,
         ):
-            with _signals_held_back():
+            with signals_held_back():
                 jobs = [pool.submit(train_group, group) for group in self.groups]
             try:
                 self._follow(jobs, bar)
@@ -185,16 +176,3 @@ class Pool:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-@contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Within the context signals wait, and processes that begin hold them back, too.
-
-    A Ctrl-C reaches them while they still import, when nothing in them is ready for it.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -5,16 +5,18 @@ On a CPU a group is one run in one single-threaded process; on a GPU it is all r
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from resnet_bench.datasets.load import load_dataset
 from resnet_bench.errors import UserError
+from resnet_bench.locks import why_unlocked
 from resnet_bench.suites.experiment import Run
 from resnet_bench.sweeps.machine import Machine, available_cores, find_devices, why_no_gpu
 from resnet_bench.sweeps.pool import Pool
 from resnet_bench.sweeps.progress import Outcome, finished, work
+from resnet_bench.sweeps.shared import why_alone
 
 LOCK_SECONDS = 2.0  # a worker whose parent was killed needs a moment to save and to leave
 
@@ -60,7 +62,7 @@ def sweep(
     devices = find_devices(machine.device)
     if not devices[0].startswith("cuda"):
         machine.refuse_gpu_options()
-    outcome = Outcome()
+    outcome, alone = Outcome(), why_alone()
     pending = _look(runs, machine, outcome)
     if pending:
         _try_cures(pending)
@@ -68,25 +70,29 @@ def sweep(
         if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
             print(reason, file=sys.stderr)
         said = f"{len(pending)} of {len(runs)} runs to train. {time_needed}"
-        print(said.rstrip(), file=sys.stderr)
+        for line in filter(None, (said.rstrip(), why_unlocked(machine.results), alone)):
+            print(line, file=sys.stderr)
     groups = group_runs(pending, one_by_one=devices == ["cpu"])
     if devices == ["cpu"]:
-        devices *= workers or available_cores()
-    _train(groups, machine, devices, deadline, outcome)
+        devices *= 1 if alone else workers or available_cores()
+
+    def pool(groups: list[list[Run]], machine: Machine) -> Pool:
+        return Pool(groups, machine, devices[: len(groups)], deadline, outcome, bool(alone))
+
+    _train(groups, machine, outcome, pool)
     return outcome
 
 
 def _train(
     groups: list[list[Run]],
     machine: Machine,
-    devices: list[str],
-    deadline: float | None,
     outcome: Outcome,
+    pool: Callable[[list[list[Run]], Machine], Pool],
 ) -> None:
     """Train the groups, then those runs that were in training elsewhere, until nothing is new."""
     while groups:
         pending = sum(map(len, groups))
-        Pool(groups, machine, devices[: len(groups)], deadline, outcome).run()
+        pool(groups, machine).run()
         held = outcome.held()
         if not held or outcome.stopped or (machine.lock_seconds and len(held) == pending):
             return

@@ -22,7 +22,7 @@ def make_is_gone() -> bool:
 
     A SIGTERM to make ends its shell and nothing below it: the sweep would run on, unseen.
     """
-    return "MAKELEVEL" in os.environ and os.getppid() != LAUNCHER
+    return os.environ.get("RESNET_BENCH_SHELL") == str(LAUNCHER) and os.getppid() != LAUNCHER
 
 
 class Watchdog:

@@ -79,16 +79,21 @@ _worker: Worker
 
 
 def start_worker(worker: Worker, free_devices: Any) -> None:
-    """Take one of the free devices; the pool calls this once in each process."""
-    global _worker
+    """Begin a worker; the pool calls this once in each process."""
     # The parent decides when to stop; Ctrl-C reaches the whole process group.
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # held back since the process began
     worker.reports.cancel_join_thread()  # ending must not wait for a parent that does not read
+    start_thread(worker, free_devices)
+    threading.Thread(target=worker.watch, daemon=True).start()
+
+
+def start_thread(worker: Worker, free_devices: Any) -> None:
+    """Take one of the free devices: a process's worker, or a thread of the parent's."""
+    global _worker
     worker.machine = replace(worker.machine, device=free_devices.get())
     _worker = worker
-    threading.Thread(target=worker.watch, daemon=True).start()
     set_warning_sink(worker.reports.put)  # the parent owns the terminal
 
 

@@ -3,10 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from resnet_bench.errors import UserError
+from resnet_bench.paths import expanded
 
 
 @dataclass(frozen=True)
@@ -25,25 +27,43 @@ class Attempt:
         """W&B's marker that the server has received everything; its sync skips such attempts."""
         return self.log.with_suffix(".wandb.synced")
 
-    def summary(self) -> dict[str, Any]:
-        """The last value of each metric, which W&B reads from the log; {} if it fails."""
-        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json"]
-        result = subprocess.run(
-            [*command, str(self.path)],
-            capture_output=True,
-            text=True,
-            env=os.environ | {"WANDB_ERROR_REPORTING": "false"},
-        )
-        return json.loads(result.stdout).get("summary", {}) if result.returncode == 0 else {}
+    def contents(self) -> tuple[dict[str, Any], bool]:
+        """The last value of each metric in the log, and whether the log is whole.
+
+        A killed process, or a full disk, may leave a torn or an empty log. Raises UserError if
+        wandb-core, which reads it, cannot be executed.
+        """
+        from wandb.util import get_core_path
+
+        command = [get_core_path(), "leet", "inspect", "--no-observability", "--json"]
+        command += ["--run-file", str(self.log), str(self.path.parent)]
+        try:
+            result = subprocess.run(command, capture_output=True, text=True, check=True)
+        except OSError as error:
+            raise UserError(f"{command[0]} cannot be executed: {error.strerror}") from error
+        except subprocess.CalledProcessError:
+            return {}, False
+        records = [json.loads(line) for line in result.stdout.splitlines()]
+        latest: dict[str, Any] = {}
+        for record in records:
+            latest |= record["history"]["item"] if record["type"] == "history" else {}
+        described = any(record["type"] == "run" for record in records)
+        return latest, described and "incomplete" not in result.stderr
 
 
 def wandb_folder(folder: Path) -> Path:
     """W&B's directory in WANDB_DIR, by default in `folder`."""
-    return Path(os.environ.get("WANDB_DIR") or folder).expanduser() / "wandb"
+    return expanded(os.environ.get("WANDB_DIR") or folder) / "wandb"
 
 
 def find_attempts(folder: Path, run_id: str = "*") -> list[Attempt]:
-    """The attempts at one run, or at all runs, in W&B's directory `folder`, oldest first."""
-    logs = folder.glob(f"*run-*/run-{run_id}.wandb")
+    """The attempts at one run, or at all runs, in W&B's directory `folder`, oldest first.
+
+    Raises UserError if the folder cannot be read.
+    """
+    try:
+        logs = list(folder.glob(f"*run-*/run-{run_id}.wandb"))
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read: {error.strerror}") from error
     attempts = [Attempt(log.parent, log) for log in logs if not log.parent.is_symlink()]
     return sorted(attempts, key=lambda attempt: attempt.path.name.removeprefix("offline-"))

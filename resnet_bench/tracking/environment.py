@@ -7,6 +7,7 @@ import configparser
 import netrc
 import os
 import re
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 from resnet_bench.errors import UserError
 from resnet_bench.paths import ROOT
+from resnet_bench.tracking import variables
 
 PROJECT = "resnet_bench"
 Mode = Literal["online", "offline", "disabled"]
@@ -36,6 +38,7 @@ SETTINGS: dict[str, Any] = {
     "console": "off",  # W&B would capture a sweep's progress bar
     "disable_git": True,  # run.json has the commit
     "save_code": False,
+    "sagemaker_disable": True,  # it would give all networks of a job one id
     "init_timeout": 10.0,  # seconds; W&B's default is 90
     "finish_timeout": 10.0,  # seconds; W&B's default is to wait without limit
     "finish_timeout_raises": True,
@@ -45,20 +48,21 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def load_dotenv_file() -> None:
-    """Add the variables in .env, if there is one, to the environment unless they are set.
+def prepare_environment() -> None:
+    """Add the variables in .env unless they are set, and remove what is not for our runs.
 
-    Raises UserError if it cannot be read.
+    Raises UserError if .env cannot be read.
     """
     path = ROOT / ".env"
-    if not path.exists():  # and python-dotenv need not be installed
-        return
-    from dotenv import load_dotenv
+    if path.exists():  # else python-dotenv need not be installed
+        from dotenv import load_dotenv
 
-    try:
-        load_dotenv(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f".env: cannot be read: {error}") from error
+        try:
+            load_dotenv(path, encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f".env: cannot be read: {error}") from error
+    for line in variables.clean():
+        print(line, file=sys.stderr)
 
 
 def choose_mode(requested: Mode | None = None) -> Mode:
@@ -106,7 +110,7 @@ def settings_for(mode: Mode, known: set[str]) -> dict[str, Any]:
 
 def _settings_file() -> dict[str, str]:
     """W&B's settings files: the working directory's override the user's."""
-    user = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
+    user = _home(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb")
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read([user / "settings", Path("wandb", "settings")], encoding="utf-8")
@@ -117,10 +121,13 @@ def _settings_file() -> dict[str, str]:
 
 def _in_netrc(host: str) -> bool:
     files = [os.environ.get("NETRC"), "~/.netrc", "~/_netrc"]
-    path = next((p for f in files if f and (p := Path(f).expanduser()).exists()), None)
-    if path is None:
-        return False
     try:
-        return netrc.netrc(path).authenticators(host) is not None
+        path = next((p for f in files if f and (p := _home(f)).exists()), None)
+        return path is not None and netrc.netrc(path).authenticators(host) is not None
     except (netrc.NetrcParseError, OSError):
         return False
+
+
+def _home(path: str) -> Path:
+    """The path with ~ as the user's home; as it is, and so not there, where no home is known."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises RuntimeError

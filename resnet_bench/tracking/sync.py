@@ -4,46 +4,110 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from resnet_bench.errors import UserError
 from resnet_bench.records.lock import locked
 from resnet_bench.records.run_directory import RunDirectory
-from resnet_bench.suites.suite import Suite
+from resnet_bench.suites.experiment import Run
+from resnet_bench.suites.suite import Suite, find_experiment
 from resnet_bench.tracking.attempts import Attempt, find_attempts, wandb_folder
 from resnet_bench.tracking.environment import has_credentials
+from resnet_bench.tracking.metrics import METRICS
+from resnet_bench.tracking.tracker import start_tracking
+from resnet_bench.tracking.variables import remove_refused, use_home
 
 
 def sync(suite: Suite, results: Path, yes: bool) -> None:
-    """Print the number of attempts to upload; with `yes` upload them, those at a run in order.
+    """Print what is to be uploaded; with `yes` upload it, the attempts at a run in order.
 
-    Raises UserError without runs, without an account, or if an upload fails.
+    An ended run is logged from its CSV if a log of it is torn or lacks its last record: nothing,
+    for example, was written on a full disk. Raises UserError without runs, without an account, or
+    if an upload fails.
     """
+    if find_spec("wandb") is None:
+        raise UserError("wandb is not installed")
     folder = wandb_folder(results / suite.name)
     attempts = find_attempts(folder)
-    if not attempts:
-        raise UserError(f"no W&B runs in {folder}; `make sweep SUITE={suite.name}` makes some")
     missing = [attempt for attempt in attempts if not attempt.mark.exists()]
     training = _ids_in_training(results / suite.name)
-    ready = [attempt for attempt in missing if attempt.run_id not in training]
+    torn = [one for one in missing if one.run_id not in training and not one.contents()[1]]
+    from_csv = _to_log_from_csv(results / suite.name, attempts, torn)
+    if not attempts and not from_csv:
+        raise UserError(f"no W&B runs in {folder}; `make sweep SUITE={suite.name}` makes some")
+    apart = {*training, *from_csv, *(attempt.run_id for attempt in torn)}
+    ready = [attempt for attempt in missing if attempt.run_id not in apart]
     print(
         f"{suite.name}: {_count(ready)} to upload, {len(attempts) - len(missing)} already there, "
-        f"{len(missing) - len(ready)} still in training",
+        f"{len([one for one in missing if one.run_id in training])} still in training, "
+        f"{len(from_csv)} to log from the CSV",
         flush=True,
     )
-    if not ready:
-        return
-    if yes and not has_credentials():
-        raise UserError("no W&B account: set WANDB_API_KEY, or log in with `wandb login`")
-    refused = _wandb_sync(ready, "--yes" if yes else "--dry-run")
-    if not yes:
+    for attempt in torn:
+        print(f"{attempt.log}: torn")
+    if (ready or from_csv) and not yes:
         print("Nothing was uploaded; --yes uploads it (with make: YES=1).")
         return
+    if ready or from_csv:
+        _upload(ready, from_csv, results / suite.name)
+    if left := [attempt.log for attempt in torn if attempt.run_id not in from_csv]:
+        raise UserError(
+            f"torn, of no run that has ended: {', '.join(map(str, left))};"
+            " let the run end, or delete the log's folder"
+        )
+
+
+def _upload(ready: list[Attempt], from_csv: dict[str, Run], folder: Path) -> None:
+    if sentences := remove_refused():
+        raise UserError("; ".join(sentences))
+    if not has_credentials():
+        raise UserError("no W&B account: set WANDB_API_KEY, or log in with `wandb login`")
+    use_home(wandb_folder(folder))
+    refused = _wandb_sync(ready) if ready else set()
     for attempt in ready:
         if attempt.run_id in refused:
             attempt.mark.unlink(missing_ok=True)  # made although the server refused its rows
-    if failed := [attempt for attempt in ready if not attempt.mark.exists()]:
+    failed = [attempt for attempt in ready if not attempt.mark.exists()]
+    for run_id, run in from_csv.items():
+        if failed:
+            break  # the server does not answer: no need to ask again
+        _log_from_csv(run, run_id, folder)
+        logs = find_attempts(wandb_folder(folder), run_id)
+        failed = [attempt for attempt in logs if not attempt.mark.exists()]
+    if failed:
         raise UserError(f"W&B did not take {_count(failed)}; try again later")
+
+
+def _to_log_from_csv(folder: Path, attempts: list[Attempt], torn: list[Attempt]) -> dict[str, Run]:
+    """The ended runs with a torn log, or whose last record is in no log, by their W&B ids."""
+    found = {}
+    torn_ids = {attempt.run_id for attempt in torn}
+    for path in sorted(folder.glob("*/seed-*/summary.json")):
+        directory = RunDirectory(path.parent)
+        try:
+            description, rows = directory.description() or {}, directory.rows()
+            identity = description.get("identity", {})
+            run = Run(find_experiment(identity.get("experiment", "")), identity.get("seed", 0))
+        except UserError as error:
+            print(f"left out: {error}")
+            continue
+        run_id = description.get("wandb_id", "")
+        logs = [one.contents()[0] for one in attempts if one.run_id == run_id]
+        last = max((log.get(METRICS["iteration"], 0) for log in logs), default=-1)
+        if run_id in torn_ids or last < (rows[-1].iteration if rows else 0):
+            found[run_id] = run
+    return found
+
+
+def _log_from_csv(run: Run, run_id: str, folder: Path) -> None:
+    """Log the records of an ended run that W&B's server lacks."""
+    directory = RunDirectory(run.directory(folder.parent))
+    identity = (directory.description() or {})["identity"]
+    tracker = start_tracking(
+        run, identity, run_id=run_id, folder=folder, mode="online", resumed=True
+    )
+    tracker.finish(directory.summary())
 
 
 def _ids_in_training(folder: Path) -> set[str]:
@@ -51,19 +115,19 @@ def _ids_in_training(folder: Path) -> set[str]:
     ids = set()
     for lock in folder.glob("*/seed-*/.lock"):
         directory = RunDirectory(lock.parent)
+        if not os.access(lock, os.W_OK):
+            continue  # of a folder that this user cannot write, such as a colleague's
         try:
             with locked(directory):
                 pass
-        except PermissionError:
-            continue  # a folder that this user cannot write, such as a colleague's
         except UserError:
             ids.add((directory.description() or {}).get("wandb_id", ""))
     return ids
 
 
-def _wandb_sync(attempts: list[Attempt], option: str) -> set[str]:
+def _wandb_sync(attempts: list[Attempt]) -> set[str]:
     """Run `wandb sync` and print its output; returns the ids of the runs that were refused."""
-    command = [sys.executable, "-m", "wandb", "sync", option, "--include-online", "--verbose"]
+    command = [sys.executable, "-m", "wandb", "sync", "--yes", "--include-online", "--verbose"]
     for variable, flag in (("WANDB_PROJECT", "--project"), ("WANDB_ENTITY", "--entity")):
         if value := os.environ.get(variable):
             command += [flag, value]

@@ -5,6 +5,7 @@ are offline, and records that it has not received stay on disk.
 """
 
 import contextlib
+import logging
 import os
 import shutil
 import sys
@@ -15,10 +16,13 @@ from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
+from resnet_bench.errors import UserError
 from resnet_bench.tracking.attempts import Attempt, find_attempts
 from resnet_bench.tracking.environment import Mode, settings_for
+from resnet_bench.tracking.variables import remove_refused, use_home
 
 WAIT_SECONDS = 60.0  # the longest wait for the calls sent so far
+ADD = "`make sync` adds"
 
 
 def _log_to_terminal(line: str) -> None:
@@ -69,7 +73,7 @@ class WandbThread(threading.Thread):
             try:
                 call()
             except BaseException as error:  # wandb.teardown can raise SystemExit
-                self.warn(f"{_one_line(error)}; W&B lacks some records")
+                self.warn(f"{_one_line(error)}; W&B lacks records, which {ADD}")
             done.set()
 
     def open_run(self, arguments: dict[str, Any], online: bool, folder: Path) -> Any:
@@ -77,20 +81,29 @@ class WandbThread(threading.Thread):
 
         Raises OSError if the folder cannot be written, and W&B's exceptions if offline fails too.
         """
+        problems = remove_refused()
         os.environ.setdefault("WANDB_SILENT", "true")  # keeps a sweep's progress bar intact
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):  # W&B would take a temporary folder
             raise PermissionError(f"{folder} cannot be written")
+        use_home(folder)
+        self._server_failed |= bool(problems)  # which may have named the server, or the account
         if online and not self._server_failed:
             before = find_attempts(folder, arguments["id"])
             try:
                 return self._init(arguments, "online")
             except Exception as error:
                 self._server_failed = True
-                self.warn(f"{_one_line(error)}; continuing offline")
+                problems.append(_one_line(error))
                 self._remove_failed(set(find_attempts(folder, arguments["id"])).difference(before))
-        return self._init(arguments, "offline")
+        try:
+            run = self._init(arguments, "offline")
+        except Exception as error:
+            raise UserError("; ".join([*problems, _one_line(error)])) from error
+        if problems:
+            self.warn(f"{'; '.join(problems)}; logged offline")
+        return run
 
     def close_run(self, run: Any, exit_code: int) -> None:
         self._open.remove(run)
@@ -109,7 +122,7 @@ class WandbThread(threading.Thread):
     def upload_failed(self, reason: str) -> None:
         """Warn, and do not wait for this server any more."""
         self._server_failed = True
-        self.warn(f"{reason}; what the server has not received is on disk, for a later sync")
+        self.warn(f"{reason}; what the server has not received, {ADD}")
 
     def warn(self, message: str) -> None:
         """Print `message` as the process's one warning."""
@@ -119,7 +132,11 @@ class WandbThread(threading.Thread):
 
     def _init(self, arguments: dict[str, Any], mode: Mode) -> Any:
         import wandb
+        from wandb.util import get_core_path
 
+        logging.raiseExceptions = False  # W&B's own log, on a full disk: a traceback a line
+        if not os.access(get_core_path(), os.X_OK):  # W&B would wait for it
+            raise PermissionError(f"{get_core_path()} cannot be executed")
         settings = settings_for(mode, set(wandb.Settings.model_fields))
         # Receives the messages that W&B does not print, as it is silenced.
         listener = SimpleNamespace(info=str, warning=self._hear, error=self._hear)
@@ -127,6 +144,9 @@ class WandbThread(threading.Thread):
         # create_new: by default a second init in a process returns the first run.
         run = wandb.init(**arguments, reinit="create_new", settings=wandb.Settings(**settings))
         self._open.append(run)
+        if run.id != arguments["id"]:  # rows of several networks would be in one run
+            self.close_run(run, 1)
+            raise UserError(f"W&B began the run {run.id} in place of {arguments['id']}")
         return run
 
     def _hear(self, message: str) -> None:
@@ -150,5 +170,7 @@ def _finish_quietly(run: Any, exit_code: int) -> None:
 
 def _one_line(error: BaseException) -> str:
     """The first line of W&B's message: the others are advice. A refused key has no message."""
+    if isinstance(error, UserError):
+        return str(error)
     message = str(error).strip().partition("\n")[0].replace("<no message>", "refused")
     return f"{type(error).__name__}: {message}"

@@ -18,7 +18,7 @@ from resnet_bench.suites.experiment import Run
 from resnet_bench.tracking.attempts import find_attempts, wandb_folder
 from resnet_bench.tracking.environment import PROJECT, Mode
 from resnet_bench.tracking.metrics import AXES, LAYERS_ITERATION, METRICS, Rows, metrics_of
-from resnet_bench.tracking.thread import WandbThread
+from resnet_bench.tracking.thread import ADD, WandbThread
 
 STOPPED_EXIT_CODE = 75  # of a run that will be resumed
 
@@ -62,7 +62,7 @@ class WandbTracker(Tracker):
         before = find_attempts(folder, arguments["id"]) if earlier else []
         self._run = run = self._thread.open_run(arguments, online, folder)
         if earlier:  # W&B lacks the records that a killed process had not written or sent
-            there = [attempt.summary() for attempt in before] if run.offline else [run.summary]
+            there = [attempt.contents()[0] for attempt in before] if run.offline else [run.summary]
             for axis in AXES:
                 self._latest[axis] = max((each.get(axis, -1) for each in there), default=-1)
         for rows in earlier:
@@ -95,6 +95,11 @@ class WandbTracker(Tracker):
                 run.summary.update({"status": summary.status, "total_seconds": summary.seconds})
         finally:
             self._thread.close_run(run, exit_code)
+        if run.offline:
+            latest = find_attempts(Path(run.dir).parent.parent, run.id)[-1]
+            there, _ = latest.contents()
+            if any(there.get(axis, -1) < last for axis, last in self._latest.items()):
+                self._thread.warn(f"{latest.log}: lacks records, which {ADD}")
 
 
 _threads: dict[int, WandbThread] = {}  # by process id: a forked child has no threads

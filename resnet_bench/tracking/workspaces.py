@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from wandb_workspaces import expr
 from wandb_workspaces.reports.v2 import interface as wr
 
+from resnet_bench.records.files import find_paths
 from resnet_bench.suites.suite import Suite
 from resnet_bench.tracking.environment import PROJECT
 from resnet_bench.tracking.metrics import (
@@ -45,7 +46,7 @@ OVER_SEEDS: dict[str, Any] = {  # arguments of a panel: one line or bar for each
 def build(suite: Suite, results: Path, entity: str) -> list[ws.Workspace]:
     """The views of a suite: one for each of its shortcuts, and one for all its networks."""
     shortcuts = list(dict.fromkeys(e.spec.shortcut for e in suite.experiments))
-    layers = any((results / suite.name).glob("*/seed-*/layers.csv"))
+    layers = bool(find_paths(results / suite.name, "*/seed-*/layers.csv"))
     return [_workspace(suite, shortcut, layers, entity) for shortcut in [*shortcuts, None]]
 
 

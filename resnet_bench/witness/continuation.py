@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from resnet_bench.networks.initialization import digest
-from resnet_bench.records.files import write_atomically
+from resnet_bench.records.files import find_paths, write_atomically
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.recipe import Recipe
 from resnet_bench.suites.validation import validate
@@ -44,7 +44,7 @@ def rate_folder(folder: Path, rate: float) -> Path:
 
 def rates_ended(folder: Path) -> list[str]:
     """The names of the continuations in `folder` that have ended, in the order of their rates."""
-    ended = (path.parent.name for path in folder.glob("learning_rate=*/summary.json"))
+    ended = (path.parent.name for path in find_paths(folder, "learning_rate=*/summary.json"))
     return sorted(ended, key=lambda name: float(name.partition("=")[2]))
 
 

@@ -1,6 +1,5 @@
 """What a user, a file or a machine does is answered in one line, at once, and never a traceback."""
 
-import fcntl
 import os
 import resource
 import signal
@@ -12,8 +11,6 @@ import pytest
 
 from resnet_bench.errors import UserError
 from resnet_bench.records.files import read_json
-from resnet_bench.records.lock import locked
-from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.suite import find_experiment, load_suite
 from tests.support.calls import Call
 
@@ -173,14 +170,3 @@ def test_a_signal_while_python_imports_is_no_traceback(number: signal.Signals, c
         process.send_signal(number)
         _, errors = process.communicate()
     assert (process.returncode, errors) == (code, b"")
-
-
-def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(*_: object) -> None:
-        raise OSError(38, os.strerror(38))  # ENOSYS
-
-    monkeypatch.setattr(fcntl, "flock", none)
-    directory = RunDirectory(tmp_path / "run")
-    directory.create()
-    with pytest.raises(UserError, match="its file system has no locks"), locked(directory):
-        pass

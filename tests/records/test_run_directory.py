@@ -220,3 +220,12 @@ def test_a_run_is_trained_by_one_process_at_a_time(directory: RunDirectory) -> N
         process.kill()
     with locked(directory):  # a killed process leaves no lock
         pass
+
+
+def test_a_csv_that_a_spreadsheet_saved_is_called_that(directory: RunDirectory) -> None:
+    text = "".join(",".join(row) + "\n" for row in (COLUMNS, ONES))
+    one_point = text.replace("\n1,", "\n1.0,")
+    for resaved in ("\ufeff" + text, text.replace(",", ";"), one_point):
+        directory.epochs_csv.write_text(resaved)
+        with pytest.raises(UserError, match=r"epochs\.csv: .*saved anew by another program"):
+            directory.rows()

@@ -152,3 +152,15 @@ def test_a_suite_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match=r"bad.toml: cannot be read"):
         load_suite("bad", tmp_path)
+
+
+def test_a_suite_saved_by_an_editor_of_windows_is_the_same_suite(tmp_path: Path) -> None:
+    text = SMALL_SUITE.format(iterations=50)
+    (tmp_path / "small.toml").write_text(text)
+    expected = load_suite("small", tmp_path)
+    windows = b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()
+    (tmp_path / "small.toml").write_bytes(windows)
+    assert load_suite("small", tmp_path) == expected
+    (tmp_path / "small.toml").write_text(text, encoding="utf-16")
+    with pytest.raises(UserError, match=r"small.toml: cannot be read as UTF-8"):
+        load_suite("small", tmp_path)

@@ -21,8 +21,9 @@ from resnet_bench.networks.cifar import CifarNet
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment
 from resnet_bench.sweeps.machine import Machine
-from resnet_bench.sweeps.pool import Pool, _signals_held_back
+from resnet_bench.sweeps.pool import Pool
 from resnet_bench.sweeps.progress import Outcome, Progress, measured_images, work, work_done
+from resnet_bench.sweeps.shared import signals_held_back
 from resnet_bench.sweeps.worker import SIGNALS, Worker
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.loop import train
@@ -123,9 +124,9 @@ def test_a_second_signal_kills_unless_it_is_the_first_ones_echo(
     assert pool.signal == (signal.SIGTERM, 100.0)
 
 
-def test_processes_begin_with_signals_held_back() -> None:
+def test_processes_begin_withsignals_held_back() -> None:
     held = "import signal; print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
-    with _signals_held_back():
+    with signals_held_back():
         run = subprocess.run([sys.executable, "-c", held], capture_output=True, text=True)
     expected = sorted(SIGNALS)
     assert run.stdout == f"{expected}\n"
@@ -165,7 +166,7 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
         def submit(self, *_: object) -> Future[Any]:
             return Future()
 
-    monkeypatch.setattr("resnet_bench.sweeps.pool.ProcessPoolExecutor", Executor)
+    monkeypatch.setattr("resnet_bench.sweeps.shared.ProcessPoolExecutor", Executor)
 
 
 @pytest.mark.parametrize(

@@ -167,11 +167,9 @@ def test_a_sweep_whose_reader_left_stops(tmp_path: Path) -> None:
 def test_a_sweep_ends_with_the_make_that_started_it(tmp_path: Path, reference: Path) -> None:
     """SIGTERM ends make's shell, and only that."""
     options = f"--wandb disabled --device cpu --workers 2 --results '{tmp_path}'"
-    line = f"'{sys.executable}' -m resnet_bench sweep smoke {options}; exit"
-    environment = os.environ | {"MAKELEVEL": "1"}
+    line = f"RESNET_BENCH_SHELL=$$ '{sys.executable}' -m resnet_bench sweep smoke {options}; exit"
     with subprocess.Popen(
-        ["sh", "-c", line], cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        ["sh", "-c", line], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as shell:  # fmt: skip
         while not recorded(tmp_path):
             time.sleep(0.02)

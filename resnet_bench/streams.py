@@ -1,0 +1,25 @@
+"""The standard streams: closed by who started this process, or left by their reader."""
+
+import os
+import sys
+from typing import TextIO
+
+
+def open_closed_streams() -> None:
+    """Let closed standard streams (`2>&-`) lead nowhere, here and in child processes.
+
+    Else the next file that is opened takes the place of one, and messages go into it.
+    """
+    while (nowhere := os.open(os.devnull, os.O_RDWR)) <= 2:  # takes the lowest that is free
+        os.set_inheritable(nowhere, True)
+    os.close(nowhere)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: PTH123, SIM115
+
+
+def silence_output(*streams: TextIO) -> None:
+    """Discard what else is written, to these streams or to both: nobody reads it, or no room."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams or (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
