@@ -86,6 +86,7 @@ def _to_log_from_csv(folder: Path, attempts: list[Attempt], torn: list[Attempt])
     for path in sorted(folder.glob("*/seed-*/summary.json")):
         directory = RunDirectory(path.parent)
         try:
+            directory.summary()  # a damaged run is not sent
             description, rows = directory.description() or {}, directory.rows()
             identity = description.get("identity", {})
             run = Run(find_experiment(identity.get("experiment", "")), identity.get("seed", 0))

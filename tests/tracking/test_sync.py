@@ -13,6 +13,7 @@ from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.suite import load_suite
 from resnet_bench.tracking.attempts import find_attempts
 from resnet_bench.tracking.sync import sync
+from tests.support.results import seal
 from tests.support.wandb_runs import log, record, run_of, start, summary
 from tests.support.wandb_runs import wandb_environment as wandb_environment  # a fixture
 from tests.support.wandb_stub import KEY, Stub
@@ -106,6 +107,7 @@ def test_a_run_whose_log_is_torn_or_lacks_records_is_logged_from_its_csv(
     directory = end(results, "id-1")
     if size is None:  # a row that never reached the log
         directory.append(record(2))
+        seal(directory.path)
     else:
         os.truncate(attempt.log, size if size >= 0 else attempt.log.stat().st_size + size)
     sync(SUITE, results, yes=False)
