@@ -141,8 +141,7 @@ def test_a_run_that_cannot_be_opened_leaves_its_group_alone(
     directory.create()
     with FileLock(directory.lock):
         ends = sweeps_worker.train_group(runs)
-    assert [end.status for end in ends] == ["failed", "finished"]
-    assert "another process is training this run" in ends[0].mistake
+    assert [end.status for end in ends] == ["elsewhere", "finished"]
 
 
 def test_a_sweep_loads_its_cures_before_it_trains(tmp_path: Path, machine: Machine) -> None:
