@@ -26,7 +26,7 @@ LARGE := awk '/Downloading .*(\([0-9][0-9].*MB|GB)\)/ {print "  " $$2, $$3, $$4;
   END {exit last != "done"}'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run list cure shapes status witness figures compare verdict verify report reference dashboard sync data test gpu-check preflight bench bench-gpu
+.PHONY: help setup sweep run redo list cure shapes status witness figures compare verdict verify report reference dashboard sync data test gpu-check preflight bench bench-gpu
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ sweep: $(VENV)/.ready  ## train a suite's networks and draw the comparison: SUIT
 
 run: $(VENV)/.ready  ## train one experiment: EXP=cifar10/plain-56 SEED=1
 	@RESNET_BENCH_SHELL=$$$$ $(BENCH) run "$(EXP)" --seed $(SEED) --results "$(RESULTS)" $(SWEEP_ARGS)
+
+redo: $(VENV)/.ready  ## train a run again; its folder is kept in aside/: EXP=cifar10/plain-56 SEED=1
+	@$(BENCH) run "$(EXP)" --seed $(SEED) --redo --results "$(RESULTS)" $(SWEEP_ARGS)
 
 list: $(VENV)/.ready  ## list the suites, or one suite's experiments: SUITE=
 	@$(BENCH) list $(SUITE)

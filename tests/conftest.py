@@ -39,10 +39,13 @@ shortcuts = ["none", "A"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On a GPU libraries warn of what is no fault, such as a kernel plan that cuDNN passes over."""
+    """Libraries warn of what is no fault: on a GPU, of a kernel plan that cuDNN passes over."""
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.filterwarnings("default"))
+        if "tracking" in item.path.parts:  # a thread of W&B's may ask after its own teardown
+            noise = "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+            item.add_marker(pytest.mark.filterwarnings(noise))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from resnet_bench.commands import options
+from resnet_bench.records.lock import set_aside
+from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.streams import silence_output
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment, load_suite
@@ -23,11 +25,17 @@ def run(
     graphs: options.Graphs = None,
     lanes: options.Lanes = None,
     norm: options.Norm = None,
+    redo: Annotated[
+        bool, typer.Option("--redo", help="train it again; its folder moves to aside/")
+    ] = False,
 ) -> None:
     """Train one experiment, by name."""
     found = find_experiment(experiment, tuple(settings or ()))
     said = load_suite(found.suite).time
     machine = options.make_machine(results, device, data_dir, wandb, graphs, lanes, norm)
+    if redo:
+        old = set_aside(RunDirectory(Run(found, seed).directory(machine.results)))
+        typer.echo(f"the run that was there: {old}", err=True)
     _train([Run(found, seed)], machine, 1, time_limit, said and f"Of its whole suite: {said}")
 
 

@@ -1,10 +1,13 @@
-"""The lock of a run: one process at a time trains it."""
+"""The lock of a run: one process at a time trains it, or moves its folder."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
 
 from resnet_bench.errors import UserError
 from resnet_bench.locks import hold
+from resnet_bench.records.files import writing
 from resnet_bench.records.run_directory import RunDirectory
 
 
@@ -25,3 +28,19 @@ def locked(directory: RunDirectory, wait: float = 0.0) -> Iterator[None]:
         except OSError as error:
             raise UserError(f"{directory.lock}: cannot be opened: {error.strerror}") from error
         yield
+
+
+def set_aside(directory: RunDirectory) -> Path:
+    """Move a run's folder to aside/ in its suite's, under a name with a number; returns it.
+
+    Raises UserError if there is no such run, or if another process trains it.
+    """
+    if not directory.run_json.exists():
+        raise UserError(f"{directory.path}: there is no run to set aside")
+    aside = directory.path.parents[1] / "aside"
+    name = f"{directory.path.parent.name}-{directory.path.name}"
+    place = next(p for n in count(1) if not (p := aside / f"{name}-{n}").exists())
+    with locked(directory), writing(place):
+        aside.mkdir(exist_ok=True)
+        directory.path.rename(place)
+    return place

@@ -64,7 +64,10 @@ def _upload(ready: list[Attempt], from_csv: dict[str, Run], folder: Path) -> Non
     if not has_credentials():
         raise UserError("no W&B account: set WANDB_API_KEY, or log in with `wandb login`")
     use_home(wandb_folder(folder))
-    refused = _wandb_sync(ready) if ready else set()
+    refused, answered = _wandb_sync(ready) if ready else (set(), True)
+    left = [one for one in ready if not one.mark.exists() and one.run_id not in refused]
+    if left and not answered:
+        refused |= _wandb_sync(left)[0]
     for attempt in ready:
         if attempt.run_id in refused:
             attempt.mark.unlink(missing_ok=True)  # made although the server refused its rows
@@ -126,8 +129,12 @@ def _ids_in_training(folder: Path) -> set[str]:
     return ids
 
 
-def _wandb_sync(attempts: list[Attempt]) -> set[str]:
-    """Run `wandb sync` and print its output; returns the ids of the runs that were refused."""
+def _wandb_sync(attempts: list[Attempt]) -> tuple[set[str], bool]:
+    """Run `wandb sync` and print its output.
+
+    Returns the ids of the runs that were refused, and whether it did not lose the answer of its own
+    server process, as it does now and then: once more is then enough.
+    """
     command = [sys.executable, "-m", "wandb", "sync", "--yes", "--include-online", "--verbose"]
     for variable, flag in (("WANDB_PROJECT", "--project"), ("WANDB_ENTITY", "--entity")):
         if value := os.environ.get(variable):
@@ -136,13 +143,14 @@ def _wandb_sync(attempts: list[Attempt]) -> set[str]:
     # Online whatever WANDB_MODE says: that is for new runs.
     environment = {"WANDB_ERROR_REPORTING": "false"} | os.environ
     environment |= {"WANDB_MODE": "online", "WANDB_SILENT": "false"}
-    refused = set()
+    refused, answered = set(), True
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr or ():
             print(line, end="", file=sys.stderr, flush=True)
+            answered = answered and "ERROR No response." not in line
             if match := re.search(r"/([^/\]]+)\] .*error while uploading", line):
                 refused.add(match.group(1))
-    return refused
+    return refused, answered
 
 
 def _count(attempts: list[Attempt]) -> str:

@@ -220,3 +220,26 @@ def test_only_takes_some_networks_of_a_suite(call: Call, tmp_path: Path) -> None
         "error: unknown experiment 'smoke/plain-9'; did you mean smoke/plain-8?\n",
     )
     assert call("status", "--only", "plain-8").code == 2
+
+
+def test_a_run_is_done_again_and_the_old_one_kept(call: Call, tmp_path: Path) -> None:
+    run = ("run", "smoke/plain-8", "--set", "recipe.iterations=2", "--set", "recipe.drops=[]")
+    options = ("--device", "cpu", "--wandb", "disabled", "--results", str(tmp_path))
+    nothing = call(*run, *options, "--redo")
+    assert (nothing.code, nothing.errors.count("\n")) == (2, 1)
+    assert "there is no run to set aside" in nothing.errors
+    assert call(*run, *options).code == 0
+    (folder,) = (tmp_path / "smoke").glob("plain-8*/seed-0")
+    first = RunDirectory(folder)
+    for number in (1, 2):
+        before = first.description()
+        again = call(*run, *options, "--redo")
+        assert again.code == 0, again.errors
+        kept = tmp_path / "smoke" / "aside" / f"{folder.parent.name}-seed-0-{number}"
+        assert RunDirectory(kept).description() == before
+        after = first.description()
+        assert before is not None
+        assert after is not None
+        assert after["wandb_id"] != before["wandb_id"]
+        assert after["identity"] == before["identity"]
+    assert call("status", "--results", str(tmp_path)).output.split() == ["smoke", "1", "finished"]

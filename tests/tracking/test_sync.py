@@ -90,6 +90,7 @@ def test_what_a_server_refused_is_uploaded_later(
         sync(SUITE, tmp_path / "results", yes=True)
     assert stub.runs["the-id"].epochs == []
     stub.trouble = "none"
+    monkeypatch.delenv("WANDB_FINISH_TIMEOUT")  # which ended the wait for the server, above
     sync(SUITE, tmp_path / "results", yes=True)
     assert stub.runs["the-id"].epochs == [1, 2, 3]
 
