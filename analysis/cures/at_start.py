@@ -51,17 +51,19 @@ def states(data: Layers) -> pd.DataFrame:
 def draw(data: Layers) -> Figure:
     """Final training error against each state at initialisation: a marker a network.
 
-    The deepest networks are filled and have their names beside them.
+    Markers grow with depth. The deepest networks are filled and have their names beside them.
     """
     table = states(data)
-    deepest = table["depth"].max()
+    depths = sorted(table["depth"].unique())
+    deepest = depths[-1]
     with style.theme():
         figure, panels = layout.panels(len(STATES), 5.2, 5.0)
         for axes, (state, label) in zip(panels, STATES.items(), strict=True):
             for (family, depth), alike in table.groupby(["family", "depth"]):
                 name, colour, marker = LOOKS[str(family)]
                 axes.plot(
-                    alike[state], 100 * alike["error"], marker, color=colour, markersize=5,
+                    alike[state], 100 * alike["error"], marker, color=colour,
+                    markersize=3.5 + 1.5 * depths.index(depth),
                     markerfacecolor=colour if depth == deepest else style.PAPER,
                     label=f"{name}, {depth:.0f} layers",
                 )  # fmt: skip

@@ -23,7 +23,7 @@ def gpu_check(results: Results = RESULTS, minutes: Minutes = 3.0) -> None:
     """Check a GPU's bits, and find its fastest setting.
 
     Writes gpu-check.json into the folder of the results; sweeps there use the setting. Exit code 1
-    if a check fails.
+    if a gate does not hold, or was not reached in time.
     """
     import torch
 
@@ -41,7 +41,7 @@ def gpu_check(results: Results = RESULTS, minutes: Minutes = 3.0) -> None:
         found = check(Site(device), time.monotonic() + 60 * minutes)
     write_json(results / FILE, facts | found)
     typer.echo(f"({results / FILE})")
-    raise typer.Exit(0 if all(row["passed"] for row in found["checks"]) else 1)
+    raise typer.Exit(0 if found["gates_hold"] else 1)
 
 
 def check(site: "Site", deadline: float) -> dict[str, Any]:
@@ -49,8 +49,8 @@ def check(site: "Site", deadline: float) -> dict[str, Any]:
     from resnet_bench.gpu_check.parts import run_parts
     from resnet_bench.gpu_check.speeds import fastest, sweep_minutes
 
-    rows = []
-    for row in run_parts([*gates(), *timings()], site, deadline):
+    rows, first = [], gates()
+    for row in run_parts([*first, *timings()], site, deadline):
         rows.append(row)
         typer.echo(_line(row))
     checks = [
@@ -69,7 +69,8 @@ def check(site: "Site", deadline: float) -> dict[str, Any]:
             f"{precision}: fastest with {speed['lanes']} lanes and batch norm by {speed['norm']}; "
             f"the sweep of {site.suite} will take about {took:.0f} minutes here"
         )
-    return {"checks": checks, "fastest": best}
+    hold = all(row.passed for row in rows[: len(first)])
+    return {"gates_hold": hold, "checks": checks, "fastest": best}
 
 
 def gates() -> list["Part"]:

@@ -103,7 +103,8 @@ def _choose_step(runs: Sequence[OpenRun], machine: Machine) -> tuple[Step, dict[
     norm = chosen_norm(attempts, machine.norm, measured.norm)
     for state in states:
         use_norm(state.network, norm)
-    lanes, graphs = machine.lanes or measured.lanes, machine.graphs is not False
+    graphs = machine.graphs is not False
+    lanes = machine.lanes or (measured.lanes if graphs else None)  # it was measured with graphs
     step = LaneStep(states, lanes=lanes, graphs=graphs)
     deterministic = torch.are_deterministic_algorithms_enabled()
     return step, {

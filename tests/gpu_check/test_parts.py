@@ -79,6 +79,15 @@ def test_the_fastest_setting_is_chosen_and_said(
     assert "the sweep of cifar10 will take about 24 minutes here" in output
 
 
+def test_a_timing_that_fails_is_no_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    for gate, timing, hold in ((double, fail, True), (fail, double, False)):
+        monkeypatch.setattr(gpu_check, "gates", lambda gate=gate: [Part("gate", gate, 60)])
+        monkeypatch.setattr(gpu_check, "timings", lambda timing=timing: [Part("t", timing, 60)])
+        found = gpu_check.check(21, time.monotonic() + 600)  # type: ignore[arg-type]
+        assert found["gates_hold"] is hold
+        assert [row["passed"] for row in found["checks"]] == [hold, not hold]
+
+
 def test_a_speed_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     from resnet_bench.gpu_check import speeds
 

@@ -1,216 +1,31 @@
 """What a run leaves cannot be changed, swapped or lost without a word."""
 
 import dataclasses
-import io
 import json
-import random
-import shutil
-import zipfile
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from analysis import load
 from resnet_bench.errors import UserError
 from resnet_bench.records.run_directory import RunDirectory, Summary
-from resnet_bench.suites.experiment import Run
-from resnet_bench.suites.suite import find_experiment
 from resnet_bench.sweeps import open_run, progress
 from resnet_bench.sweeps.group import run_group
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Progress
 from resnet_bench.tracking.tracker import Tracker
-from resnet_bench.training import checkpoints
-from resnet_bench.witness.construction import trained_state
 from tests.support.calls import Call
-from tests.support.runs_on_disk import assert_same, stop_at
+from tests.support.evidence import (
+    OTHERS,
+    RUN,
+    flipped,
+    unseal,
+)
+from tests.support.runs_on_disk import assert_same
 
 pytestmark = pytest.mark.usefixtures("few_images")
-BRIEF = "drops=[]+iterations=4+layers_at=[0,2]+train_images=128"
-CPU = torch.device("cpu")
-
-
-def run_of(network: str = "plain-8", seed: int = 0, changes: str = BRIEF) -> Run:
-    return Run(find_experiment(f"smoke/{network}+{changes}"), seed)
-
-
-RUN = run_of()
-OTHERS = {
-    "another seed": run_of(seed=1),
-    "the residual twin": run_of("resnet-8-A"),
-    "another learning rate": run_of(changes=f"{BRIEF}+learning_rate=0.5"),
-}
-
-
-@pytest.fixture(scope="module")
-def trained(few_images: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results with `RUN` and `OTHERS`, finished."""
-    results = tmp_path_factory.mktemp("trained")
-    for run in (RUN, *OTHERS.values()):
-        run_group([run], Machine(results, "cpu"))
-    return results
-
-
-@pytest.fixture(scope="module")
-def begun(few_images: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same results, stopped at iteration 3; there are two checkpoints."""
-    results = tmp_path_factory.mktemp("begun")
-    for run in (RUN, *OTHERS.values()):
-        run_group([run], Machine(results, "cpu", checkpoint_seconds=0.0), stop_at(3))
-    return results
-
-
-@pytest.fixture
-def finished(trained: Path, tmp_path: Path) -> RunDirectory:
-    """`RUN` in results of the test's own."""
-    return copied(trained, tmp_path)
-
-
-@pytest.fixture
-def partial(begun: Path, tmp_path: Path) -> RunDirectory:
-    return copied(begun, tmp_path)
-
-
-def copied(source: Path, target: Path) -> RunDirectory:
-    results = target / "results"
-    shutil.copytree(RUN.directory(source), RUN.directory(results))
-    return RunDirectory(RUN.directory(results))
-
-
-def unseal(directory: RunDirectory) -> None:
-    """As a version before left it."""
-    summary = directory.summary()
-    assert summary is not None
-    directory.summary_json.write_text(json.dumps(summary.ended()))
-
-
-def unmarked(checkpoint: bytes) -> bytes:
-    """As a version before wrote it: without SHA-256, identity and marks."""
-    contents = torch.load(io.BytesIO(checkpoint), weights_only=True)
-    del contents["identity"], contents["marks"]
-    buffer = io.BytesIO()
-    torch.save(contents, buffer)
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize("whose", OTHERS)
-def test_a_run_does_not_go_on_from_another_ones_checkpoint(
-    whose: str, begun: Path, partial: RunDirectory, machine: Machine
-) -> None:
-    other = RunDirectory(OTHERS[whose].directory(begun)).checkpoint
-    shutil.copy(other, partial.checkpoint)
-    before = partial.epochs_csv.read_bytes()
-    with pytest.raises(UserError, match=r"is not this run's checkpoint \(.* there, .* now"):
-        run_group([RUN], machine)
-    assert partial.epochs_csv.read_bytes() == before
-    with pytest.raises(UserError, match="is not this run's checkpoint"):
-        checkpoints.export_weights(other, partial.path / "weights.pt", RUN.identity())
-
-
-@pytest.mark.parametrize("sealed", [True, False])
-@pytest.mark.parametrize("whose", [*OTHERS, "an older one"])
-def test_weights_are_those_that_the_run_ended_with(
-    whose: str, sealed: bool, trained: Path, begun: Path, finished: RunDirectory, call: Call
-) -> None:
-    of_others = {name: run.directory(trained) for name, run in OTHERS.items()}
-    folder = (of_others | {"an older one": RUN.directory(begun)})[whose]
-    shutil.copy(folder / "checkpoint.pt", finished.checkpoint)
-    if not sealed:
-        unseal(finished)
-    results = finished.path.parents[2]
-    said = "checkpoint.pt is not what the run wrote" if sealed else "is not this run's checkpoint"
-    answer = call("export", RUN.experiment.name, "--results", str(results))
-    assert answer.code == 2
-    assert said in answer.errors
-    assert not (finished.path / "weights.pt").exists()
-    with pytest.raises(UserError, match=said):
-        trained_state(RUN, Machine(results, "cpu"), CPU)
-
-
-def flipped(contents: bytes, bit: int) -> bytes:
-    changed = bytearray(contents)
-    changed[bit // 8] ^= 1 << bit % 8
-    return bytes(changed)
-
-
-def test_no_bit_of_a_checkpoint_can_flip_unseen(partial: RunDirectory, tmp_path: Path) -> None:
-    whole = partial.checkpoint.read_bytes()
-    path = tmp_path / "checkpoint.pt"
-    bits = random.Random(0).sample(range(8 * len(whole)), 200)
-    bits += range(8 * (len(whole) - 100), 8 * len(whole))  # the zip's end and the SHA-256
-    for bit in bits:
-        path.write_bytes(flipped(whole, bit))
-        with pytest.raises(UserError, match=r"checkpoint\.pt: damaged"):
-            checkpoints.verify(path)
-    with pytest.raises(UserError, match=r"checkpoint\.pt: damaged"):
-        checkpoints.read(path, CPU, RUN.identity())
-
-
-def test_no_bit_of_an_earlier_versions_directory_flips_to_other_weights(
-    partial: RunDirectory, tmp_path: Path
-) -> None:
-    """torch.load takes an entry with a changed attribute for a folder, and reads no bytes of it."""
-    whole = unmarked(partial.checkpoint.read_bytes())
-    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
-        start = archive.start_dir
-    expected = torch.load(io.BytesIO(whole), weights_only=True)["network"]
-    path = tmp_path / "checkpoint.pt"
-    attributes = range(start, len(whole) - 46, 1)
-    places = [i + 38 for i in attributes if whole[i : i + 4] == b"PK\x01\x02"]
-    assert len(places) > 20
-    bits = [8 * place + bit for place in places for bit in range(32)]
-    bits += random.Random(0).sample(range(8 * start, 8 * len(whole)), 200)
-    for bit in random.Random(1).sample(bits, 300):
-        path.write_bytes(flipped(whole, bit))
-        with suppress(UserError):
-            found = checkpoints.read(path, CPU, RUN.identity())["network"]
-            assert all(torch.equal(found[name], expected[name]) for name in expected)
-    for place in places:
-        path.write_bytes(flipped(whole, 8 * place + 4))
-        with pytest.raises(UserError, match=r"checkpoint\.pt: damaged"):
-            checkpoints.read(path, CPU, RUN.identity())
-
-
-def test_a_run_goes_on_from_an_earlier_versions_checkpoint_to_the_same_bits(
-    partial: RunDirectory, trained: Path, machine: Machine
-) -> None:
-    partial.checkpoint.write_bytes(unmarked(partial.checkpoint.read_bytes()))
-    partial.checkpoint_before.unlink()
-    run_group([RUN], machine)
-    assert_same(RUN, machine, Machine(trained, "cpu"))
-    assert partial.layers.rows() == RunDirectory(RUN.directory(trained)).layers.rows()
-
-
-@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(
-    damage: str,
-    partial: RunDirectory,
-    trained: Path,
-    machine: Machine,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    whole = partial.checkpoint.read_bytes()
-    partial.checkpoint.write_bytes(flipped(whole, 4000) if damage == "flip" else whole[:999])
-    if damage == "remove":  # as a kill does between two renamings
-        partial.checkpoint.unlink()
-    (end,) = run_group([RUN], machine)
-    assert end.status == "finished"
-    warnings = capsys.readouterr().err.splitlines()
-    assert len(warnings) == (damage != "remove")
-    assert all(line.endswith("going on from the one before it") for line in warnings)
-    assert_same(RUN, machine, Machine(trained, "cpu"))
-    assert not partial.checkpoint_before.exists()
-
-
-def test_two_damaged_checkpoints_are_one_line(partial: RunDirectory, machine: Machine) -> None:
-    for path in (partial.checkpoint, partial.checkpoint_before):
-        path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(UserError, match=r"damaged, or of another version; delete it"):
-        run_group([RUN], machine)
 
 
 def digit(text: str) -> str:

@@ -126,6 +126,16 @@ def test_the_runner_takes_graphs_on_a_gpu(
     }
     kinds = {type(m) for m in states[0].network.modules() if isinstance(m, nn.BatchNorm2d)}
     assert kinds == {NativeBatchNorm if norm == "native" else nn.BatchNorm2d}
+    machine.results.mkdir()  # what was measured holds where nothing is asked for, with graphs
+    fastest = {"fastest": {states[0].recipe.precision: {"lanes": 1, "norm": "native"}}}
+    write_json(machine.results / setting.FILE, this_gpu(gpu) | fastest)
+    _, measured = sweeps_group._choose_step(runs, replace(machine, **options))
+    assert measured["lanes"] == 1
+    assert measured["norm"] == "native"
+    fastest["fastest"][states[0].recipe.precision]["lanes"] = 2
+    write_json(machine.results / setting.FILE, this_gpu(gpu) | fastest)
+    _, measured = sweeps_group._choose_step(runs, replace(machine, **options))
+    assert measured["lanes"] == (2 if not options else 1)
 
 
 def test_a_resumed_run_keeps_its_batch_norm() -> None:
