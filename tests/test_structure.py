@@ -20,7 +20,7 @@ RESNET_BENCH = (
     ("training", "tracking"),
     ("gpu",),
     ("sweeps",),
-    ("witness", "benchmarks"),
+    ("launchers", "witness", "benchmarks"),
     ("gpu_check",),
     ("commands",),
     ("__main__",),

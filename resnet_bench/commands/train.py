@@ -1,10 +1,11 @@
 """The commands that train: one experiment by name, or all of a suite."""
 
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from resnet_bench.commands import options
+from resnet_bench.errors import UserError
 from resnet_bench.records.lock import set_aside
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.streams import silence_output
@@ -25,6 +26,7 @@ def run(
     graphs: options.Graphs = None,
     lanes: options.Lanes = None,
     norm: options.Norm = None,
+    checkpoint_seconds: options.CheckpointSeconds = Machine.checkpoint_seconds,
     redo: Annotated[
         bool, typer.Option("--redo", help="train it again; its folder moves to aside/")
     ] = False,
@@ -32,7 +34,9 @@ def run(
     """Train one experiment, by name."""
     found = find_experiment(experiment, tuple(settings or ()))
     said = load_suite(found.suite).time
-    machine = options.make_machine(results, device, data_dir, wandb, graphs, lanes, norm)
+    machine = options.make_machine(
+        results, device, data_dir, wandb, graphs, lanes, norm, checkpoint_seconds
+    )
     if redo:
         old = set_aside(RunDirectory(Run(found, seed).directory(machine.results)))
         typer.echo(f"the run that was there: {old}", err=True)
@@ -55,16 +59,32 @@ def sweep(
     graphs: options.Graphs = None,
     lanes: options.Lanes = None,
     norm: options.Norm = None,
+    checkpoint_seconds: options.CheckpointSeconds = Machine.checkpoint_seconds,
+    launcher: options.Launcher = "local",
+    address: options.Address = None,
+    gpus_per_run: options.GpusPerRun = None,
 ) -> None:
     """Train every experiment of a suite.
 
     What is finished is skipped, what is not is resumed.
     """
+    if launcher == "local" and (address or gpus_per_run):
+        raise UserError("--address and --gpus-per-run need --launcher ray")
     loaded = load_suite(suite or choose_suite(device))
     chosen = [loaded.experiment(name) for name in dict.fromkeys(only or ())] or loaded.experiments
     runs = [Run(experiment, seed) for seed in range(seeds) for experiment in chosen]
-    machine = options.make_machine(results, device, data_dir, wandb, graphs, lanes, norm)
-    _train(runs, machine, workers, time_limit, loaded.time and f"Time: {loaded.time}")
+    machine = options.make_machine(
+        results, device, data_dir, wandb, graphs, lanes, norm, checkpoint_seconds
+    )
+    time = loaded.time and f"Time: {loaded.time}"
+    if launcher == "local":
+        _train(runs, machine, workers, time_limit, time)
+    if workers:
+        raise UserError("--workers is of this machine; a Ray cluster has its own")
+    from resnet_bench.launchers.ray_cluster import connected
+
+    with connected(address, device, gpus_per_run) as cluster:
+        _train(runs, machine, workers, time_limit, time, cluster)
 
 
 def default_suite(device: options.Device = None) -> None:
@@ -88,8 +108,13 @@ def choose_suite(device: str | None) -> str:
 
 
 def _train(
-    runs: list[Run], machine: Machine, workers: int | None, time_limit: str | None, time: str
-) -> None:
+    runs: list[Run],
+    machine: Machine,
+    workers: int | None,
+    time_limit: str | None,
+    time: str,
+    cluster: Any = None,
+) -> NoReturn:
     """Train the runs and exit with the sweep's code, saying what went wrong.
 
     `time` is what the suite's file says of it.
@@ -97,7 +122,9 @@ def _train(
     from resnet_bench.sweeps.sweep import sweep as train_all
 
     limit = options.parse_duration(time_limit) if time_limit else None
-    outcome = train_all(runs, machine, workers=workers, time_limit=limit, time_needed=time)
+    outcome = train_all(
+        runs, machine, workers=workers, time_limit=limit, time_needed=time, cluster=cluster
+    )
     try:
         for mistake in dict.fromkeys(outcome.mistakes):
             typer.echo(f"error: {mistake}", err=True)
