@@ -35,14 +35,14 @@ def main() -> int:
     print("Training error: evaluation mode, precise batch norm; both at the last iteration.")
     if runs.cures:
         print(formatting.as_text(cures_sentences.rows(runs.cures)))
-    for notice in notices.notices(runs.frame):
+    for notice in notices.notices(runs.finals):
         print(formatting.wrapped(notice))
     for path in paths:
         print(path)
     for sentence in runs.sentences():
         print(formatting.wrapped(sentence))
-    print(finding.sentence(runs.frame), *cures_sentences.best(runs.cures), sep="\n")
-    for hint in verdict.more_seeds(runs.frame):
+    print(finding.sentence(runs.finals), *cures_sentences.best(runs.cures), sep="\n")
+    for hint in verdict.more_seeds(runs.finals):
         print(hint)
     return 0
 
@@ -62,7 +62,7 @@ def write_tables(runs: SuiteResults, folder: Path) -> list[Path]:
         "table-6.csv": table.to_csv(index=False),
         "table-6.md": formatting.as_markdown(table6.rows(table)),
         "table-6.html": page.table(table6.rows(table)),
-        "verdict.json": json.dumps(verdict.as_data(runs.frame), indent=2) + "\n",
+        "verdict.json": json.dumps(verdict.as_data(runs.finals), indent=2) + "\n",
     }
     return write(folder, {name: text.encode() for name, text in contents.items()})
 

@@ -1,6 +1,6 @@
 """The groups of a sweep as tasks of a Ray cluster, whose nodes need not share a disk.
 
-A lost worker or node leaves in the results what a killed process does; the next try goes on there.
+A lost worker or node leaves in the results what a killed process does; the next try goes on.
 """
 
 import logging
@@ -34,7 +34,7 @@ SETTINGS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED"
 def connected(
     address: str | None, device: str | None, gpus_per_run: float | None
 ) -> Iterator["RayCluster"]:
-    """The cluster at `address`, or that Ray finds or starts; UserError if it lacks what is asked."""
+    """The cluster at `address`, or one that Ray finds or starts; UserError if it cannot serve."""
     os.environ.update(SETTINGS)
     with environment_of_workers() as variables:
         quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
