@@ -214,7 +214,8 @@ def test_networks_of_fewer_seeds_say_so(results: Path) -> None:
 
 
 def test_the_correlation_over_seeds_is_of_the_errors(results: Path) -> None:
-    rising = dict.fromkeys(ERRORS, (0.01, 0.02, 0.03))
+    errors = [0.01, 0.02, 0.03]
+    rising = {network: tuple(errors) for network in ERRORS}
     frame = load.runs(results / "digits")
     four = with_errors(frame[frame["network"].isin(list(ERRORS))].copy(), rising)
     (sentence,) = verdict.limits(four)
@@ -302,8 +303,8 @@ def test_the_finding_names_budget_and_uncertainty(results: Path, tmp_path: Path)
     assert sentence == (
         f"After {END:,} iterations on digits, going from 20 to 56 layers, plain networks degrade"
         " (training error +61.00 points, +57.45 to +64.55, 3 seeds), and residual networks"
-        " (option A) do not degrade (training error +0.00 points, -0.26 to +0.26, 3 seeds): option A"
-        " removes 100.0% (99.6 to 100.4) of the degradation."
+        " (option A) do not degrade (training error +0.00 points, -0.26 to +0.26, 3 seeds): option"
+        " A removes 100.0% (99.6 to 100.4) of the degradation."
     )
     # The longest runs come first: a sweep stopped half-way has fewer of the shallow ones.
     frame = with_errors(load.runs(results / "digits"), ERRORS)
