@@ -5,8 +5,8 @@ from typing import Literal
 from analysis.verdict.statistics import Interval
 
 # The margin within which a change is no degradation. Half a point is a seventh of what plain
-# networks lose at the paper's length (2.6 to 4.3 points in public repeats). Short recipes lose far
-# more, and vary more from seed to seed: there it is a tenth of what plain networks lose.
+# networks lose at the paper's length (2.6 to 4.3 points in the repeats of fidelity/paper.py). With
+# short recipes they lose far more and vary more: there it is a tenth of what they lose.
 TOLERANCE = 0.005
 TENTH = 0.1
 Word = Literal["degrades", "rises", "does not degrade", "undecided"]
