@@ -120,10 +120,11 @@ def test_the_papers_claim_is_held_against_every_plain_network(data: Layers) -> N
     claim, plain, of_a, _ = vanishing.sentences(data)
     # plain-8: 6 layers of a factor 2 are 64, under 100; plain-14: 12 are 4,096.
     assert claim == (
-        '"Neither forward nor backward signals vanish" (He et al. 2015, section 4.1, of 34 layers'
-        " on ImageNet): here, if to vanish is to shrink by a factor of 100 (a limit set after a look"
-        " at the data), they do not in plain-8, and do in plain-14. At initialisation they explode in"
-        " plain-14. They hold throughout in resnet-8-A, resnet-14-A, resnet-8-B and resnet-14-B."
+        '"Neither forward nor backward signals vanish" (He et al. 2015, section 4.1, of 34'
+        " layers on ImageNet): here, if to vanish is to shrink by a factor of 100 (a limit set"
+        " after a look at the data), they do not in plain-8, and do in plain-14. At"
+        " initialisation they explode in plain-14. They hold throughout in resnet-8-A,"
+        " resnet-14-A, resnet-8-B and resnet-14-B."
     )
     assert plain == (
         "plain-14 (medians of 3 seeds): at initialisation responses hold (deviations 1 to 1),"
