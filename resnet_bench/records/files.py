@@ -91,14 +91,8 @@ def read_csv(path: Path, row_type: type[Row]) -> list[Row]:
     ):
         raise UserError(f"{path}: its columns are not those of this version")
     readers = {name: _reader(types[name]) for name in columns if name in types}
-    filled = [row for row in rows if row]
-    try:  # a column at a time, which takes a third of the time
-        by_column = zip(readers.values(), zip(*filled, strict=True), strict=True)
-        return list(map(row_type, *(list(map(read_cell, cells)) for read_cell, cells in by_column)))
-    except ValueError:  # a row at a time, which finds what is wrong
-        return [
-            _typed(row_type, row, readers, f"{path}: row {n}") for n, row in enumerate(filled, 1)
-        ]
+    filled = enumerate(filter(None, rows), 1)
+    return [_typed(row_type, row, readers, f"{path}: row {n}") for n, row in filled]
 
 
 def _reader(type_: Any) -> Callable[[str], Any]:
@@ -130,7 +124,7 @@ def _typed(
         reason = f"is {RESAVED}" if re.fullmatch(r"\d+[.,]\d*", text) else "is not a number"
         raise UserError(f"{where}: {name}: {shown!r} {reason}") from error
     try:
-        return row_type(*values)
+        return row_type(**dict(zip(readers, values, strict=True)))
     except ValueError as error:
         raise UserError(f"{where}: damaged: {error}") from error
 
