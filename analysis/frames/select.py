@@ -86,8 +86,8 @@ def over_last_epoch(frame: pd.DataFrame) -> pd.DataFrame:
     cover as many iterations as the longest epoch, weighted by their iterations.
     """
     of_finished = (frame["status"] == "finished") & frame["iteration"].notna()
-    records = curves(_where(frame, of_finished))
     columns = ["epoch", "iteration", "train_error"]
+    records = curves(_where(frame[["directory", *columns]], of_finished))
     epochs, iterations, errors = (records[column].to_numpy() for column in columns)
     places = np.flatnonzero(of_finished)
     averaged = frame["train_error"].to_numpy(copy=True)
