@@ -11,6 +11,7 @@ from analysis import formatting
 from analysis.frames import notices, select
 from analysis.verdict import best_rates, contrasts, finding, statistics
 from analysis.verdict.contrasts import TOLERANCE, Contrast
+from resnet_bench.streams import wrapped
 
 ALPHA = 0.05
 METHOD = (
@@ -170,10 +171,10 @@ def as_text(frame: pd.DataFrame) -> str:
     parts = [f"Verdict of {suite}, after {finding.budget(frame)}"]
     if primary:
         parts += [
-            formatting.wrapped(METHOD),
+            wrapped(METHOD),
             formatting.as_text(primary_rows(primary)),
             formatting.as_text(by_seed_rows(primary)),
-            *map(formatting.wrapped, limits(primary) + lost(primary)),
+            *map(wrapped, limits(primary) + lost(primary)),
         ]
     else:
         parts.append("No two depths are compared here, so there is no verdict.")
@@ -187,7 +188,7 @@ def as_text(frame: pd.DataFrame) -> str:
             "At each network's best learning rate",
             formatting.as_text(best_rates.rows(frame)),
             formatting.as_text(primary_rows(best_rates.primary(frame, ALPHA))),
-            *map(formatting.wrapped, best_rates.sentences(frame)),
+            *map(wrapped, best_rates.sentences(frame)),
         ]
-    parts += map(formatting.wrapped, notices.notices(frame))
-    return "\n\n".join([*parts, formatting.wrapped(finding.sentence(frame))])
+    parts += map(wrapped, notices.notices(frame))
+    return "\n\n".join([*parts, wrapped(finding.sentence(frame))])
