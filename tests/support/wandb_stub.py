@@ -37,7 +37,7 @@ class StubRun:
 
     @property
     def epochs(self) -> list[int]:
-        return [row["epoch"] for row in self.rows]
+        return [row["schedule/epoch"] for row in self.rows]
 
     @property
     def summary(self) -> dict[str, Any]:

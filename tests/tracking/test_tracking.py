@@ -58,7 +58,7 @@ def test_an_offline_run_holds_every_field_and_leaves_out_what_was_not_measured(
         for each in records
     ]
     assert rows(attempt) == expected
-    assert "train/clean_error" not in rows(attempt)[0]
+    assert "error/clean_train" not in rows(attempt)[0]
 
     described = of_type(attempt, "run")[0]
     assert described["run_id"] == run_id
@@ -152,7 +152,7 @@ def test_runs_alive_at_once_keep_their_rows_apart(tmp_path: Path) -> None:
 
     for seed, run_id in enumerate(ids):
         [attempt] = inspect(tmp_path, run_id)
-        assert [(row["epoch"], row["test/error"]) for row in rows(attempt)] == [
+        assert [(row["schedule/epoch"], row["error/test"]) for row in rows(attempt)] == [
             (1, seed / 100),
             (2, seed / 100),
         ]
