@@ -26,7 +26,7 @@ LARGE := awk '/Downloading .*(\([0-9][0-9].*MB|GB)\)/ {print "  " $$2, $$3, $$4;
   END {exit last != "done"}'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run redo list cure shapes status witness figures compare verdict verify report reference dashboard sync data test gpu-check preflight bench bench-gpu
+.PHONY: help setup sweep run redo list cure shapes status witness figures compare verdict verify report deposit reference dashboard sync data test gpu-check preflight bench bench-gpu
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ verify: $(VENV)/.ready  ## hold a suite's runs against the paper and its own fil
 report: $(VENV)/.ready  ## write one self-contained HTML page: SUITE=
 	@$(ANALYSIS).report "$(CHOSEN)" --results "$(RESULTS)"
 
+deposit: $(VENV)/.ready-deposit  ## write a suite's records as Parquet, with a data card, to be cited: SUITE=
+	@$(ANALYSIS).report.deposit "$(CHOSEN)" --results "$(RESULTS)"
+
 reference: $(VENV)/.ready  ## take a suite's ended runs into results/reference, draw them, fill the pages: SUITE=
 	@$(ANALYSIS).report.publish "$(CHOSEN)" --results "$(RESULTS)"
 	@$(ANALYSIS) "$(CHOSEN)" --results results/reference
@@ -128,10 +131,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	  echo "Without network, this $(VENV) can be kept: touch $@"; exit 1; }
 	@touch $@
 
-$(VENV)/.ready-dashboards: $(VENV)/.ready
-	@$(INSTALL) --quiet -e '.[dashboards]'
+$(VENV)/.ready-dashboards $(VENV)/.ready-deposit: $(VENV)/.ready-%: $(VENV)/.ready
+	@$(INSTALL) --quiet -e '.[$*]'
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
-	@$(INSTALL) --quiet -e '.[dev,dashboards]'
+	@$(INSTALL) --quiet -e '.[dev,dashboards,deposit]'
 	@touch $@
