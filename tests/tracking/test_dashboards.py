@@ -95,14 +95,14 @@ def test_every_metric_and_key_they_name_is_logged(
 def test_last_errors_are_the_headlines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for view in dry_run(tmp_path, capsys).values():
         pinned = view["runset_settings"]["pinned_columns"]
-        assert pinned[-2:] == ["summary:error/precise_train", "summary:error/test"]
+        assert pinned[-2:] == ["summary:error/train_precise", "summary:error/test"]
         titles = [panel["title"] for panel in view["sections"][1]["panels"]]
         assert titles[:2] == [
             "Last test error against depth",
             "Last training error, precise batch norm against depth",
         ]
         shown = [panel["metrics"] for panel in view["sections"][1]["panels"][2:]]
-        assert shown == [["error/test"], ["error/precise_train"]]
+        assert shown == [["error/test"], ["error/train_precise"]]
 
 
 def test_layers_are_shown_where_they_are_logged(

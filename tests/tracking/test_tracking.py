@@ -58,7 +58,7 @@ def test_an_offline_run_holds_every_field_and_leaves_out_what_was_not_measured(
         for each in records
     ]
     assert rows(attempt) == expected
-    assert "error/clean_train" not in rows(attempt)[0]
+    assert "error/train_clean" not in rows(attempt)[0]
 
     described = of_type(attempt, "run")[0]
     assert described["run_id"] == run_id
