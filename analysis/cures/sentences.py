@@ -5,7 +5,6 @@ import math
 from analysis import formatting
 from analysis.cures.shares import Cures
 from analysis.verdict import finding
-from analysis.verdict.statistics import Interval
 
 
 def best(cures: Cures | None) -> list[str]:
@@ -14,9 +13,9 @@ def best(cures: Cures | None) -> list[str]:
     if cures is None or share is None:
         return []
     return [
-        f"The cure {share.treatment.label} removes {percent(share.own)} of the degradation from"
-        f" {cures.shallow} to {cures.deep} layers; with the control's {cures.shallow} layers in"
-        f" place of its own, {percent(share.control)}."
+        f"The cure {share.treatment.label} removes {finding.share(share.own)} of the degradation"
+        f" from {cures.shallow} to {cures.deep} layers; with the control's {cures.shallow} layers"
+        f" in place of its own, {finding.share(share.control)}."
     ]
 
 
@@ -60,16 +59,10 @@ def rows(cures: Cures | None) -> list[list[str]]:
                 "n": f"{share.seeds}" + (f" ({share.diverged} diverged)" if share.diverged else ""),
                 f"train error % at {shallow}": formatting.percent(share.shallow_error),
                 f"at {deep}": formatting.percent(share.deep_error),
-                "removes": percent(share.own),
-                f"with the control's {shallow} layers": percent(share.control),
+                "removes": finding.share(share.own),
+                f"with the control's {shallow} layers": finding.share(share.control),
                 "parameters added": f"{share.added_parameters:,}" if share.added_parameters else "",
             }
             for share in cures.shares
         ]
     )
-
-
-def percent(share: Interval) -> str:
-    """ "97% (94 to 99)"; "97%" if the ends are not known"""
-    ends = f" ({100 * share.low:.0f} to {100 * share.high:.0f})"
-    return f"{100 * share.mean:.0f}%{'' if math.isnan(share.low) else ends}"

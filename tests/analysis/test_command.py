@@ -58,7 +58,7 @@ def test_one_seed_says_how_to_come_to_a_verdict(
     folder = write_suite(tmp_path, "digits", Options(seeds=(0,)))
     assert run(monkeypatch, "digits", "--results", str(tmp_path)) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    *_, hint = printed.partition("a single pair of runs carries no verdict. ")
+    *_, hint = printed.partition("a single seed carries no verdict. ")
     assert hint.startswith("For a verdict: make sweep SUITE=digits SEEDS=3")
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.index("<h2>Figures") < page.index("<h2>Final errors") < page.index("<h2>Verdict")
