@@ -42,7 +42,7 @@ def run(
 def sweep(
     suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
     only: options.Only = None,
-    seeds: Annotated[int, typer.Option(min=1, max=10_000, help="3 means seeds 0, 1 and 2")] = 1,
+    seeds: options.Seeds = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, max=1024, help="processes on a CPU; one a core if not given"),
@@ -62,7 +62,8 @@ def sweep(
     """
     loaded = load_suite(suite or choose_suite(device))
     chosen = [loaded.experiment(name) for name in dict.fromkeys(only or ())] or loaded.experiments
-    runs = [Run(experiment, seed) for seed in range(seeds) for experiment in chosen]
+    numbers = options.parse_seeds(seeds)
+    runs = [Run(experiment, seed) for seed in numbers for experiment in chosen]
     machine = options.make_machine(results, device, data_dir, wandb, graphs, lanes, norm)
     _train(runs, machine, workers, time_limit, loaded.time and f"Time: {loaded.time}")
 
