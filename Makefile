@@ -27,7 +27,7 @@ LARGE := awk '/Downloading .*(\([0-9][0-9].*MB|GB)\)/ {print "  " $$2, $$3, $$4;
   END {exit last != "done"}'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run redo list cure shapes status witness figures compare verdict verify report reference merge dashboard sync data test gpu-check preflight bench bench-gpu
+.PHONY: help setup sweep slurm run redo list cure shapes status witness figures compare verdict verify report reference merge dashboard sync data test gpu-check preflight bench bench-gpu
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ sweep: $(VENV)/.ready  ## train a suite's networks and draw the comparison: SUIT
 	RESNET_BENCH_SHELL=$$$$ $(BENCH) sweep "$$suite" $(CHOSEN_RUNS) --results "$(RESULTS)" $(SWEEP_ARGS); code=$$?; \
 	[ $$code -eq 2 ] || $(ANALYSIS) "$$suite" --results "$(RESULTS)" || exit; \
 	exit $$code
+
+slurm: $(VENV)/.ready  ## print a script for sbatch that runs a sweep, a job a seed: SUITE=, SEEDS=20, SWEEP_ARGS=
+	@$(BENCH) sweep "$(CHOSEN)" $(CHOSEN_RUNS) --results "$(RESULTS)" $(SWEEP_ARGS) --slurm
 
 run: $(VENV)/.ready  ## train one experiment: EXP=cifar10/plain-56 SEED=1
 	@RESNET_BENCH_SHELL=$$$$ $(BENCH) run "$(EXP)" --seed $(SEED) --results "$(RESULTS)" $(SWEEP_ARGS)

@@ -18,6 +18,8 @@ from resnet_bench.paths import ROOT
 from resnet_bench.tracking import variables
 
 PROJECT = "resnet_bench"
+# Names the job of a cluster that this process is a part of: with it the groups of its runs begin.
+JOB = "RESNET_BENCH_JOB"
 Mode = Literal["online", "offline", "disabled"]
 
 # W&B's values of WANDB_MODE, with those of its older versions.

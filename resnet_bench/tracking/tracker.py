@@ -16,7 +16,7 @@ from resnet_bench.records.layers import LayersFile, by_iteration
 from resnet_bench.records.run_directory import RunDirectory, Summary
 from resnet_bench.suites.experiment import Run
 from resnet_bench.tracking.attempts import find_attempts, wandb_folder
-from resnet_bench.tracking.environment import PROJECT, Mode
+from resnet_bench.tracking.environment import JOB, PROJECT, Mode
 from resnet_bench.tracking.metrics import AXES, LAYERS_ITERATION, METRICS, Rows, metrics_of
 from resnet_bench.tracking.thread import ADD, WandbThread
 
@@ -125,11 +125,12 @@ def start_tracking(
     experiment, spec = run.experiment, run.experiment.spec
     tags = [experiment.suite, spec.family, f"depth-{spec.depth}"]  # of 64 characters at most
     tags += [f"cure-{cure.name}" for cure in experiment.cures]
+    group = filter(None, (os.environ.get(JOB), experiment.network_name))
     defaults = {
         "WANDB_PROJECT": ("project", PROJECT),
         "WANDB_DIR": ("dir", str(folder)),
         "WANDB_NAME": ("name", f"{experiment.network_name}-s{run.seed}"),
-        "WANDB_RUN_GROUP": ("group", experiment.network_name),
+        "WANDB_RUN_GROUP": ("group", "-".join(group)),
         "WANDB_JOB_TYPE": ("job_type", "train"),
         "WANDB_TAGS": ("tags", [tag[:64] for tag in tags]),
     }
