@@ -17,7 +17,9 @@ from resnet_bench.sweeps.machine import Machine, available_cores, find_devices, 
 from resnet_bench.sweeps.pool import Pool
 from resnet_bench.sweeps.progress import Outcome, finished, work
 from resnet_bench.sweeps.shared import why_alone
+from resnet_bench.tracking.extras import alert_of_sweep
 
+RESUMABLE = (75, 130)  # exit codes of a sweep that has not ended
 LOCK_SECONDS = 2.0  # a worker whose parent was killed needs a moment to save and to leave
 
 
@@ -80,6 +82,10 @@ def sweep(
         return Pool(groups, machine, devices[: len(groups)], deadline, outcome, bool(alone))
 
     _train(groups, machine, outcome, pool)
+    if pending and outcome.exit_code() not in RESUMABLE:
+        suite = runs[0].experiment.suite
+        folder, mode = machine.results / suite, machine.wandb_mode
+        alert_of_sweep(suite, outcome.in_words(len(runs)), folder=folder, mode=mode)
     return outcome
 
 
