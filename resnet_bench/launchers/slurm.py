@@ -29,7 +29,7 @@ code=0
   --seeds "$SLURM_ARRAY_TASK_ID-$SLURM_ARRAY_TASK_ID" --workers "$SLURM_CPUS_PER_TASK" || code=$?
 # 75: out of time, or another job still trains a part. Slurm starts this job again, which goes on.
 if [ "$code" -eq 75 ]; then
-  scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
+  scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"
 fi
 exit "$code"
 """
