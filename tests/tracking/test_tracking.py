@@ -222,7 +222,7 @@ def test_settings_are_ours_where_no_variable_sets_them_and_this_wandb_knows_them
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     known = {"console", "init_timeout", "x_save_requirements"}
-    assert settings_for("offline", known) == {
+    assert settings_for("offline", known, load=True) == {
         "mode": "offline",
         "console": "off",
         "init_timeout": 10.0,
@@ -230,7 +230,7 @@ def test_settings_are_ours_where_no_variable_sets_them_and_this_wandb_knows_them
     }
     monkeypatch.setenv("WANDB_CONSOLE", "wrap")
     monkeypatch.setenv("WANDB__SAVE_REQUIREMENTS", "true")
-    assert set(settings_for("offline", known)) == {"mode", "init_timeout"}
+    assert set(settings_for("offline", known, load=True)) == {"mode", "init_timeout"}
 
 
 def test_a_machine_without_wandb_trains_and_says_so_only_if_asked(
