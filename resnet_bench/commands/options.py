@@ -82,7 +82,7 @@ def make_machine(
     if wandb not in (None, "online", "offline", "disabled"):
         raise UserError(f"--wandb {wandb!r}: use online, offline or disabled")
     mode = choose_mode(wandb)  # type: ignore[arg-type]
-    return Machine(results, device, data_dir, mode, graphs=graphs, lanes=lanes, norm=norm)  # type: ignore[arg-type]
+    return Machine(results, device, data_dir, mode, graphs=graphs, lanes=lanes, norm=norm)
 
 
 def parse_duration(text: str) -> float:

@@ -8,56 +8,70 @@ and statistics are float32, whatever the maps are.
 
 import triton
 from triton import language as tl
+from triton.language import constexpr
 
 
 @triton.jit
-def tile_of(start, rows, channels, R: tl.constexpr, C: tl.constexpr):
+def tile_of(start, rows, channels, height: constexpr, width: constexpr):
     """Where rows from `start` and this program's channels lie, and which of them there are."""
-    row = start + tl.arange(0, R)[:, None]
-    channel = tl.program_id(1) * C + tl.arange(0, C)[None, :]
+    row = start + tl.arange(0, height)[:, None]
+    channel = tl.program_id(1) * width + tl.arange(0, width)[None, :]
     return row * channels + channel, (row < rows) & (channel < channels)
 
 
 @triton.jit
-def load_channels(vector, channels, C: tl.constexpr):
-    channel = tl.program_id(1) * C + tl.arange(0, C)[None, :]
+def load_channels(vector, channels, width: constexpr):
+    channel = tl.program_id(1) * width + tl.arange(0, width)[None, :]
     return tl.load(vector + channel, channel < channels, 0.0)
 
 
 @triton.jit
-def store_block(sums, values, channels, C: tl.constexpr):
+def load_normalised(x, place, there, mean, inverse, channels, width: constexpr):
+    """(x - mean) / standard deviation, the same numbers forward and backward."""
+    value = tl.load(x + place, there, 0.0).to(tl.float32) - load_channels(mean, channels, width)
+    return value * load_channels(inverse, channels, width)
+
+
+@triton.jit
+def scaled(value, weight, bias, channels, width: constexpr):
+    return value * load_channels(weight, channels, width) + load_channels(bias, channels, width)
+
+
+@triton.jit
+def store_block(sums, values, channels, width: constexpr):
     """Write this program's `values`, one for each channel, as its row of `sums`."""
-    channel = tl.program_id(1) * C + tl.arange(0, C)
+    channel = tl.program_id(1) * width + tl.arange(0, width)
     tl.store(sums + tl.program_id(0) * channels + channel, values, channel < channels)
 
 
 @triton.jit
 def block_statistics(
-    x, means, squares, rows, channels, TILES: tl.constexpr, R: tl.constexpr, C: tl.constexpr
-):
+    x, means, squares, rows, channels,
+    tiles: constexpr, height: constexpr, width: constexpr,
+):  # fmt: skip
     """A block's means, and its sums of squared deviations from them (Chan et al. 1979)."""
-    mean = tl.zeros([C], tl.float32)
-    square = tl.zeros([C], tl.float32)
-    for tile in range(TILES):
-        start = (tl.program_id(0) * TILES + tile) * R
-        place, there = tile_of(start, rows, channels, R, C)
+    mean = tl.zeros([width], tl.float32)
+    square = tl.zeros([width], tl.float32)
+    for tile in range(tiles):
+        start = (tl.program_id(0) * tiles + tile) * height
+        place, there = tile_of(start, rows, channels, height, width)
         value = tl.load(x + place, there, 0.0).to(tl.float32)
-        count = tl.minimum(tl.maximum(rows - start, 0), R).to(tl.float32)
+        count = tl.minimum(tl.maximum(rows - start, 0), height).to(tl.float32)
         tile_mean = tl.sum(value, 0) / tl.maximum(count, 1.0)
         deviation = tl.where(there, value - tile_mean[None, :], 0.0)
         change = tile_mean - mean
-        share = count / (tile * R + count)
+        share = count / (tile * height + count)
         mean += change * share
-        square += tl.sum(deviation * deviation, 0) + change * change * (tile * R) * share
-    store_block(means, mean, channels, C)
-    store_block(squares, square, channels, C)
+        square += tl.sum(deviation * deviation, 0) + change * change * (tile * height) * share
+    store_block(means, mean, channels, width)
+    store_block(squares, square, channels, width)
 
 
 @triton.jit
-def load_blocks(sums, blocks, channels, B: tl.constexpr, C: tl.constexpr):
+def load_blocks(sums, blocks, channels, most: constexpr, width: constexpr):
     """The rows of all blocks, for this program's channels."""
-    block = tl.arange(0, B)[:, None]
-    channel = tl.program_id(0) * C + tl.arange(0, C)[None, :]
+    block = tl.arange(0, most)[:, None]
+    channel = tl.program_id(0) * width + tl.arange(0, width)[None, :]
     there = (block < blocks) & (channel < channels)
     return tl.load(sums + block * channels + channel, there, 0.0)
 
@@ -66,16 +80,17 @@ def load_blocks(sums, blocks, channels, B: tl.constexpr, C: tl.constexpr):
 def finish_statistics(
     means, squares, mean_of, inverse_of, running_mean, running_variance,
     rows, blocks, channels, momentum, epsilon,
-    EACH: tl.constexpr, B: tl.constexpr, C: tl.constexpr,
+    each: constexpr, most: constexpr, width: constexpr,
 ):  # fmt: skip
     """Mean and 1 / standard deviation over all rows; the running statistics move."""
-    block_mean = load_blocks(means, blocks, channels, B, C)
-    count = rows - tl.arange(0, B)[:, None] * EACH
-    count = tl.minimum(tl.maximum(count, 0), EACH).to(tl.float32)
+    block_mean = load_blocks(means, blocks, channels, most, width)
+    count = rows - tl.arange(0, most)[:, None] * each
+    count = tl.minimum(tl.maximum(count, 0), each).to(tl.float32)
     mean = tl.sum(block_mean * count, 0) / rows
     between = block_mean - mean[None, :]
-    square = tl.sum(load_blocks(squares, blocks, channels, B, C) + between * between * count, 0)
-    channel = tl.program_id(0) * C + tl.arange(0, C)
+    within = load_blocks(squares, blocks, channels, most, width)
+    square = tl.sum(within + between * between * count, 0)
+    channel = tl.program_id(0) * width + tl.arange(0, width)
     there = channel < channels
     tl.store(mean_of + channel, mean, there)
     tl.store(inverse_of + channel, 1.0 / tl.sqrt(square / rows + epsilon), there)
@@ -89,16 +104,15 @@ def finish_statistics(
 @triton.jit
 def write_maps(
     x, added, mean, inverse, weight, bias, y, rows, channels,
-    ADD: tl.constexpr, RELU: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+    add: constexpr, relu: constexpr, height: constexpr, width: constexpr,
 ):  # fmt: skip
     """y = relu(norm(x) + added), or without the addition, or without the ReLU."""
-    place, there = tile_of(tl.program_id(0) * R, rows, channels, R, C)
-    value = tl.load(x + place, there, 0.0).to(tl.float32) - load_channels(mean, channels, C)
-    value *= load_channels(inverse, channels, C)
-    value = value * load_channels(weight, channels, C) + load_channels(bias, channels, C)
-    if ADD:
+    place, there = tile_of(tl.program_id(0) * height, rows, channels, height, width)
+    value = load_normalised(x, place, there, mean, inverse, channels, width)
+    value = scaled(value, weight, bias, channels, width)
+    if add:
         value += tl.load(added + place, there, 0.0).to(tl.float32)
-    if RELU:
+    if relu:
         value = tl.maximum(value, 0.0, propagate_nan=tl.PropagateNan.ALL)
     tl.store(y + place, value.to(y.dtype.element_ty), there)
 
@@ -107,54 +121,54 @@ def write_maps(
 def block_gradients(
     gradient, x, y, mean, inverse, weight, bias, of_added, of_biases, of_weights,
     rows, channels,
-    ADD: tl.constexpr, RELU: tl.constexpr, TILES: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+    add: constexpr, relu: constexpr, tiles: constexpr, height: constexpr, width: constexpr,
 ):  # fmt: skip
     """A block's sums for the gradients of bias and weight; the gradient at what was added."""
-    of_bias = tl.zeros([C], tl.float32)
-    of_weight = tl.zeros([C], tl.float32)
-    for tile in range(TILES):
-        start = (tl.program_id(0) * TILES + tile) * R
-        place, there = tile_of(start, rows, channels, R, C)
-        value = tl.load(x + place, there, 0.0).to(tl.float32) - load_channels(mean, channels, C)
-        value *= load_channels(inverse, channels, C)
+    of_bias = tl.zeros([width], tl.float32)
+    of_weight = tl.zeros([width], tl.float32)
+    for tile in range(tiles):
+        start = (tl.program_id(0) * tiles + tile) * height
+        place, there = tile_of(start, rows, channels, height, width)
+        value = load_normalised(x, place, there, mean, inverse, channels, width)
         passed = tl.load(gradient + place, there, 0.0).to(tl.float32)
-        if ADD:
+        if add:
             passed = tl.where(tl.load(y + place, there, 0.0) <= 0.0, 0.0, passed)
             tl.store(of_added + place, passed.to(of_added.dtype.element_ty), there)
-        elif RELU:
-            output = value * load_channels(weight, channels, C) + load_channels(bias, channels, C)
+        elif relu:
+            output = scaled(value, weight, bias, channels, width)
             passed = tl.where(output <= 0.0, 0.0, passed)
         of_bias += tl.sum(passed, 0)
         of_weight += tl.sum(passed * value, 0)
-    store_block(of_biases, of_bias, channels, C)
-    store_block(of_weights, of_weight, channels, C)
+    store_block(of_biases, of_bias, channels, width)
+    store_block(of_weights, of_weight, channels, width)
 
 
 @triton.jit
 def finish_gradients(
-    of_biases, of_weights, of_bias, of_weight, blocks, channels, B: tl.constexpr, C: tl.constexpr
-):
-    channel = tl.program_id(0) * C + tl.arange(0, C)
-    total = tl.sum(load_blocks(of_biases, blocks, channels, B, C), 0)
+    of_biases, of_weights, of_bias, of_weight, blocks, channels,
+    most: constexpr, width: constexpr,
+):  # fmt: skip
+    """The sums of all blocks."""
+    channel = tl.program_id(0) * width + tl.arange(0, width)
+    total = tl.sum(load_blocks(of_biases, blocks, channels, most, width), 0)
     tl.store(of_bias + channel, total, channel < channels)
-    total = tl.sum(load_blocks(of_weights, blocks, channels, B, C), 0)
+    total = tl.sum(load_blocks(of_weights, blocks, channels, most, width), 0)
     tl.store(of_weight + channel, total, channel < channels)
 
 
 @triton.jit
 def write_gradients(
     gradient, x, mean, inverse, weight, bias, of_bias, of_weight, of_x, rows, channels,
-    RELU: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+    relu: constexpr, height: constexpr, width: constexpr,
 ):  # fmt: skip
-    """The gradient at x, from that at the output, or past the addition (then without `RELU`)."""
-    place, there = tile_of(tl.program_id(0) * R, rows, channels, R, C)
-    value = tl.load(x + place, there, 0.0).to(tl.float32) - load_channels(mean, channels, C)
-    value *= load_channels(inverse, channels, C)
-    scale = load_channels(weight, channels, C)
+    """The gradient at x, from that at the output, or past the addition (then without `relu`)."""
+    place, there = tile_of(tl.program_id(0) * height, rows, channels, height, width)
+    value = load_normalised(x, place, there, mean, inverse, channels, width)
     passed = tl.load(gradient + place, there, 0.0).to(tl.float32)
-    if RELU:
-        passed = tl.where(value * scale + load_channels(bias, channels, C) <= 0.0, 0.0, passed)
-    passed -= load_channels(of_bias, channels, C) / rows
-    passed -= value * (load_channels(of_weight, channels, C) / rows)
-    passed *= scale * load_channels(inverse, channels, C)
+    if relu:
+        output = scaled(value, weight, bias, channels, width)
+        passed = tl.where(output <= 0.0, 0.0, passed)
+    passed -= load_channels(of_bias, channels, width) / rows
+    passed -= value * (load_channels(of_weight, channels, width) / rows)
+    passed *= load_channels(weight, channels, width) * load_channels(inverse, channels, width)
     tl.store(of_x + place, passed.to(of_x.dtype.element_ty), there)

@@ -61,14 +61,14 @@ def norm_statistics(
     mean, inverse = (torch.empty_like(running_mean) for _ in range(2))
     with torch.cuda.device_of(x):
         kernels.block_statistics[grid.of_blocks](
-            x, means, squares, rows, channels, TILES=tiles, R=tile, C=width
+            x, means, squares, rows, channels, tiles=tiles, height=tile, width=width
         )
         kernels.finish_statistics[grid.of_finish](
             *(means, squares, mean, inverse, running_mean, running_variance),
             *(rows, blocks, channels, momentum, epsilon),
-            EACH=tiles * tile,
-            B=BLOCKS,
-            C=FINISH,
+            each=tiles * tile,
+            most=BLOCKS,
+            width=FINISH,
         )
     return mean, inverse
 
@@ -88,10 +88,10 @@ def norm_maps(
     with torch.cuda.device_of(x):
         kernels.write_maps[grid.of_tiles](
             *(x, added, mean, inverse, weight, bias, y, grid.rows, grid.channels),
-            ADD=added is not None,
-            RELU=relu,
-            R=grid.tile,
-            C=grid.width,
+            add=added is not None,
+            relu=relu,
+            height=grid.tile,
+            width=grid.width,
         )
     return y
 
@@ -116,20 +116,20 @@ def norm_gradients(
     with torch.cuda.device_of(x):
         kernels.block_gradients[grid.of_blocks](
             *(gradient, x, y, *vectors, of_added, of_biases, of_weights, rows, channels),
-            ADD=y is not None,
-            RELU=relu,
-            TILES=tiles,
-            R=tile,
-            C=width,
+            add=y is not None,
+            relu=relu,
+            tiles=tiles,
+            height=tile,
+            width=width,
         )
         kernels.finish_gradients[grid.of_finish](
-            of_biases, of_weights, of_bias, of_weight, blocks, channels, B=BLOCKS, C=FINISH
+            of_biases, of_weights, of_bias, of_weight, blocks, channels, most=BLOCKS, width=FINISH
         )
         kernels.write_gradients[grid.of_tiles](
             *(gradient if of_added is None else of_added, x, *vectors),
             *(of_bias, of_weight, of_x, rows, channels),
-            RELU=relu and y is None,
-            R=tile,
-            C=width,
+            relu=relu and y is None,
+            height=tile,
+            width=width,
         )
     return [of_x, of_weight, of_bias] + ([] if of_added is None else [of_added])

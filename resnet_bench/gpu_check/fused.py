@@ -40,9 +40,7 @@ def random_layer(shape: tuple[int, ...], dtype: torch.dtype, add: bool, seed: in
     return layer._replace(gradient=gradient * (output.abs() > MARGIN).to(dtype))
 
 
-def passed(
-    layer: Layer, norm: Norm, dtype: torch.dtype, *, relu: bool = True
-) -> dict[str, Tensor]:
+def passed(layer: Layer, norm: Norm, dtype: torch.dtype, *, relu: bool = True) -> dict[str, Tensor]:
     """Output, gradients and running statistics, computed by `norm` on maps in `dtype`."""
     module = nn.BatchNorm2d(layer.x.shape[1]).to(layer.x.device)
     module.load_state_dict({"weight": layer.weight, "bias": layer.bias}, strict=False)
@@ -50,7 +48,9 @@ def passed(
     if dtype == torch.float64:
         module.double()
     # As a convolution's output: it is no leaf, and keeps its order.
-    leaves = [t.to(dtype).detach().requires_grad_() for t in (layer.x, layer.added) if t is not None]
+    leaves = [
+        t.to(dtype).detach().requires_grad_() for t in (layer.x, layer.added) if t is not None
+    ]
     y = module(leaves[0])
     for added in leaves[1:]:
         y = y + added

@@ -66,6 +66,7 @@ def test_the_fastest_setting_is_chosen_and_said(
         Part("time", partial(timed, precision=p, lanes=n, norm="native"), 60) for p, n in kinds
     ]
     monkeypatch.setattr(gpu_check, "gates", lambda: parts[:1])
+    monkeypatch.setattr(gpu_check, "gates_of_fused_norm", list)
     monkeypatch.setattr(gpu_check, "timings", lambda: parts[1:])
     found = gpu_check.check(Site(torch.device("cpu")), time.monotonic() + 600)
     assert found["fastest"]["tf32"]["lanes"] == 3
@@ -82,10 +83,32 @@ def test_the_fastest_setting_is_chosen_and_said(
 def test_a_timing_that_fails_is_no_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     for gate, timing, hold in ((double, fail, True), (fail, double, False)):
         monkeypatch.setattr(gpu_check, "gates", lambda gate=gate: [Part("gate", gate, 60)])
+        monkeypatch.setattr(gpu_check, "gates_of_fused_norm", list)
         monkeypatch.setattr(gpu_check, "timings", lambda timing=timing: [Part("t", timing, 60)])
         found = gpu_check.check(21, time.monotonic() + 600)  # type: ignore[arg-type]
         assert found["gates_hold"] is hold
         assert [row["passed"] for row in found["checks"]] == [hold, not hold]
+
+
+@pytest.mark.parametrize(("gate", "chosen"), [(double, "fused"), (fail, "native")])
+def test_the_fused_norm_is_chosen_only_if_its_gates_hold(
+    gate: Callable[[int], int], chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the faster one; a GPU on which it fails is trusted with the others."""
+    times = [
+        Part("time", partial(timed, precision="tf32", lanes=n, norm=norm), 60)
+        for n, norm in ((1, "native"), (3, "fused"))
+    ]
+    monkeypatch.setattr(gpu_check, "gates", lambda: [Part("gate", double, 60)])
+    monkeypatch.setattr(gpu_check, "gates_of_fused_norm", lambda: [Part("fused", gate, 60)])
+    monkeypatch.setattr(gpu_check, "timings", lambda: times)
+    monkeypatch.setattr(gpu_check, "_line", str)
+    site = Site(torch.device("cpu"))
+    monkeypatch.setattr(Site, "__mul__", lambda *_: 0, raising=False)
+    monkeypatch.setattr(Site, "__rmul__", lambda *_: 0, raising=False)
+    found = gpu_check.check(site, time.monotonic() + 600)
+    assert found["gates_hold"]
+    assert found["fastest"]["tf32"]["norm"] == chosen
 
 
 def test_a_speed_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
