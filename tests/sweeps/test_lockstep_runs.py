@@ -141,7 +141,7 @@ def test_the_runner_takes_graphs_on_a_gpu(
 
 
 def test_a_suite_has_one_batch_norm(machine: Machine, small: list[Experiment]) -> None:
-    """Whatever its seed, as a run of the suite that is on disk already; damaged ones say nothing."""
+    """At every seed that of the runs that are on disk already; damaged ones say nothing."""
     for seed, text in enumerate(('{"attempts": [{"norm": "fused"}, {}]}', "{", "{}")):
         folder = Run(small[seed % 2], seed).directory(machine.results)
         folder.mkdir(parents=True)
