@@ -10,7 +10,7 @@ import typer
 
 from resnet_bench.errors import UserError, printable
 from resnet_bench.paths import RESULTS_VARIABLE, expanded
-from resnet_bench.sweeps.machine import Machine
+from resnet_bench.sweeps.machine import NORMS, Machine
 from resnet_bench.tracking.environment import choose_mode, prepare_environment
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a suite in experiments/")]
@@ -61,7 +61,7 @@ Lanes = Annotated[
 ]
 Norm = Annotated[
     str | None,
-    typer.Option(help="cudnn or native: what computes batch norm on a GPU; recorded"),
+    typer.Option(help=f"{', '.join(NORMS)}: what computes batch norm on a GPU; recorded"),
 ]
 Only = Annotated[
     list[str] | None,
@@ -85,12 +85,12 @@ def make_machine(
 ) -> Machine:
     """The options as a `Machine`; raises UserError for a W&B mode or a norm that do not exist."""
     prepare_environment()
-    if norm not in (None, "cudnn", "native"):
-        raise UserError(f"--norm {norm!r}: use cudnn or native")
+    if norm not in (None, *NORMS):
+        raise UserError(f"--norm {norm!r}: use {', '.join(NORMS)}")
     if wandb not in (None, "online", "offline", "disabled"):
         raise UserError(f"--wandb {wandb!r}: use online, offline or disabled")
     mode = choose_mode(wandb)  # type: ignore[arg-type]
-    return Machine(results, device, data_dir, mode, graphs=graphs, lanes=lanes, norm=norm)  # type: ignore[arg-type]
+    return Machine(results, device, data_dir, mode, graphs=graphs, lanes=lanes, norm=norm)
 
 
 def parse_duration(text: str) -> float:
