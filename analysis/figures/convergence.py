@@ -23,7 +23,8 @@ def iterations_to(frame: pd.DataFrame, threshold: float) -> pd.DataFrame:
     runs = select.grid_networks(frame)
     reached = runs.loc[runs["train_error"] <= threshold, ["directory", "epoch", "iteration"]]
     first = select.curves(reached).groupby("directory")["iteration"]
-    ended = select.finals(runs[runs["status"].isin(["finished", "diverged"])])
+    ended = select.finals(runs)
+    ended = ended[ended["status"].isin(["finished", "diverged"])]
     value = ended["directory"].map(first.min()).astype(float).fillna(math.inf)
     return ended.assign(value=value)[["depth", "shortcut", "seed", "value"]]
 

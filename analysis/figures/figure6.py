@@ -123,7 +123,8 @@ def above_axis_notes(
 
 def axis_top(runs: pd.DataFrame) -> float | None:
     """The upper end of the paper's axis, per cent; None if no network's runs compare with its."""
-    same = any(deviations.compares(of_network) for _, of_network in runs.groupby("network"))
+    networks = select.finals(runs).groupby("network")
+    same = any(deviations.compares(of_network) for _, of_network in networks)
     return style.PAPER_TOP if same else None
 
 
