@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from analysis import load
 from analysis.cures.shares import Cures
 from analysis.figures import budgets, catalogue, figure6
+from analysis.frames import notices
 from analysis.frames.layers import Layers
 from analysis.frames.witnesses import Witnesses
 from analysis.plotting.figure_spec import FigureSpec
@@ -54,6 +55,10 @@ class SuiteResults:
             (figure_spec, figure_spec.draw(data, **extra.get(figure_spec.draw, {})))
             for figure_spec, data in self.figure_specs()
         ]
+
+    def notices(self) -> list[str]:
+        """A sentence for each kind of problem with runs and witnesses."""
+        return notices.notices(self.frame) + self.witnesses.problems
 
     def sentences(self) -> list[str]:
         """The sentences of the figures that apply."""

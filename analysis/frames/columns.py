@@ -49,6 +49,8 @@ RUN_COLUMNS = {
     "initial_shared_weights": "digest of those weights that are not in shortcuts",
     "directory": "the run's folder",
 }
+# Of a damaged run whose name the suite does not declare: for the columns' types, and shown nowhere.
+UNKNOWN = {"variant": "unknown", "changed": "", "shortcut": "none", "depth": 0, "cures": ""}
 NETWORK_COLUMNS = {f"network.{key}": f"the network's {key}" for key in NetworkSpec.model_fields}
 RECIPE_COLUMNS = {f"recipe.{key}": f"the recipe's {key}" for key in Recipe.model_fields}
 
@@ -90,17 +92,15 @@ def run_columns(
 
 def damaged_run_columns(
     directory: RunDirectory, error: UserError, suite: Suite | None
-) -> dict[str, Any] | None:
-    """The columns of a run that cannot be read: what its folder's names say, and the `error`.
-
-    None if these are not the names of a run of the suite.
-    """
+) -> dict[str, Any]:
+    """The columns of a run that cannot be read: what its folder's names say, and the `error`."""
     network, seed = directory.path.parent.name, directory.path.name.removeprefix("seed-")
     experiment = declared_experiment(suite, network) if suite else None
-    if experiment is None or not seed.isdecimal():
-        return None
-    return _specified(experiment.identity(), experiment.name) | {
-        "seed": int(seed),
+    specified = UNKNOWN | {"suite": directory.path.parts[-3], "network": printable(network)}
+    if experiment:
+        specified = _specified(experiment.identity(), experiment.name)
+    return specified | {
+        "seed": int(seed) if seed.isdecimal() and len(seed) < 19 else -1,
         "status": "damaged",
         "sealed": False,
         "problem": printable(directory.without_path(error)),

@@ -12,7 +12,7 @@ from PIL import Image
 
 from analysis.cures import sentences as cures_sentences
 from analysis.fidelity import checks, deviations, table6
-from analysis.frames import notices, select
+from analysis.frames import select
 from analysis.plotting.figure_spec import FigureSpec
 from analysis.plotting.style import as_png
 from analysis.report import provenance, reproduce
@@ -45,7 +45,7 @@ def build(results: SuiteResults, figures: list[tuple[FigureSpec, Figure]]) -> st
         suite=load_suite(select.declared(frame)["suite"].iloc[0]),
         budget=finding.budget(frame),
         findings=[finding.sentence(frame), *cures_sentences.best(results.cures)],
-        notices=notices.notices(frame),
+        notices=results.notices(),
         verdict=_verdict(frame),
         figures=[_figure(spec, figure, results) for spec, figure in figures],
         errors=table6.rows(table),

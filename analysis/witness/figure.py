@@ -40,9 +40,8 @@ def draw(data: Witnesses) -> Figure:
             axes.set_title(f"{name} ({seeds})")
             axes.set(xlabel="iteration", ylabel="training error")
             _error_axis(axes)
-        layout.finish(
-            figure, _legend(data, pairs, colours, depths), notices.notices(_shown(data, pairs))
-        )
+        found = notices.notices(_shown(data, pairs)) + data.problems
+        layout.finish(figure, _legend(data, pairs, colours, depths), found)
     return figure
 
 

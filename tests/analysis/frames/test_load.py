@@ -177,8 +177,11 @@ def test_no_runs_and_damaged_runs_are_the_users_mistakes(tmp_path: Path) -> None
     (problem,) = set(load.runs(folder)["problem"]) - {""}
     assert problem.startswith("run.json: not a run's description: KeyError")
     shutil.copytree(damaged, folder / "plain-20.old" / "seed-0")  # nobody knows what it was
-    with pytest.raises(UserError, match="not a run's description"):
-        load.runs(folder)
+    shutil.copytree(damaged, folder / "plain-20" / "seed-x")
+    frame = load.runs(folder)
+    assert set(frame[frame["status"] == "damaged"]["network"]) == {"plain-20", "plain-20.old"}
+    assert sum("not a run's description" in notice for notice in notices.notices(frame)) == 3
+    assert len(select.finished(select.declared(frame))) == 11
     with pytest.raises(UserError, match=r"plain-20 is an experiment's folder; .* is .*digits$"):
         load.runs(folder / "plain-20")
 
