@@ -201,7 +201,7 @@ def test_a_damaged_witness_is_named_and_left_out(tmp_path: Path) -> None:
     data = Witnesses.of(load.runs(folder))
     assert data.points["seed"].tolist() == [0]
     assert set(data.curves["learning_rate"]) == {0.01}
-    said = ["its last record", "is that of plain-14+learning_rate=0.01", "not a witness's"]
+    said = ["is that of plain-14+learning_rate=0.01", "its last record", "not a witness's"]
     said += ["is that of plain-8-as-14/seed-0", "witness.json: damaged: not what was written"]
     assert len(data.problems) == len(said)
     for words, problem in zip(said, data.problems, strict=True):
