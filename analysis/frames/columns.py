@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from analysis.frames.integrity import declared_experiment, mismatch
+from analysis.frames.integrity import declared_experiment, described, mismatch
 from resnet_bench.datasets.definitions import DATASETS
 from resnet_bench.errors import UserError, printable
 from resnet_bench.networks.sizes import network_size
@@ -60,8 +60,9 @@ def run_columns(
 ) -> dict[str, Any]:
     """`RUN_COLUMNS` and settings of a run with a run.json. Raises UserError for an invalid one."""
     description = directory.description()
+    assert description is not None  # the caller has found run.json
+    description = described(description, directory.run_json)
     try:
-        assert description is not None  # the caller has found run.json
         identity, attempts = description["identity"], description["attempts"]
         commits = [{"commit": str(attempt["commit"] or "unknown")[:10]} for attempt in attempts]
         specified = _specified(identity, str(directory.run_json))

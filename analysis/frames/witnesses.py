@@ -10,12 +10,30 @@ from typing import Any
 import pandas as pd
 
 from analysis.frames import select
+from analysis.frames.integrity import Number, Text, Typed, checked
 from resnet_bench.errors import UserError, printable
 from resnet_bench.records.files import find_paths
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.records.seals import read_sealed
 
 PAIR = ["source", "deep"]
+
+
+class _Witness(Typed):
+    """A witness.json."""
+
+    source: Text
+    deep: Text
+    source_depth: Number
+    depth: Number
+    seed: Number
+    max_difference: float
+    images: dict[str, Number]
+    errors: dict[str, dict[str, float] | None]
+    calibration: dict[str, float] | None
+    provenance: dict[str, Any]
+
+
 POINT_COLUMNS = {
     "source": "the network whose function is kept: plain-20",
     "deep": "the network that the witness is built as: plain-56; the source itself for a copy",
@@ -98,7 +116,8 @@ def _left_out(problems: list[str]) -> Iterator[None]:
 
 def _point(path: Path) -> dict[str, Any]:
     """One row of `POINT_COLUMNS`, from a witness.json. Raises UserError for a damaged one."""
-    found, _ = read_sealed(path)
+    contents, _ = read_sealed(path)
+    found = checked(_Witness, contents, path, "not a witness's description")
     try:
         errors = found["errors"]
         trained, calibration = errors["trained"], found["calibration"]
@@ -114,7 +133,7 @@ def _point(path: Path) -> dict[str, Any]:
             "witness_error": witness_error,
             "trained_error": trained["precise_train_error"] if trained else math.nan,
             "start_error": calibration["precise_train_error"] if calibration else witness_error,
-            "commit": (found["provenance"]["commit"] or "unknown")[:10],
+            "commit": str(found["provenance"]["commit"] or "unknown")[:10],
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a witness's description: {error!r}") from error
@@ -129,12 +148,12 @@ def _curve(point: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     summary, records = directory.read_state({"seed": point["seed"]})
     try:
         identity = (directory.description() or {})["identity"]
-        rate = identity["recipe"]["learning_rate"]
+        rate = float(folder.name.partition("=")[2])
         names = identity["experiment"], identity["source"]["experiment"]
         deep, source = (name.partition("/")[2] for name in names)
         if (deep, source) != (f"{point['deep']}+{folder.name}", point["source"]):
             raise UserError(f"{folder}: is that of {deep}, from {source}")
-    except (KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{directory.run_json}: not a continuation's: {error!r}") from error
     common = {key: point[key] for key in ("source", "deep", "seed")} | {
         "learning_rate": rate,

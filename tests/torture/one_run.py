@@ -42,7 +42,7 @@ class Trained:
             Images(part.pixels[:count], part.labels[:count])
             for part, count in zip(load_dataset(RUN.experiment.dataset), (128, 72), strict=True)
         ]
-        group.load_dataset = lambda *_: few  # type: ignore[attr-defined]
+        group.load_dataset = lambda *_: few  # type: ignore[assignment, attr-defined]
         # What every child would do again; no backward pass, whose threads no child would have.
         group.training_data(RUN.experiment, None, CPU)
         new_attempt(CPU, 1, 0, 0.0)

@@ -175,7 +175,7 @@ def test_no_runs_and_damaged_runs_are_the_users_mistakes(tmp_path: Path) -> None
     (damaged / "run.json").write_text('{"identity": {}}')
     seal(damaged)
     (problem,) = set(load.runs(folder)["problem"]) - {""}
-    assert problem.startswith("run.json: not a run's description: KeyError")
+    assert problem.startswith("run.json: not a run's description: identity.suite: ")
     shutil.copytree(damaged, folder / "plain-20.old" / "seed-0")  # nobody knows what it was
     shutil.copytree(damaged, folder / "plain-20" / "seed-x")
     frame = load.runs(folder)
