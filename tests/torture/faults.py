@@ -63,7 +63,8 @@ class Ended:
             return "hung"
         if "Traceback" in self.errors:
             return f"a traceback: {self.errors.strip().splitlines()[-1]}"
-        if self.code == 2 and self.errors.count("error: ") != 1:
+        lines = [line for line in self.errors.splitlines() if line.startswith("error: ")]
+        if self.code == 2 and len(lines) != 1:
             return f"exit code 2 without one line: {self.errors!r}"
         return ""
 
