@@ -58,14 +58,14 @@ class Ended:
         return f"exit code {self.code}: {self.errors[-300:]!r}"
 
     def wrong(self) -> str:
-        """What nobody should see, in words; "" if it is one line, or nothing."""
+        """What nobody should see, in words; "" if it is a line a mistake, or nothing."""
         if self.code == -signal.SIGALRM:
             return "hung"
         if "Traceback" in self.errors:
             return f"a traceback: {self.errors.strip().splitlines()[-1]}"
         lines = [line for line in self.errors.splitlines() if line.startswith("error: ")]
-        if self.code == 2 and len(lines) != 1:
-            return f"exit code 2 without one line: {self.errors!r}"
+        if self.code == 2 and not lines:
+            return f"exit code 2 without a line: {self.errors!r}"
         return ""
 
 
