@@ -58,7 +58,7 @@ class SuiteResults:
 
     def notices(self) -> list[str]:
         """A sentence for each kind of problem with runs and witnesses."""
-        return notices.notices(self.frame) + self.witnesses.problems
+        return notices.of_runs(self.frame) + self.witnesses.problems
 
     def sentences(self) -> list[str]:
         """The sentences of the figures that apply."""

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import load
-from analysis.frames.notices import notices
+from analysis.frames.notices import of_runs
 from analysis.frames.witnesses import Witnesses
 from resnet_bench import __main__ as command_line
 from resnet_bench.commands.options import parse_duration
@@ -119,7 +119,7 @@ def test_any_setting_name_and_duration(text: str, key: str, value: Any) -> None:
 def read_everything(suite: Path) -> None:
     """As figures, notices and `status` do."""
     frame = load.runs(suite)
-    assert all("\n" not in notice for notice in notices(frame))
+    assert all("\n" not in notice for notice in of_runs(frame))
     assert Witnesses.of(frame).points.shape[0] <= 1
     RunDirectory(suite / "plain-8" / "seed-0").read_state({"seed": 0})
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from analysis.cures import sentences as cures_sentences
 from analysis.fidelity import checks, deviations, table6
-from analysis.frames import select
+from analysis.frames import notices, select
 from analysis.plotting.figure_spec import FigureSpec
 from analysis.plotting.style import as_png
 from analysis.report import provenance, reproduce
@@ -56,6 +56,7 @@ def build(results: SuiteResults, figures: list[tuple[FigureSpec, Figure]]) -> st
         deviations=deviations.from_paper(frame),
         open_points=deviations.open_points(frame),
         runs=runs,
+        machines=notices.of_machines(frame),
         shared=shared,
         versions=provenance.versions(frame),
         commands=reproduce.commands(results),

@@ -56,6 +56,11 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], bool]:
     return contents, seal is not None
 
 
+def sealed(folder: Path, ended: dict[str, Any]) -> dict[str, Any]:
+    """The contents of summary.json for the run in `folder`, which has `ended` so."""
+    return ended | {"seal": new_seal(folder, ended)}
+
+
 def broken(
     folder: Path, seal: dict[str, str], ended: dict[str, Any], *, checkpoint: bool
 ) -> list[str]:
