@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
 from analysis.fidelity import deviations
-from analysis.frames import notices, select
+from analysis.frames import select
 from analysis.plotting import layout, markers, style
 from resnet_bench.datasets.definitions import DATASETS
 
@@ -39,8 +39,7 @@ def draw(frame: pd.DataFrame, every_seed: bool = False) -> Figure:
             _draw_diverged(axes, of_kind, top, colours)
             axes.set(title=style.NAMES[shortcut], ylabel="error")
         style.percent_axis(panels, top)
-        notes = above_axis_notes(runs, top) + notices.notices(frame)
-        layout.finish(figure, legend(runs, colours, NAMES), notes)
+        layout.finish(figure, legend(runs, colours, NAMES), frame, above_axis_notes(runs, top))
     return figure
 
 

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.typing import LineStyleType
 
 from analysis.fidelity import paper
-from analysis.frames import layers, notices, select
+from analysis.frames import layers, select
 from analysis.frames.layers import Layers
 from analysis.plotting import layout, markers, style
 
@@ -55,7 +55,7 @@ def draw(data: Layers) -> Figure:
         top = max(axes.get_ylim()[1] for axes in panels)
         for axes in panels:
             axes.set_ylim(0, top)
-        layout.finish(figure, handles, notices.notices(data.runs))
+        layout.finish(figure, handles, data.runs)
     return figure
 
 

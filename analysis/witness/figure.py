@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from analysis.frames import notices, select
 from analysis.frames.witnesses import Witnesses
 from analysis.plotting import layout, markers, style
-from analysis.verdict import contrasts
+from analysis.verdict import contrasts, finding
 
 LINEAR_BELOW = 1.0  # per cent: below it the axis is linear, so that it contains 0
 TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)
@@ -40,9 +40,8 @@ def draw(data: Witnesses) -> Figure:
             axes.set_title(f"{name} ({seeds})")
             axes.set(xlabel="iteration", ylabel="training error")
             _error_axis(axes)
-        layout.finish(
-            figure, _legend(data, pairs, colours, depths), notices.notices(_shown(data, pairs))
-        )
+        handles, notes = _legend(data, pairs, colours, depths), notices.of_runs(_shown(data, pairs))
+        layout.write_around(figure, handles, notes, [finding.budget(data.runs)])
     return figure
 
 
