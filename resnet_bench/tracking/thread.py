@@ -135,9 +135,8 @@ class WandbThread(threading.Thread):
             _warning_sink(f"warning: W&B: {message} (training and CSVs continue)")
 
     def _init(self, arguments: dict[str, Any], mode: Mode) -> Any:
-        from wandb.util import get_core_path
-
         import wandb
+        from wandb.util import get_core_path
 
         logging.raiseExceptions = False  # W&B's own log, on a full disk: a traceback a line
         if not os.access(get_core_path(), os.X_OK):  # W&B would wait for it
