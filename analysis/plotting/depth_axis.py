@@ -54,9 +54,10 @@ class DepthAxis:
         if points.empty:  # an empty scatter counts as data on the axis
             return
         places = map(self.place, points["depth"], points["shortcut"])
+        colours = self.colours
         axes.scatter(
             [place - ASIDE for place in places], points["value"], s=20, alpha=0.8,
-            c=[self.colours[depth] for depth in points["depth"]], edgecolor="none", zorder=3,
+            c=[colours[depth] for depth in points["depth"]], edgecolor="none", zorder=3,
         )  # fmt: skip
 
     def draw_means(self, axes: Axes, points: pd.DataFrame, connected: bool = True) -> None:

@@ -39,18 +39,19 @@ class Pool:
     deadline: float | None  # of time.monotonic()
     outcome: Outcome
     alone: bool = False  # without other processes
+    cluster: Any = None  # in place of this machine's processes
 
     def __post_init__(self) -> None:
         # A sweep that is out of time finishes what it measures: a limit shorter than that would
         # never get past it.
-        self.shared = Shared(self.devices, self.alone)
+        self.shared = self.cluster or Shared(self.devices, self.alone)
         self.events = self.shared.event(), self.shared.event(), self.shared.event()
         self.stop, self.interrupt_evaluation, self.abort = self.events
         self.reports = self.shared.queue()
         self.done: dict[Run, int] = {}  # work of the runs that have begun, as last reported
         self.width = max((len(title(run)) for group in self.groups for run in group), default=0)
         self.warned = False
-        self.watchdog = Watchdog(self.groups, on_gpu=self.devices[0] != "cpu")
+        self.watchdog = Watchdog(self.groups, on_gpu=self.devices[0] != "cpu" and not self.cluster)
         self.signal: tuple[int, float] | None = None  # the first one's number and time
 
     def run(self) -> None:
