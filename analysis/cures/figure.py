@@ -12,7 +12,8 @@ from analysis.frames import notices
 from analysis.plotting import layout, style
 from analysis.verdict import statistics
 
-CONTROL, CURED, RESIDUAL = "#d55e00", "#0072b2", style.MUTED
+CONTROL, RESIDUAL = style.SHORTCUT_COLOURS["none"], style.SHORTCUT_COLOURS["A"]
+CURED = "#7a7ad6"  # treatments of plain networks
 ENDS = (-0.5, 1.35)  # of the axis of shares: what lies beyond is cut
 
 

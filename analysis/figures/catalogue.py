@@ -104,7 +104,8 @@ FIGURES = (
         "variants",
         "Variants beside their networks",
         "Final errors; a panel is what a variant differs in. Open markers are networks, filled ones"
-        " their variants, both means over finished seeds; dots are the variants' seeds; a cross on"
+        " their variants, both means over finished seeds, which are dots; the axis is linear up to"
+        " 1% and logarithmic above; a cross on"
         " the upper edge is a variant with a run that diverged.",
         figures_variants.draw,
         lambda frame: verdict_variants.applies(frame) and Cures.of(frame) is None,
@@ -113,7 +114,8 @@ FIGURES = (
     FigureSpec(
         "convergence",
         "How long it takes",
-        "Iterations until the running training error is first at most 50, 20, 10%; lines: medians.",
+        "Iterations until the running training error is first at most what every network reaches,"
+        " what the best one does, and between; lines: medians.",
         convergence.draw,
     ),
     FigureSpec(
@@ -141,8 +143,8 @@ FIGURES = (
         "A good solution exists; does SGD stay at it?",
         "The witness is the shallow network with identity blocks appended: a deep network of the"
         " same function, to compare SGD's with. Errors are in"
-        " evaluation mode with precise batch norm; of SGD's own network the running one, and at"
-        " the end a dot a seed for the precise one. The witness is trained on at constant learning"
+        " evaluation mode with precise batch norm; SGD's own network's, where it was measured"
+        " at its end alone, is a dot a seed. The witness is trained on at constant learning"
         " rates. Lines are medians over seeds, bands reach from the lowest to the highest; the"
         " axis is linear up to 1% and logarithmic above. In the text, a witness stays if its error"
         " is never measured more than half a point above its first one; it comes back if it was,"
@@ -188,10 +190,11 @@ FIGURES = (
     FigureSpec(
         "figure-7",
         "Responses of the layers",
-        "Figure 7 of the paper redrawn: standard deviation of the response of each 3x3 layer (after"
-        " batch norm, before ReLU and addition) at the last iteration that was measured; left in"
-        " the layers' order, right sorted. Lines are medians over seeds, bands reach from the"
-        " lowest to the highest. As in the paper without plain networks of 110 layers.",
+        "After figure 7 of the paper: standard deviation of the response of each 3x3 layer (after"
+        " batch norm, before ReLU and addition) at the last iteration that was measured; drawn is"
+        " how far it is from 1, where batch norm begins; left in the layers' order, right sorted."
+        " Lines are medians over seeds, bands reach from the lowest to the highest. As in the paper"
+        " without plain networks of 110 layers.",
         figure7.draw,
         figure7.applies,
         data="layers",
