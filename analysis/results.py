@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import load
+from analysis import catalogue, load
 from analysis.cures.shares import Cures
-from analysis.figures import budgets, catalogue, figure6
+from analysis.figures import budgets, figure6
 from analysis.frames.layers import Layers
 from analysis.frames.witnesses import Witnesses
 from analysis.plotting.figure_spec import FigureSpec

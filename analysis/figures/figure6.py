@@ -57,11 +57,10 @@ def _draw_end_alone(axes: Axes, runs: pd.DataFrame, colours: Mapping[str, str]) 
     begin = min((drop for drops in runs["recipe.drops"] for drop in drops), default=longest // 2)
     finished = runs[runs["status"] == "finished"]
     left, bottom, _, _ = INSET
-    below = finished.loc[finished["iteration"] >= left * longest, list(LINES)].max(axis=None)
+    below = finished[finished["iteration"] >= left * longest]
     ends = finished[finished["iteration"] > begin]
-    highest = ends[list(LINES)].max(axis=None)
     top = axes.get_ylim()[1] / 100
-    if ends.empty or highest > style.FLATTENED * top or below > bottom * top:
+    if ends.empty or _highest(ends) > style.FLATTENED * top or _highest(below) > bottom * top:
         return
     inset = axes.inset_axes(INSET)
     draw_records(inset, ends, LINES, colours, 100)
@@ -69,6 +68,10 @@ def _draw_end_alone(axes: Axes, runs: pd.DataFrame, colours: Mapping[str, str]) 
     style.percent_axis([inset])
     inset.set_title("after the first drop", fontsize=8.5, color=style.MUTED, pad=3)
     inset.tick_params(labelsize=7.5)
+
+
+def _highest(runs: pd.DataFrame) -> float:
+    return float(runs[list(LINES)].to_numpy(dtype=float).max(initial=0.0))
 
 
 def draw_records(

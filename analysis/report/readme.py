@@ -3,10 +3,9 @@
 import re
 from pathlib import Path
 
-from analysis import formatting, load
+from analysis import catalogue, formatting, load
 from analysis.cures import sentences as cures_sentences
 from analysis.fidelity import table6
-from analysis.figures import catalogue
 from analysis.report import provenance
 from analysis.results import SuiteResults
 from analysis.verdict import finding

@@ -22,5 +22,5 @@ def test_two_layers_with_a_shortcut_come_nearer_to_the_identity(tmp_path: Path) 
 
 
 def test_without_its_csv_it_says_what_writes_it(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="resnet_bench.witness.fit_identity writes it"):
+    with pytest.raises(UserError, match="fit_identity writes it"):
         figure.read(tmp_path)

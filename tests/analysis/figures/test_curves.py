@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import load
+from analysis import catalogue, load
 from analysis.fidelity import table6
-from analysis.figures import catalogue, curves, figure6
+from analysis.figures import curves, figure6
 from analysis.figures import variants as figures_variants
 from analysis.frames import notices, select
 from analysis.verdict import contrasts, finding

@@ -10,7 +10,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures import catalogue, convergence, degradation, figure6, training_errors
+from analysis import catalogue
+from analysis.figures import convergence, degradation, figure6, training_errors
 from analysis.plotting import style
 from analysis.results import SuiteResults
 from resnet_bench.errors import UserError

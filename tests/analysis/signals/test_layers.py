@@ -9,8 +9,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
-from analysis import load
-from analysis.figures import catalogue
+from analysis import catalogue, load
 from analysis.frames import layers, select
 from analysis.frames.layers import YANG, Layers
 from analysis.plotting import style

@@ -2,9 +2,9 @@
 
 from analysis.cures import at_start
 from analysis.cures import figure as cures_figure
-from analysis.cures import sentences as cures_sentences
 from analysis.cures.shares import Cures
 from analysis.figures import (
+    beside_paper,
     budgets,
     convergence,
     curves,
@@ -21,7 +21,7 @@ from analysis.signals import figure7, shattered, vanishing
 from analysis.verdict import best_rates
 from analysis.verdict import variants as verdict_variants
 from analysis.witness import figure as witness_figure
-from analysis.witness import sentences
+from analysis.witness import nested, sentences
 
 FIGURES = (
     FigureSpec(
@@ -33,6 +33,7 @@ FIGURES = (
         " chance's error if before the first record). The last running error is over an epoch.",
         figure6.draw,
     ),
+    beside_paper.PLATE,
     FigureSpec(
         "degradation",
         "Final error against depth",
@@ -40,40 +41,11 @@ FIGURES = (
         " Student's 95% interval.",
         degradation.draw,
     ),
-    FigureSpec(
-        "cures-depth",
-        "Error against depth, one thing changed",
-        "Training error at the last iteration, in evaluation mode with precise batch norm. The best"
-        " cure is the treatment of plain networks that removes most of the degradation. Dots are"
-        " seeds, lines join means, bars are Student's 95% intervals; a run that diverged counts"
-        " with the error of guessing.",
-        cures_figure.draw_depth,
-        lambda cures: cures is not None,
-        data="cures",
-        sentences=cures_sentences.of_depth,
-    ),
-    FigureSpec(
-        "cures",
-        "What removes degradation",
-        "The control's degradation is the training error of deep plain networks less that of"
-        " shallow ones. Filled: 1 - a treatment's degradation over the control's; open: the same"
-        " with the control's shallow network; below 0 it makes things worse. Sorted by the smaller."
-        " Bars: 95% intervals by Fieller's method, not adjusted for the number of treatments.",
-        cures_figure.draw_shares,
-        lambda cures: cures is not None,
-        data="cures",
-    ),
-    FigureSpec(
-        "cures-at-start",
-        "The state at initialisation",
-        "Each network's state before the first step against its final training error, means over"
-        " seeds; the deepest are named. Growth of gradients: a factor a layer. Correlation:"
-        " of those at an image and its neighbour. Rank: 1 if all images look alike at the end.",
-        at_start.draw,
-        at_start.applies,
-        data="layers",
-        sentences=at_start.sentences,
-    ),
+    beside_paper.TABLE6,
+    nested.SPEC,
+    cures_figure.DEPTH,
+    cures_figure.SHARES,
+    at_start.SPEC,
     FigureSpec(
         "training-errors",
         "Three training errors",
