@@ -55,6 +55,24 @@ class SuiteResults:
             for figure_spec, data in self.figure_specs()
         ]
 
+    def figure_spec(self, name: str) -> tuple[FigureSpec, Any]:
+        """The figure called `name`, and its data. Raises UserError if these runs have none."""
+        for figure_spec, data in self.figure_specs():
+            if figure_spec.name == name:
+                return figure_spec, data
+        suite = self.frame["suite"].iloc[0]
+        raise UserError(f"{suite} has no figure {name!r}")
+
+    def figure(self, name: str) -> Figure:
+        """The figure called `name`, for a notebook. Raises UserError as `figure_spec` does."""
+        figure_spec, data = self.figure_spec(name)
+        return figure_spec.draw(data)
+
+    def says(self, name: str) -> str:
+        """The sentences of the figure called `name`. Raises UserError as `figure_spec` does."""
+        figure_spec, data = self.figure_spec(name)
+        return "\n\n".join(figure_spec.sentences(data))
+
     def sentences(self) -> list[str]:
         """The sentences of the figures that apply."""
         return [

@@ -11,6 +11,7 @@ from resnet_bench.errors import UserError
 from resnet_bench.records.files import write_atomically
 
 NAME = "fit-identity"
+LOWEST = 1e-4  # of the axis: below it a block is the identity for all that a figure can show
 
 
 def read(results: Path) -> pd.DataFrame:
@@ -35,12 +36,12 @@ def draw(table: pd.DataFrame) -> Figure:
                 style.draw_band(axes, errors.agg(["median", "min", "max"]), colour)
             axes.set(title=style.NAMES[shortcut], xlabel="iteration", yscale="log")
             axes.set(ylabel="error (1: a constant; 0: the identity)", xlim=(0, None))
-        low = min(axes.get_ylim()[0] for axes in panels)
+        low = max(LOWEST, min(axes.get_ylim()[0] for axes in panels))
         high = max(axes.get_ylim()[1] for axes in panels)
         for axes in panels:
             axes.set_ylim(low, high)
         labels = {f"{2 * count} layers": colour for count, colour in colours.items()}
-        layout.finish(figure, markers.line_legend(labels), [])
+        layout.finish(figure, markers.line_legend(labels), [f"Errors end at {LOWEST:g} here."])
     return figure
 
 
