@@ -22,7 +22,8 @@ ENDS = (-0.5, 1.35)  # of the axis of shares: what lies beyond is cut
 def draw_depth(cures: Cures) -> Figure:
     """Training error against depth: the plain control, its best cure, and residual networks.
 
-    A dot is a seed, a line joins means; bars are Student's 95% intervals. The best cure is the
+    A dot is a seed, a line joins means; bars are Student's 95% intervals, from
+    four seeds on. The best cure is the
     treatment of plain networks that removes most.
     """
     with style.theme():
@@ -49,7 +50,7 @@ def _draw_line(axes: Axes, cures: Cures, networks: dict[int, str], label: str, c
     )  # fmt: skip
     for depth, errors in values.items():
         axes.scatter(np.full(len(errors), depth + 0.8), errors, s=14, color=colour, alpha=0.6)
-        if len(errors) > 1:
+        if len(errors) > 3:
             interval = statistics.t_interval(errors)
             axes.vlines(depth, interval.low, interval.high, color=colour, linewidth=1.4)
 

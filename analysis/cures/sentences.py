@@ -5,7 +5,6 @@ import math
 from analysis import formatting
 from analysis.cures.shares import Cures
 from analysis.verdict import finding
-from analysis.verdict.statistics import Interval
 
 
 def best(cures: Cures | None) -> list[str]:
@@ -14,9 +13,9 @@ def best(cures: Cures | None) -> list[str]:
     if cures is None or share is None:
         return []
     return [
-        f"The cure {share.treatment.label} removes {percent(share.own)} of the degradation from"
-        f" {cures.shallow} to {cures.deep} layers; with the control's {cures.shallow} layers in"
-        f" place of its own, {percent(share.control)}."
+        f"The cure {share.treatment.label} removes {finding.share(share.own)} of the degradation"
+        f" from {cures.shallow} to {cures.deep} layers; with the control's {cures.shallow} layers"
+        f" in place of its own, {finding.share(share.control)}."
     ]
 
 
@@ -63,15 +62,9 @@ def rows(cures: Cures | None) -> list[list[str]]:
                 f"{share.seeds}{diverged}",
                 formatting.percent(share.shallow_error),
                 formatting.percent(share.deep_error),
-                percent(share.own),
-                percent(share.control),
+                finding.share(share.own),
+                finding.share(share.control),
                 f"{share.added_parameters:,}" if share.added_parameters else "",
             ]
         )
     return table
-
-
-def percent(share: Interval) -> str:
-    """ "97% (94 to 99)"; "97%" if the ends are not known"""
-    ends = f" ({100 * share.low:.0f} to {100 * share.high:.0f})"
-    return f"{100 * share.mean:.0f}%{'' if math.isnan(share.low) else ends}"

@@ -11,14 +11,13 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import pandas as pd
 
 from analysis.frames import select
-from analysis.verdict import contrasts, statistics
+from analysis.verdict import contrasts
+from analysis.verdict.samples import Sample, share_removed
 from analysis.verdict.statistics import Interval, Values
 from analysis.verdict.variants import pairs
-from resnet_bench.datasets.definitions import DATASETS
 
 
 @dataclass(frozen=True)
@@ -112,18 +111,19 @@ class Cures:
 
     def errors(self, network: str) -> Values:
         """Final training errors of a network's ended runs (n,); guessing's of diverged ones."""
+        return self._sample(network).errors
+
+    def _sample(self, network: str) -> Sample:
         runs = self._ended[self._ended["network"] == network]
-        chance = 1 - 1 / DATASETS[str(self.frame["dataset"].iloc[0])].classes
-        errors = runs[contrasts.ENDPOINT].where(runs["status"] == "finished", chance)
-        return errors.dropna().to_numpy(dtype=np.float64)
+        return Sample.of(runs, contrasts.ENDPOINT)
 
     def _share(self, treatment: Treatment) -> Share | None:
         deep, shallow = (treatment.networks[depth] for depth in (self.deep, self.shallow))
         samples = {
-            "deep": self.errors(deep),
-            "shallow": self.errors(shallow),
-            "control deep": self.errors(self.control.networks[self.deep]),
-            "control shallow": self.errors(self.control.networks[self.shallow]),
+            "deep": self._sample(deep),
+            "shallow": self._sample(shallow),
+            "control deep": self._sample(self.control.networks[self.deep]),
+            "control shallow": self._sample(self.control.networks[self.shallow]),
         }
         if not all(len(values) for values in samples.values()):
             return None
@@ -133,23 +133,22 @@ class Cures:
         return Share(
             treatment,
             min(len(values) for values in samples.values()),
-            int((own["status"] == "diverged").sum()),
-            float(samples["shallow"].mean()),
-            float(samples["deep"].mean()),
+            len(samples["deep"].diverged) + len(samples["shallow"].diverged),
+            float(samples["shallow"].errors.mean()),
+            float(samples["deep"].errors.mean()),
             _removed(samples, "shallow"),
             _removed(samples, "control shallow"),
             int(more),
         )
 
 
-def _removed(samples: dict[str, Values], shallow: str) -> Interval:
-    """1 - the ratio of two differences of means, with its 95% interval from two seeds on."""
-    above = {"deep": 1.0, shallow: -1.0}
-    below = {"control deep": 1.0, "control shallow": -1.0}
-    used = {key: samples[key] for key in {**above, **below}}
-    enough = min(map(len, used.values())) > 1
-    ratio = statistics.ratio_interval(used, above, below) if enough else None
-    if ratio is not None:
-        return Interval(1 - ratio.mean, 1 - ratio.high, 1 - ratio.low, ratio.level)
-    a, b = (sum(w * used[key].mean() for key, w in side.items()) for side in (above, below))
+def _removed(samples: dict[str, Sample], shallow: str) -> Interval:
+    """The share removed, with its 95% interval where there is one."""
+    cured = {"deep": 1.0, shallow: -1.0}
+    control = {"control deep": 1.0, "control shallow": -1.0}
+    found = share_removed(samples, cured, control)
+    if found is not None:
+        return found
+    means = {key: sample.errors.mean() for key, sample in samples.items()}
+    a, b = (sum(w * means[key] for key, w in side.items()) for side in (cured, control))
     return Interval(float(1 - a / b) if b else math.nan, math.nan, math.nan, 0.95)

@@ -55,12 +55,15 @@ class DepthAxis:
         )  # fmt: skip
 
     def draw_means(self, axes: Axes, points: pd.DataFrame, connected: bool = True) -> None:
-        """A marker at the mean of each depth and shortcut, with its 95% interval from n = 2 on."""
+        """A marker at the mean of each depth and shortcut, with its 95% interval.
+
+        The interval is drawn from n = 4 on: of fewer seeds the dots say more.
+        """
         for shortcut in select.shortcuts(points):
             by_depth = points[points["shortcut"] == shortcut].groupby("depth")["value"]
             places = self.draw_line(axes, by_depth.mean(), shortcut, connected)
             for x, (_, values) in zip(places, by_depth, strict=True):
-                if len(values) > 1:
+                if len(values) > 3:
                     interval = statistics.t_interval(values.to_numpy(dtype=np.float64))
                     colour = style.SHORTCUT_COLOURS[shortcut]
                     axes.vlines(x, interval.low, interval.high, color=colour, lw=1.3, zorder=2)

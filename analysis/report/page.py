@@ -87,7 +87,7 @@ def _verdict(frame: pd.DataFrame) -> dict[str, Any]:
         "method": verdict.METHOD,
         "primary": verdict.primary_rows(primary),
         "by_seed": verdict.by_seed_rows(primary),
-        "limits": verdict.limits(primary),
+        "limits": verdict.limits(frame),
         "lost": verdict.lost(primary),
         "best_rates": at_best_rates,
         "secondary": verdict.secondary_rows(contrasts.secondary(frame)),

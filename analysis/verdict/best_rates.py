@@ -4,7 +4,7 @@ import pandas as pd
 
 from analysis import formatting
 from analysis.frames import select
-from analysis.verdict import contrasts, finding
+from analysis.verdict import contrasts, finding, samples
 from analysis.verdict.contrasts import Contrast
 
 RATE, CHOICE = "recipe.learning_rate", "validation_error"
@@ -37,21 +37,40 @@ def best(frame: pd.DataFrame) -> pd.DataFrame:
     Columns shortcut, depth, rate, name, n (seeds), rates (number of complete ones), end ("lowest"
     or "highest" if the rate is at an end of those tried, else ""), and the means validation_error,
     precise_train_error and test_error (fractions). Only rates at which every seed of the network
-    finished are compared, so that all are over the same seeds. Ties go to the lower rate.
+    finished are compared, so that all are over the same seeds; and only those at which the shallow
+    network of the same shortcut has trained: at the others depth is not what fails. Ties go to the
+    lower rate.
     """
-    rows = []
-    for _, of_network in at_rates(frame).groupby(["shortcut", "depth"], sort=False):
-        finals = select.finals(of_network)
-        finals = finals.assign(finished=finals["status"] == "finished")
-        all_finished = finals.groupby(RATE)["finished"].transform("sum") == finals["seed"].nunique()
-        complete = finals[all_finished].groupby(RATE)
-        means = complete[[CHOICE, *select.ERRORS]].mean().assign(n=complete.size())
-        means = means.dropna().reset_index(names="rate").assign(rates=len(means))
-        means = means.assign(**of_network.iloc[0][["shortcut", "depth", "name"]])
-        lowest = means.sort_values(CHOICE, kind="stable").head(1)  # ties: the lower rate
-        ends = {finals[RATE].max(): "highest", finals[RATE].min(): "lowest"}
-        rows.append(lowest.assign(end=lowest["rate"].map(ends).fillna("")))
+    rows: list[pd.DataFrame] = []
+    for _, of_shortcut in at_rates(frame).groupby("shortcut", sort=False):
+        trained = None  # rates at which the shallowest has
+        for depth, of_network in of_shortcut.groupby("depth"):
+            means = _means(of_network)
+            means = means.assign(rates=len(means), **of_network.iloc[0][["shortcut", "name"]])
+            if trained is None:
+                trained = _trained(means, samples.guessing(of_network))
+            compared = means[means["rate"].isin(trained)].assign(depth=depth)
+            lowest = compared.sort_values(CHOICE, kind="stable").head(1)
+            tried = of_network[RATE]
+            ends = {tried.max(): "highest", tried.min(): "lowest"}
+            rows.append(lowest.assign(end=lowest["rate"].map(ends).fillna("")))
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def _means(of_network: pd.DataFrame) -> pd.DataFrame:
+    """Mean final errors of one network, a row a rate at which each of its seeds finished."""
+    finals = select.finals(of_network)
+    finals = finals.assign(finished=finals["status"] == "finished")
+    all_finished = finals.groupby(RATE)["finished"].transform("sum") == finals["seed"].nunique()
+    complete = finals[all_finished].groupby(RATE)
+    means = complete[[CHOICE, *select.ERRORS]].mean().assign(n=complete.size())
+    return means.dropna().reset_index(names="rate")
+
+
+def _trained(means: pd.DataFrame, guessing: float) -> list[float]:
+    """The rates at which the error is nearer, as a ratio, to the lowest than to guessing."""
+    limit = (means[CHOICE].min() * guessing) ** 0.5
+    return means.loc[means[CHOICE] <= limit, "rate"].tolist()
 
 
 def without_best(frame: pd.DataFrame) -> list[str]:
@@ -68,9 +87,9 @@ def at_best(frame: pd.DataFrame) -> pd.DataFrame:
     return runs[[chosen.get((shortcut, depth)) == rate for shortcut, depth, rate in keys]]
 
 
-def primary(frame: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
-    """The three primary contrasts, with each network at its best rate."""
-    return contrasts.primary_of(at_best(frame), alpha)
+def primary(frame: pd.DataFrame) -> list[Contrast]:
+    """The primary contrasts, with each network at its best rate."""
+    return contrasts.primary_of(at_best(frame))
 
 
 def sentences(frame: pd.DataFrame) -> list[str]:
@@ -84,10 +103,13 @@ def sentences(frame: pd.DataFrame) -> list[str]:
         of_all = f"{row['rates']} of {tried[row['name']]} rates"
         rates += f"; {row['name']} among the {of_all} at which every seed finished"
     if unfinished := without_best(frame):
-        rates += f"; none for {formatting.listed(unfinished)}: at none did every seed finish"
+        rates += (
+            f"; none for {formatting.listed(unfinished)}: at none of these did every seed finish"
+        )
     return [
-        "With each network at its best learning rate, chosen on held-out training images"
-        f" ({rates}), {finding.of_contrasts(primary(frame))}"
+        f"After {finding.budget(frame)}, the only budget tried, with each network at its best"
+        " learning rate, chosen on held-out training images among the rates at which the shallow"
+        f" network trains ({rates}), {finding.of_contrasts(primary(frame))}"
         + "".join(
             f" {row['name']} may be better still: its best rate is the {row['end']} that was tried."
             for row in chosen[chosen["end"] != ""].to_dict("records")

@@ -1,21 +1,21 @@
-"""Differences between networks that the verdict is about, paired by seed."""
+"""What depth does to the errors of plain and of residual networks: what the verdict is about."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from analysis.frames import select
-from analysis.verdict import statistics
+from analysis.verdict import samples
+from analysis.verdict.samples import Sample, share_removed
 from analysis.verdict.statistics import Interval
+from analysis.verdict.words import TENTH, Word, word_for
 from resnet_bench.datasets.definitions import DATASETS
 
 ENDPOINT = "precise_train_error"  # the primary one, at the last iteration
-TOLERANCE = 0.005  # half a point: an interval that ends below it counts as no degradation
-Family = Literal["plain", "residual", "difference"]  # the last is plain - residual
-Word = Literal["degrades", "does not degrade", "positive", "negative", "undecided"]
+LEVEL = 0.975  # of each of two families: both hold together with 95%
+Family = Literal["plain", "residual"]
 
 
 @dataclass(frozen=True)
@@ -24,93 +24,80 @@ class Lost:
 
     network: str
     seed: int
-    why: str  # diverged, partial, missing or "finished without <endpoint>"
+    why: str  # partial, missing, damaged or "finished without <endpoint>"
 
     @property
     def text(self) -> str:
-        """ "plain-56 seed 1 diverged" """
+        """ "plain-56 seed 1 missing" """
         return f"{self.network} seed {self.seed} {self.why}"
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference of final errors, one value a seed (same batches, same shared weights)."""
+    """The mean final error of a deep network minus that of a shallow one of the same shortcut."""
 
     family: Family
-    shortcut: str  # of the deep and the shallow network; of a difference, of the residual ones
+    shortcut: str
+    endpoint: str
     shallow: int  # weighted layers
     deep: int
-    endpoint: str
-    primary: bool
-    seeds: tuple[int, ...]
-    values: tuple[float, ...]  # fractions, one a seed
-    lost: tuple[Lost, ...]  # the runs whose seeds are left out
-    resolution: float  # one image, as a fraction: a smaller spread of the values is not trusted
-    interval: Interval | None = None  # None with fewer than two pairs
-    p_value: float | None = None  # paired t, two-sided
-    word: Word = "undecided"
+    samples: Mapping[str, Sample]  # of both networks, by `key`
+    lost: tuple[Lost, ...]
+    interval: Interval | None = None  # None with a network of fewer than two ended runs
+    word: Word | None = None  # None of a secondary contrast
+    removed: Interval | None = None  # the share of plain's degradation that the shortcuts remove
 
     @property
     def kind(self) -> str:
-        """ "plain", "option A" or, of a difference, "plain - option A" """
-        if self.family == "plain":
-            return "plain"
-        return f"{'plain - ' if self.family == 'difference' else ''}option {self.shortcut}"
+        """ "plain" or "option A" """
+        return "plain" if self.family == "plain" else f"option {self.shortcut}"
 
     @property
     def name(self) -> str:
-        """ "plain: 56 - 20", or "plain - option A" of a difference"""
-        return self.kind + (
-            "" if self.family == "difference" else f": {self.deep} - {self.shallow}"
-        )
+        """ "plain: 56 - 20" """
+        return f"{self.kind}: {self.deep} - {self.shallow}"
 
     @property
-    def n(self) -> int:
-        return len(self.values)
+    def weights(self) -> dict[str, float]:
+        """What is subtracted from what."""
+        return {key(self.shortcut, self.deep): 1.0, key(self.shortcut, self.shallow): -1.0}
+
+    @property
+    def counts(self) -> list[int]:
+        """The numbers of ended runs of both networks, the smaller first."""
+        return sorted(map(len, self.samples.values()))
 
     @property
     def mean(self) -> float | None:
-        return float(np.mean(self.values)) if self.values else None
-
-    @property
-    def diverged(self) -> bool:
-        return any(run.why == "diverged" for run in self.lost)
-
-
-def lost_runs(contrasts: Iterable[Contrast]) -> list[str]:
-    """The lost runs of all `contrasts` in words, sorted, each once."""
-    return sorted({run.text for contrast in contrasts for run in contrast.lost})
+        """None if a network has no ended run."""
+        if not self.counts[0]:
+            return None
+        return float(sum(w * self.samples[key].errors.mean() for key, w in self.weights.items()))
 
 
-def primary(frame: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
+def key(shortcut: str, depth: int) -> str:
+    """ "plain-56" or "resnet-56-A" """
+    return f"plain-{depth}" if shortcut == "none" else f"resnet-{depth}-{shortcut}"
+
+
+def primary(frame: pd.DataFrame, level: float = LEVEL) -> list[Contrast]:
     """The primary contrasts of a suite's grid networks; `frame` as from `load.runs`."""
-    return primary_of(select.grid_networks(frame), alpha)
+    return primary_of(select.grid_networks(frame), level)
 
 
-def primary_of(runs: pd.DataFrame, alpha: float = 0.05) -> list[Contrast]:
-    """The three primary contrasts: deep - shallow for plain, for residual, and their difference.
+def primary_of(runs: pd.DataFrame, level: float = LEVEL) -> list[Contrast]:
+    """Deep - shallow of plain and of residual networks, each with a word; empty for one depth.
 
-    `runs`: rows of `load.runs` with one experiment for each depth and shortcut. Intervals are
-    paired-t ones at the levels of Holm's procedure over the three. A contrast with a diverged run
-    stays undecided: its remaining seeds are a biased sample. Empty for one depth.
+    `runs`: rows of `load.runs` with one experiment for each depth and shortcut. Neither contrast
+    depends on how many runs the other one has lost, but for the margin.
     """
     pair = select.depth_pair(runs)
     if pair is None:
         return []
-    kind = select.residual_kind(runs)
-    families: tuple[tuple[Family, str], ...] = (
-        ("plain", "none"), ("residual", kind), ("difference", kind)
-    )  # fmt: skip
-    found = [_contrast(family, shortcut, pair, runs) for family, shortcut in families]
-    tested = [contrast for contrast in found if contrast.n >= 2]
-    p_values = [statistics.t_p_value(np.array(one.values), one.resolution) for one in tested]
-    # A contrast without pairs keeps its share of alpha, so missing runs loosen no other level.
-    levels = statistics.holm_levels(p_values + [1.0] * (len(found) - len(tested)), alpha)
-    judged = {
-        contrast.family: _judge(contrast, p_value, level)
-        for contrast, p_value, level in zip(tested, p_values, levels, strict=False)
-    }
-    return [judged.get(contrast.family, contrast) for contrast in found]
+    plain = _contrast("plain", "none", pair, runs, ENDPOINT)
+    residual = _contrast("residual", select.residual_kind(runs), pair, runs, ENDPOINT)
+    resolution = _resolution(runs, ENDPOINT)
+    return [judged(one, plain, level, resolution) for one in (plain, residual)]
 
 
 def secondary(frame: pd.DataFrame) -> list[Contrast]:
@@ -125,47 +112,67 @@ def secondary(frame: pd.DataFrame) -> list[Contrast]:
     shallow, deep = pair
     found = []
     for endpoint in (ENDPOINT, "test_error"):
+        resolution = _resolution(runs, endpoint)
         for shortcut in select.shortcuts(runs):
             family: Family = "plain" if shortcut == "none" else "residual"
             for depth in select.depths(runs):
                 in_primary = shortcut in ("none", select.residual_kind(runs)) and depth == deep
                 if depth <= shallow or (endpoint == ENDPOINT and in_primary):
                     continue
-                contrast = _contrast(family, shortcut, (shallow, depth), runs, endpoint, False)
-                found.append(_judge(contrast, None, 0.95) if contrast.n >= 2 else contrast)
-    return [contrast for contrast in found if contrast.n]
+                contrast = _contrast(family, shortcut, (shallow, depth), runs, endpoint)
+                found.append(_with_interval(contrast, 0.95, resolution))
+    return [contrast for contrast in found if contrast.counts[0]]
+
+
+def lost_runs(contrasts: Iterable[Contrast]) -> list[str]:
+    """The lost runs of all `contrasts` in words, sorted, each once."""
+    return sorted({run.text for contrast in contrasts for run in contrast.lost})
 
 
 def _contrast(
-    family: Family,
-    shortcut: str,
-    depths: tuple[int, int],
-    runs: pd.DataFrame,
-    endpoint: str = ENDPOINT,
-    primary: bool = True,
+    family: Family, shortcut: str, depths: tuple[int, int], runs: pd.DataFrame, endpoint: str
 ) -> Contrast:
-    """The contrast at every seed at which all its networks have a final error, not judged yet."""
-    shallow, deep = depths
-    signs = {(shortcut, deep): 1, (shortcut, shallow): -1}
-    if family == "difference":
-        minus_residual = {network: -sign for network, sign in signs.items()}
-        signs = {("none", deep): 1, ("none", shallow): -1} | minus_residual
+    """The contrast without its interval."""
     finals = select.finals(runs)
+    finals = finals[finals["shortcut"] == shortcut]
+    of_networks = {
+        key(shortcut, depth): Sample.of(finals[finals["depth"] == depth], endpoint)
+        for depth in depths
+    }
     ended = (finals["status"] == "finished") & finals[endpoint].notna()
-    lost, errors = [], {}
-    for network in signs:
-        is_its = (finals["shortcut"] == network[0]) & (finals["depth"] == network[1])
-        errors[network] = finals[is_its & ended].set_index("seed")[endpoint]
-        for run in finals[is_its & ~ended].to_dict("records"):
-            why = run["status"].replace("finished", f"finished without {endpoint}")
-            lost.append(Lost(run["network"], run["seed"], why))
-    table = pd.DataFrame(errors).dropna()
-    changes = (sign * table[network] for network, sign in signs.items())
-    values = sum(changes, start=pd.Series(0.0, table.index))
-    return Contrast(
-        family, shortcut, shallow, deep, endpoint, primary, tuple(table.index.tolist()),
-        tuple(values.tolist()), tuple(lost), _resolution(finals, endpoint),
-    )  # fmt: skip
+    without = finals[finals["depth"].isin(depths) & ~ended & (finals["status"] != "diverged")]
+    lost = []
+    for run in without.to_dict("records"):
+        why = run["status"].replace("finished", f"finished without {endpoint}")
+        lost.append(Lost(run["network"], run["seed"], why))
+    return Contrast(family, shortcut, endpoint, *depths, of_networks, tuple(lost))
+
+
+def _with_interval(contrast: Contrast, level: float, resolution: float) -> Contrast:
+    """Errors lie in [0, 1], so the interval is cut at -1 and 1."""
+    found = samples.interval(contrast.samples, contrast.weights, level, resolution)
+    if found is None:
+        return contrast
+    return replace(
+        contrast, interval=replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
+    )
+
+
+def judged(contrast: Contrast, plain: Contrast, level: float, resolution: float) -> Contrast:
+    """The contrast with its interval, its word and, of residual networks, the share removed."""
+    contrast = _with_interval(contrast, level, resolution)
+    if contrast.interval is None:
+        return replace(contrast, word="undecided")
+    both = {**plain.samples, **contrast.samples}
+    weights = dict(contrast.weights)
+    for network, weight in plain.weights.items():
+        weights[network] = weights.get(network, 0.0) - TENTH * weight
+    above_tenth = samples.interval(both, weights, level, resolution)
+    removed = None
+    some_diverged = any(one.diverged and one.finished for one in both.values())
+    if contrast.family == "residual" and not some_diverged:
+        removed = share_removed(both, contrast.weights, plain.weights, level, resolution)
+    return replace(contrast, word=word_for(contrast.interval, above_tenth), removed=removed)
 
 
 def _resolution(runs: pd.DataFrame, endpoint: str) -> float:
@@ -175,20 +182,3 @@ def _resolution(runs: pd.DataFrame, endpoint: str) -> float:
         return 1 / max(dataset.test_images for dataset in sets)
     trained_on = zip(sets, runs["recipe.train_images"], strict=True)
     return 1 / max(dataset.train_images if n == "all" else int(n) for dataset, n in trained_on)
-
-
-def _judge(contrast: Contrast, p_value: float | None, level: float) -> Contrast:
-    """The contrast with its interval; with a word if it is primary and no run diverged."""
-    interval = statistics.t_interval(np.array(contrast.values), level, contrast.resolution)
-    decided = contrast.primary and not contrast.diverged
-    word = word_for(interval, contrast.family != "difference") if decided else contrast.word
-    return replace(contrast, interval=interval, p_value=p_value, word=word)
-
-
-def word_for(interval: Interval, of_one_family: bool) -> Word:
-    """The verdict on an interval (fractions) of one family, or of the difference of both."""
-    if interval.low > 0:
-        return "degrades" if of_one_family else "positive"
-    if of_one_family:
-        return "does not degrade" if interval.high < TOLERANCE else "undecided"
-    return "negative" if interval.high < 0 else "undecided"

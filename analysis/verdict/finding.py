@@ -1,14 +1,15 @@
 """The finding in one sentence, with the budget it holds at."""
 
-from collections.abc import Iterable, Sequence
+import math
 
 import pandas as pd
 
-from analysis.formatting import listed, percent, points
+from analysis.formatting import counted, listed, percent, points
 from analysis.frames import select
 from analysis.verdict import contrasts
-from analysis.verdict.contrasts import TOLERANCE, Contrast
+from analysis.verdict.contrasts import Contrast
 from analysis.verdict.statistics import Interval
+from analysis.verdict.words import TOLERANCE
 
 
 def sentence(frame: pd.DataFrame) -> str:
@@ -19,37 +20,47 @@ def sentence(frame: pd.DataFrame) -> str:
 
 
 def of_contrasts(primary: list[Contrast]) -> str:
-    """What the three primary contrasts show: the sentence's end, after its budget."""
+    """What the primary contrasts show: the sentence's end, after its budget."""
     if not primary:
         return "nothing can be said: there are no networks of two depths."
-    *families, difference = primary
-    measured = [contrast for contrast in families if contrast.values]
-    unmeasured = [contrast for contrast in families if not contrast.values and contrast.lost]
+    measured = [contrast for contrast in primary if contrast.mean is not None]
+    unmeasured = [one for one in primary if one.mean is None and one.lost]
     if not measured:
         lost = contrasts.lost_runs(unmeasured)
         if not lost:
             return "nothing can be said: no network is there at both depths."
-        return f"nothing can be said{_yet(unmeasured)}: {', '.join(lost)}."
+        return f"nothing can be said yet: {', '.join(lost)}."
     start, rest = f"going from {span(measured[0])}", "".join(map(_unmeasured, unmeasured))
-    if all(contrast.n == 1 for contrast in measured):
+    if all(contrast.counts == [1, 1] for contrast in measured):
         changes = listed(f"by {_mean(one)} for {_networks(one)}" for one in measured)
-        end = "a single pair of runs carries no verdict"
+        end = "a single seed carries no verdict"
         return f"{start} changes the training error {changes}: {end}{rest}."
-    clauses = ", and ".join(map(_clause, measured))
-    relation = f"; {_relation(difference, measured)}" if len(measured) == 2 else ""
-    return f"{start}, {clauses}{relation}{rest}."
+    return f"{start}, {', and '.join(map(_clause, measured))}{removed(primary)}{rest}."
 
 
 def _unmeasured(contrast: Contrast) -> str:
-    """A clause on a family without a single pair of runs."""
+    """A clause on a family of which a network has no ended run."""
     lost = ", ".join(run.text for run in contrast.lost)
-    return f"; of {_networks(contrast)} nothing can be said{_yet([contrast])}: {lost}"
+    return f"; of {_networks(contrast)} nothing can be said yet: {lost}"
 
 
-def _yet(unmeasured: Iterable[Contrast]) -> str:
-    """ " yet" if any lost run can still finish, else "" (all diverged)."""
-    lost = (run for contrast in unmeasured for run in contrast.lost)
-    return "" if all(run.why == "diverged" for run in lost) else " yet"
+def removed(primary: list[Contrast]) -> str:
+    """A clause on the share that shortcuts remove; "" where plain networks do not degrade."""
+    plain, residual = primary
+    if plain.word != "degrades" or residual.removed is None:
+        return ""
+    return f": {residual.kind} removes {share(residual.removed)} of the degradation"
+
+
+def share(interval: Interval) -> str:
+    """ "97% (94 to 99)"; "97%" if the ends are not known; one digit more if they are near"""
+    if math.isnan(interval.low):
+        return f"{100 * interval.mean:.0f}%"
+    digits = int(interval.high - interval.low < 0.02)
+    mean, low, high = (
+        f"{100 * value:.{digits}f}" for value in (interval.mean, interval.low, interval.high)
+    )
+    return f"{mean}% ({low} to {high})"
 
 
 def of_other_options(frame: pd.DataFrame) -> str:
@@ -61,7 +72,7 @@ def of_other_options(frame: pd.DataFrame) -> str:
         if (contrast.shallow, contrast.deep) == pair and contrast.endpoint == contrasts.ENDPOINT
     ]
     clauses = [
-        f"of {_networks(one)} changes by {_mean(one)} ({ends(one.interval)}, {one.n} seeds)"
+        f"of {_networks(one)} changes by {_mean(one)} ({ends(one.interval)}, {_seeds(one)})"
         for one in found
         if one.interval
     ]
@@ -120,26 +131,30 @@ def _mean(contrast: Contrast) -> str:
 
 def _clause(contrast: Contrast) -> str:
     networks = _networks(contrast)
-    if contrast.interval is None:
-        change = f"training error {_mean(contrast)}, a single pair of runs"
-        return f"whether {networks} degrade is open ({change})"
     words = {
         "degrades": f"{networks} degrade",
+        "rises": f"the error of {networks} rises within the margin",
         "does not degrade": f"{networks} do not degrade",
-    }.get(contrast.word, f"whether {networks} degrade is undecided")
-    return (
-        f"{words} (training error {_mean(contrast)}, {ends(contrast.interval)},"
-        f" {contrast.n} seeds{', a run diverged' if contrast.diverged else ''})"
-    )
+    }.get(contrast.word or "", f"whether {networks} degrade is undecided")
+    return f"{words} (training error {change(contrast)})"
 
 
-def _relation(difference: Contrast, families: Sequence[Contrast]) -> str:
-    """A clause on the difference of both families, over the seeds that have all four runs."""
-    if difference.interval is None:
-        return "their difference is undecided"
-    fewer = any(family.n != difference.n for family in families)
-    seeds = f" ({difference.n} seeds)" if fewer else ""
-    return f"their difference, {_mean(difference)}{seeds}, is {difference.word}"
+def change(contrast: Contrast) -> str:
+    """ "+62.20 points, +58.49 to +65.91, 6 seeds", and what there is to say of single runs"""
+    interval = f" {ends(contrast.interval)}," if contrast.interval else ""
+    found = [f"{_mean(contrast)},{interval} {_seeds(contrast)}"]
+    for network, sample in contrast.samples.items():
+        if sample.diverged:
+            runs = f"{len(sample.diverged)} of {len(sample)} {network}"
+            found.append(f"{runs} diverged, which counts as guessing")
+    found += [run.text for run in contrast.lost if run.why.startswith("finished")]
+    return "; ".join(found)
+
+
+def _seeds(contrast: Contrast) -> str:
+    """ "6 seeds", or "5 to 6 seeds" """
+    few, many = contrast.counts
+    return f"{few} to {many} seeds" if few < many else counted(many, "seed")
 
 
 def final_errors(frame: pd.DataFrame) -> str:

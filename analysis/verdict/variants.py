@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from analysis import formatting
 from analysis.frames import select
-from analysis.verdict import contrasts, finding, statistics
+from analysis.verdict import contrasts, finding
 
 
 def pairs(frame: pd.DataFrame) -> pd.DataFrame:
@@ -97,16 +96,12 @@ def _effect(row: dict[Any, Any], seeds: int) -> str:
 def _of_depth(frame: pd.DataFrame, of_kind: pd.DataFrame) -> str:
     """The effect of depth on the training error of one kind of variants; "" for one depth."""
     runs = frame[frame["network"].isin(of_kind["network"])]
-    plain_and_residual = contrasts.primary_of(runs)[:2]
-    found = [contrast for contrast in plain_and_residual if contrast.n > 1]
+    found = [contrast for contrast in contrasts.primary_of(runs, 0.95) if contrast.interval]
     if not found:
         return ""
     parts = []
     for contrast in found:
-        interval = statistics.t_interval(np.array(contrast.values), 0.95, contrast.resolution)
-        few = f", {contrast.n} seeds" + (", a run diverged" if contrast.diverged else "")
-        mean = formatting.points(interval.mean)
-        parts.append(f"{contrast.kind} {mean} ({finding.ends(interval)}{few})")
+        parts.append(f"{contrast.kind} ({finding.change(contrast)})")
     return (
         f" From {finding.span(found[0])} it then changes: {', '.join(parts)}; unadjusted 95%"
         " intervals, no verdict."

@@ -9,39 +9,39 @@ import pandas as pd
 
 from analysis import formatting
 from analysis.frames import notices, select
-from analysis.verdict import best_rates, contrasts, finding, statistics
-from analysis.verdict.contrasts import TOLERANCE, Contrast
+from analysis.verdict import best_rates, contrasts, finding
+from analysis.verdict.contrasts import LEVEL, Contrast
+from analysis.verdict.words import TENTH, TOLERANCE
 
-ALPHA = 0.05
 METHOD = (
     "Primary endpoint: training error in evaluation mode with precise batch norm, at the last"
-    " iteration; differences in percentage points, paired by seed (same batches, same shared"
-    " initial weights). Intervals: Student's for paired differences, at the levels of Holm's"
-    f" procedure over the three, which keeps the chance of any false claim of a difference at"
-    f" {ALPHA:.0%} at most."
-    " degrades: the interval lies above 0, by however little; does not degrade: it does not lie"
-    f" above 0, and ends below {100 * TOLERANCE:+g} points; undecided: neither. The standard"
-    " deviation of the differences is taken as one image at least."
+    " iteration; differences of means in percentage points. A diverged run counts with the error"
+    " of guessing; where only some do, an interval tells the direction and not the size."
+    " Intervals: Welch's, each at"
+    f" {LEVEL:.1%}, so that both verdicts hold together with 95%."
+    f" The margin is {100 * TOLERANCE:g} points or {TENTH:.0%} of what plain networks lose, if that"
+    " is more. degrades: the interval lies above the margin; rises: above 0 and below the margin;"
+    " does not degrade: it includes 0 or less and ends below the margin; undecided: none of these."
+    " removes: the share of plain's degradation that residual networks do not have, with Fieller's"
+    " interval. A network's standard deviation is taken as one image at least."
 )
 
 
 def holds(primary: list[Contrast]) -> bool:
-    """Whether plain degrades, residual does not, and their difference is positive."""
-    words = [contrast.word for contrast in primary]
-    return words == ["degrades", "does not degrade", "positive"]
+    """Whether plain networks degrade and residual ones do not."""
+    return [contrast.word for contrast in primary] == ["degrades", "does not degrade"]
 
 
 def as_data(frame: pd.DataFrame) -> dict[str, Any]:
     """The verdict as JSON data: errors and differences as fractions."""
     runs = select.declared(frame)
-    primary = contrasts.primary(frame, ALPHA)
+    primary = contrasts.primary(frame)
     return {
         "suite": runs["suite"].iloc[0],
         "datasets": runs["dataset"].unique().tolist(),
         "iterations": sorted(map(int, runs["recipe.iterations"].unique())),
         "endpoint": contrasts.ENDPOINT,
-        "alpha": ALPHA,
-        "tolerance": TOLERANCE,
+        "margin": {"points": TOLERANCE, "of_plain": TENTH},
         "holds": holds(primary),
         "primary": [_contrast_data(contrast) for contrast in primary],
         "secondary": [_contrast_data(contrast) for contrast in contrasts.secondary(frame)],
@@ -55,7 +55,7 @@ def _best_rates_data(frame: pd.DataFrame) -> dict[str, Any] | None:
     """The verdict with each network at its best learning rate; None where there is no choice."""
     if not best_rates.can_choose(frame):
         return None
-    found = best_rates.primary(frame, ALPHA)
+    found = best_rates.primary(frame)
     return {
         "chosen": best_rates.best(frame).to_dict("records"),
         "holds": holds(found),
@@ -64,34 +64,33 @@ def _best_rates_data(frame: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _contrast_data(contrast: Contrast) -> dict[str, Any]:
-    names = ("name", "endpoint", "primary", "seeds", "values", "lost", "resolution", "interval")
-    data = {name: getattr(contrast, name) for name in (*names, "p_value", "word", "n", "mean")}
+    names = ("name", "endpoint", "mean", "word")
+    data = {name: getattr(contrast, name) for name in names}
+    data["errors"] = {
+        network: {"finished": sample.finished, "diverged": sample.diverged}
+        for network, sample in contrast.samples.items()
+    }
     data["lost"] = [run.text for run in contrast.lost]
-    data["interval"] = contrast.interval and dataclasses.asdict(contrast.interval)
-    data["word"] = contrast.word if contrast.primary else None  # secondary ones have no verdict
-    if contrast.values:
-        data["sign_flip_p"] = statistics.sign_flip_p_value(np.array(contrast.values))
-        data["sign_flip_floor"] = statistics.sign_flip_floor(contrast.n)
+    for name in ("interval", "removed"):
+        interval = getattr(contrast, name)
+        data[name] = interval and dataclasses.asdict(interval)
     return data
 
 
 def primary_rows(primary: list[Contrast]) -> list[list[str]]:
-    """The table of the three primary contrasts; the first row is the header."""
-    found = []
-    for contrast in primary:
-        word = "none" if contrast.interval is None else contrast.word
-        row = {
-            "contrast": contrast.name,
-            "verdict": word + (" (a run diverged)" if contrast.diverged else ""),
-            **_estimate(contrast),
-            "p (t)": "",
-            "p (sign flips)": "",
-        }
-        if contrast.p_value is not None:
-            sign_flip = statistics.sign_flip_p_value(np.array(contrast.values))
-            row |= {"p (t)": f"{contrast.p_value:.2g}", "p (sign flips)": f"{sign_flip:.2g}"}
-        found.append(row)
-    return formatting.table(found)
+    """The table of the primary contrasts; the first row is the header."""
+    return formatting.table(
+        [
+            {
+                "contrast": contrast.name,
+                "verdict": (contrast.word or "") if contrast.interval else "none",
+                **_estimate(contrast),
+                "diverged": str(sum(len(sample.diverged) for sample in contrast.samples.values())),
+                "removes": finding.share(contrast.removed) if contrast.removed else "",
+            }
+            for contrast in primary
+        ]
+    )
 
 
 def secondary_rows(secondary: list[Contrast]) -> list[list[str]]:
@@ -109,31 +108,38 @@ def secondary_rows(secondary: list[Contrast]) -> list[list[str]]:
 
 
 def by_seed_rows(primary: list[Contrast]) -> list[list[str]]:
-    """The primary differences of every seed in points; the first row is the header."""
-    seeds = sorted({seed for contrast in primary for seed in contrast.seeds})
+    """The final training errors behind the contrasts; the first row is the header."""
+    samples = {network: one for contrast in primary for network, one in contrast.samples.items()}
+    cells = {
+        network: {seed: formatting.percent(error) for seed, error in sample.finished.items()}
+        | dict.fromkeys(sample.diverged, "diverged")
+        for network, sample in samples.items()
+    }
+    seeds = sorted({seed for of_network in cells.values() for seed in of_network})
+    return formatting.table(
+        [
+            {"train error %": network} | {f"seed {seed}": found.get(seed, "") for seed in seeds}
+            for network, found in cells.items()
+        ]
+    )
+
+
+def limits(frame: pd.DataFrame) -> list[str]:
+    """What these runs cannot show, and why their seeds are not paired: a sentence each."""
+    counts = [contrast.counts[0] for contrast in contrasts.primary(frame)]
     found = []
-    for contrast in primary:
-        points = dict(zip(contrast.seeds, map(formatting.points, contrast.values), strict=True))
-        of_seeds = {f"seed {seed}": points.get(seed, "") for seed in seeds}
-        found.append({"difference in points": contrast.name} | of_seeds)
-    return formatting.table(found)
-
-
-def limits(primary: list[Contrast]) -> list[str]:
-    """What tests of this number of pairs can and cannot show: a sentence or two."""
-    counts = sorted({contrast.n for contrast in primary if contrast.n})
-    if not counts or counts[-1] < 2:
-        return [f"{'One seed carries' if counts else 'No pair of runs: there is'} no verdict."]
-    n = counts[0]  # the fewest
-    floor = statistics.sign_flip_floor(n)
-    needed = next(pairs for pairs in range(1, 64) if statistics.sign_flip_floor(pairs) <= ALPHA / 3)
-    return [
-        f"n = {formatting.listed(counts, 'or')} pairs. An exact sign-flip test of {n} pairs"
-        f"{' (the fewest here)' if len(counts) > 1 else ''} cannot give a one-sided p under"
-        f" {floor:.3g} ({2 * floor:.3g} two-sided); to reject under Holm with three contrasts it"
-        f" needs {needed} pairs or more. The t intervals assume normal differences; p (t) is"
-        " two-sided, p (sign flips) one-sided: that the mean is above 0."
-    ]
+    if max(counts, default=0) < 2:
+        found.append("One seed carries no verdict." if any(counts) else "No pair of runs yet.")
+    finals = select.finished(select.grid_networks(frame))
+    errors = finals.pivot(index="seed", columns="network", values=contrasts.ENDPOINT)
+    pairs = errors.corr(min_periods=3).to_numpy()[np.triu_indices(errors.shape[1], 1)]
+    if (known := np.isfinite(pairs)).any():
+        found.append(
+            f"Over seeds the final errors of two networks have a correlation of"
+            f" {pairs[known].mean():+.2f}, mean of {known.sum()} pairs of networks: runs are"
+            " matched by seed, but not paired in the statistics."
+        )
+    return found
 
 
 def lost(primary: list[Contrast]) -> list[str]:
@@ -144,7 +150,7 @@ def lost(primary: list[Contrast]) -> list[str]:
 
 def more_seeds(frame: pd.DataFrame) -> list[str]:
     """The command that adds seeds where one seed carries no verdict: one sentence, or none."""
-    if max((contrast.n for contrast in contrasts.primary(frame, ALPHA)), default=0) != 1:
+    if max((one.counts[0] for one in contrasts.primary(frame)), default=0) != 1:
         return []
     first = select.declared(frame).iloc[0]
     command = f"SUITE={first['suite']} SEEDS=3"
@@ -156,7 +162,7 @@ def _estimate(contrast: Contrast) -> dict[str, str]:
     """The cells of a contrast's numbers: mean and interval in points, level in per cent."""
     interval = contrast.interval
     return {
-        "n": str(contrast.n),
+        "n": " to ".join(map(str, sorted(set(contrast.counts)))),
         "mean": "" if contrast.mean is None else formatting.points(contrast.mean),
         "interval": finding.ends(interval) if interval else "",
         "level": f"{100 * interval.level:.1f}%" if interval else "",
@@ -165,7 +171,7 @@ def _estimate(contrast: Contrast) -> dict[str, str]:
 
 def as_text(frame: pd.DataFrame) -> str:
     """The verdict for a terminal."""
-    primary, secondary = contrasts.primary(frame, ALPHA), contrasts.secondary(frame)
+    primary, secondary = contrasts.primary(frame), contrasts.secondary(frame)
     suite = select.declared(frame)["suite"].iloc[0]
     parts = [f"Verdict of {suite}, after {finding.budget(frame)}"]
     if primary:
@@ -173,7 +179,7 @@ def as_text(frame: pd.DataFrame) -> str:
             formatting.wrapped(METHOD),
             formatting.as_text(primary_rows(primary)),
             formatting.as_text(by_seed_rows(primary)),
-            *map(formatting.wrapped, limits(primary) + lost(primary)),
+            *map(formatting.wrapped, limits(frame) + lost(primary)),
         ]
     else:
         parts.append("No two depths are compared here, so there is no verdict.")
@@ -186,7 +192,7 @@ def as_text(frame: pd.DataFrame) -> str:
         parts += [
             "At each network's best learning rate",
             formatting.as_text(best_rates.rows(frame)),
-            formatting.as_text(primary_rows(best_rates.primary(frame, ALPHA))),
+            formatting.as_text(primary_rows(best_rates.primary(frame))),
             *map(formatting.wrapped, best_rates.sentences(frame)),
         ]
     parts += map(formatting.wrapped, notices.notices(frame))

@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.formatting import counted, percent
 from analysis.frames.witnesses import Witnesses
-from analysis.verdict import contrasts
+from analysis.verdict.words import TOLERANCE
 
 
 def sentences(data: Witnesses) -> list[str]:
@@ -67,7 +67,7 @@ def _rate(rate: float, curves: pd.DataFrame, n: int) -> str:
     finished = finals[finals["status"] == "finished"]
     words = []
     if len(finished):
-        limit = by_seed["error"].first()[finished.index] + contrasts.TOLERANCE
+        limit = by_seed["error"].first()[finished.index] + TOLERANCE
         highest = by_seed["error"].max()[finished.index]
         fates = [
             "stays" if stayed else "comes back" if came_back else "drifts away"

@@ -52,7 +52,7 @@ def test_one_seed_says_how_to_come_to_a_verdict(
     write_suite(tmp_path, "digits", Options(seeds=(0,)))
     assert run(monkeypatch, "digits", "--results", str(tmp_path)) == 0
     *_, sentence, hint = capsys.readouterr().out.splitlines()
-    assert sentence.endswith("a single pair of runs carries no verdict.")
+    assert sentence.endswith("a single seed carries no verdict.")
     assert "make sweep SUITE=digits SEEDS=3" in hint
 
 

@@ -128,7 +128,7 @@ def test_a_suite_without_experiments(tmp_path: Path) -> None:
 
 
 def test_learning_rate_suites_hold_images_out() -> None:
-    for name, rates in (("digits-lr", 6), ("cifar10-lr", 3)):
+    for name, rates in (("digits-lr", 6), ("cifar10-lr", 5)):
         suite = load_suite(name)
         assert len(suite.experiments) == 4 * rates
         assert len({e.recipe.learning_rate for e in suite.experiments}) == rates
@@ -139,7 +139,10 @@ def test_deep_suites_treat_both_depths_and_families_alike() -> None:
     for name in ("digits-deep", "cifar10-deep"):
         suite = load_suite(name)
         assert {e.spec.depth for e in suite.experiments} == {20, 110}
-        assert {e.recipe.warmup_iterations for e in suite.experiments} == {400}
+        warmups: dict[str, set[int]] = {e.spec.name: set() for e in suite.experiments}
+        for e in suite.experiments:
+            warmups[e.spec.name].add(e.recipe.warmup_iterations)
+        assert len(set(map(frozenset, warmups.values()))) == 1
     longer = load_suite("cifar10-3x").recipe.model_dump()
     paper = load_suite("cifar10").recipe.model_dump()
     assert {k for k in paper if paper[k] != longer[k]} == {"iterations", "drops", "clean_every"}

@@ -78,7 +78,7 @@ def test_in_words_the_best_first(frame: pd.DataFrame) -> None:
     assert rows[-1][5].startswith("-50% (")
     mirrored = row_of(frame, "mirrored")
     assert mirrored[3:5] == ["1.00", "4.00"]
-    assert (mirrored[5][:5], mirrored[6][:5]) == ("95% (", "97% (")
+    assert (mirrored[5][:7], mirrored[6][:7]) == ("95.0% (", "96.7% (")
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:
@@ -101,5 +101,5 @@ def test_a_treatment_that_spoils_both_networks_is_not_the_best(frame: pd.DataFra
     assert spoilt.own.mean == pytest.approx(0.95)
     assert spoilt.rank == spoilt.control.mean == pytest.approx(1 - 0.80 / 0.60)
     (sentence,) = sentences.best(cures_of(frame))
-    assert "The cure mirrored removes 95%" in sentence
-    assert "in place of its own, 97% (" in sentence
+    assert "The cure mirrored removes 95.0%" in sentence
+    assert "in place of its own, 96.7% (" in sentence

@@ -37,12 +37,11 @@ def test_each_variant_is_held_against_the_network_it_is_like(frame: pd.DataFrame
 
 
 def test_in_words_with_what_depth_does_to_the_variants_themselves(frame: pd.DataFrame) -> None:
-    """Of 0.02, 0.03, 0.04 the mean is 3 points, 4.302653 * 1 / sqrt(3) to either side."""
     sentence = next(s for s in variants.sentences(frame) if s.startswith("With block: bottleneck"))
     assert "resnet-20-A +1.00 (to 2.00%)" in sentence
     assert sentence.endswith(
-        " From 20 to 56 layers it then changes: plain +60.00 (+59.83 to +60.17, 3 seeds), option A"
-        " +3.00 (+0.52 to +5.48, 3 seeds); unadjusted 95% intervals, no verdict."
+        " From 20 to 56 layers it then changes: plain (+60.00 points, +59.84 to +60.16, 3 seeds),"
+        " option A (+3.00 points, +0.53 to +5.47, 3 seeds); unadjusted 95% intervals, no verdict."
     )
 
 
@@ -55,7 +54,7 @@ def test_in_words_what_diverged_is_not_passed_over(frame: pd.DataFrame) -> None:
     assert "and mean over 3 seeds: " in sentence
     assert "; 2 of 3 seeds, 1 run diverged), " in sentence
     assert "resnet-56-A not comparable (3 runs diverged)." in sentence
-    assert ", 2 seeds, a run diverged); unadjusted" in sentence
+    assert "3 seeds; 1 of 3 plain-56 diverged, which counts as guessing), option A" in sentence
 
 
 def test_without_a_second_depth_or_seed_nothing_is_said_of_depth(frame: pd.DataFrame) -> None:
