@@ -135,7 +135,7 @@ def test_variants_and_networks_are_paired_by_seed(variants: pd.DataFrame) -> Non
     ]  # fmt: skip
     of_norm, of_scale = figures_variants.draw(frame).axes[:2]
     assert [axes.get_title() for axes in (of_norm, of_scale)] == [
-        "activation: pre", "last_scale: zero",
+        "pre-activation", "last scale begins at zero",
     ]  # fmt: skip
     link = of_scale.get_lines()[0]
     np.testing.assert_allclose(np.asarray(link.get_ydata()), [15, 25])

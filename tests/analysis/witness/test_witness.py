@@ -110,10 +110,8 @@ def test_the_figure_shows_source_witness_sgd_and_training_on(data: Witnesses) ->
     assert (star.get_xdata()[0], star.get_ydata()[0]) == (0, 3.0)  # type: ignore[index]
     of_sgd = [line for line in lines if to_hex(line.get_color()) == style.depth_colour(14)]
     runs = data.runs[data.runs["network"] == "plain-14"]
-    np.testing.assert_allclose(
-        np.asarray(of_sgd[0].get_ydata()),
-        100 * runs.groupby("iteration")["precise_train_error"].median().dropna(),
-    )
+    medians = runs.groupby("iteration")["precise_train_error"].median().dropna()
+    np.testing.assert_allclose(np.asarray(of_sgd[0].get_ydata()), 100 * medians)
     assert len(np.asarray(of_sgd[1].get_ydata())) == 2  # a dot a seed
     on = [line for line in lines if to_hex(line.get_color()) in style.shades(2)]
     np.testing.assert_allclose(np.asarray(on[1].get_ydata()), [3, 50, 85])
