@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 PIP_ARGS ?=
-SEEDS ?= 1
+SEEDS ?=
 SEED ?= 0
 DEPTH ?= 56
 RESULTS ?= $(or $(RESNET_BENCH_RESULTS),results)
@@ -14,6 +14,7 @@ VENV := .venv
 BENCH := $(VENV)/bin/python -m resnet_bench
 ANALYSIS := $(VENV)/bin/python -m analysis
 NAMES = $(foreach name,$(ONLY),--only "$(name)")
+CHOSEN_RUNS = $(NAMES) $(if $(SEEDS),--seeds "$(SEEDS)")
 # What `make sweep` trains; without SUITE= it depends on whether there is a GPU.
 CHOSEN = $(or $(SUITE),$(shell $(BENCH) default-suite))
 INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
@@ -26,7 +27,7 @@ LARGE := awk '/Downloading .*(\([0-9][0-9].*MB|GB)\)/ {print "  " $$2, $$3, $$4;
   END {exit last != "done"}'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep run redo list cure shapes status witness figures compare verdict verify report reference dashboard sync data test gpu-check preflight bench bench-gpu
+.PHONY: help setup sweep slurm run redo list cure shapes status witness figures compare verdict verify report deposit reference merge dashboard sync data test gpu-check preflight bench bench-gpu
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,9 +40,12 @@ setup: $(VENV)/.ready  ## make .venv from pyproject.toml and constraints.txt
 
 sweep: $(VENV)/.ready  ## train a suite's networks and draw the comparison: SUITE=, SEEDS=, ONLY="plain-20 plain-56"
 	@suite="$(CHOSEN)"; [ -n "$$suite" ] || exit; \
-	RESNET_BENCH_SHELL=$$$$ $(BENCH) sweep "$$suite" $(NAMES) --seeds $(SEEDS) --results "$(RESULTS)" $(SWEEP_ARGS); code=$$?; \
+	RESNET_BENCH_SHELL=$$$$ $(BENCH) sweep "$$suite" $(CHOSEN_RUNS) --results "$(RESULTS)" $(SWEEP_ARGS); code=$$?; \
 	[ $$code -eq 2 ] || $(ANALYSIS) "$$suite" --results "$(RESULTS)" || exit; \
 	exit $$code
+
+slurm: $(VENV)/.ready  ## print a script for sbatch that runs a sweep, a job a seed: SUITE=, SEEDS=20, SWEEP_ARGS=
+	@$(BENCH) sweep "$(CHOSEN)" $(CHOSEN_RUNS) --results "$(RESULTS)" $(SWEEP_ARGS) --slurm
 
 run: $(VENV)/.ready  ## train one experiment: EXP=cifar10/plain-56 SEED=1
 	@RESNET_BENCH_SHELL=$$$$ $(BENCH) run "$(EXP)" --seed $(SEED) --results "$(RESULTS)" $(SWEEP_ARGS)
@@ -59,7 +63,7 @@ shapes: $(VENV)/.ready  ## print the shapes through a network, or one block: EXP
 	@$(BENCH) shapes "$(EXP)" $(if $(INPUT),--input $(INPUT)) $(if $(BLOCK),--block $(BLOCK))
 
 status: $(VENV)/.ready  ## say how far all suites are, or each run of one: SUITE=
-	@$(BENCH) status $(SUITE) $(NAMES) --results "$(RESULTS)"
+	@$(BENCH) status $(SUITE) $(CHOSEN_RUNS) --results "$(RESULTS)"
 
 witness: $(VENV)/.ready  ## build a deeper network equal to a trained one: EXP=, DEPTH=, SEED=, CONTINUE=1
 	@$(BENCH) witness "$(EXP)" $(foreach depth,$(DEPTH),--depth $(depth)) --seed $(SEED) \
@@ -80,10 +84,16 @@ verify: $(VENV)/.ready  ## hold a suite's runs against the paper and its own fil
 report: $(VENV)/.ready  ## write one self-contained HTML page: SUITE=
 	@$(ANALYSIS).report "$(CHOSEN)" --results "$(RESULTS)"
 
+deposit: $(VENV)/.ready-deposit  ## write a suite's records as Parquet, with a data card, to be cited: SUITE=
+	@$(ANALYSIS).report.deposit "$(CHOSEN)" --results "$(RESULTS)"
+
 reference: $(VENV)/.ready  ## take a suite's ended runs into results/reference, draw them, fill the pages: SUITE=
 	@$(ANALYSIS).report.publish "$(CHOSEN)" --results "$(RESULTS)"
 	@$(ANALYSIS) "$(CHOSEN)" --results results/reference
 	@$(ANALYSIS).report.readme
+
+merge: $(VENV)/.ready  ## take other folders' ended runs into one: FROM="a/results b/results", RESULTS=results
+	@$(BENCH) merge $(FROM) "$(RESULTS)"
 
 dashboard: $(VENV)/.ready  ## look at a suite's runs in W&B: SUITE=, DRY_RUN=1
 	@$(MAKE) --silent $(VENV)/.ready-dashboards || echo "Going on without the extra, which saved workspaces need."
@@ -128,10 +138,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	  echo "Without network, this $(VENV) can be kept: touch $@"; exit 1; }
 	@touch $@
 
-$(VENV)/.ready-dashboards: $(VENV)/.ready
-	@$(INSTALL) --quiet -e '.[dashboards]'
+$(VENV)/.ready-dashboards $(VENV)/.ready-deposit: $(VENV)/.ready-%: $(VENV)/.ready
+	@$(INSTALL) --quiet -e '.[$*]'
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
-	@$(INSTALL) --quiet -e '.[dev,dashboards]'
+	@$(INSTALL) --quiet -e '.[dev,dashboards,deposit]'
 	@touch $@

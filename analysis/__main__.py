@@ -16,6 +16,7 @@ from analysis.results import SuiteResults
 from analysis.verdict import finding, verdict
 from resnet_bench.paths import make_folder
 from resnet_bench.records.files import write_atomically, writing
+from resnet_bench.streams import wrapped
 
 
 def main() -> int:
@@ -36,14 +37,11 @@ def main() -> int:
     if runs.cures:
         print(formatting.as_text(cures_sentences.rows(runs.cures)))
     for notice in notices.notices(runs.frame):
-        print(formatting.wrapped(notice))
+        print(wrapped(notice))
     for path in paths:
         print(path)
-    for sentence in runs.sentences():
-        print(formatting.wrapped(sentence))
-    print(finding.sentence(runs.frame), *cures_sentences.best(runs.cures), sep="\n")
-    for hint in verdict.more_seeds(runs.frame):
-        print(hint)
+    found = [finding.sentence(runs.frame), *cures_sentences.best(runs.cures)]
+    print(*map(wrapped, [*runs.sentences(), *found]), *verdict.more_seeds(runs.frame), sep="\n")
     return 0
 
 

@@ -1,7 +1,6 @@
 """Numbers, lists and tables as text and Markdown."""
 
 import shlex
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,6 @@ from typing import Any
 import pandas as pd
 
 from resnet_bench.paths import RESULTS
-
-
-def wrapped(sentence: str) -> str:
-    """A sentence in lines of at most 100 characters."""
-    return textwrap.fill(sentence, 100, break_on_hyphens=False)
 
 
 def points(difference: float) -> str:
@@ -84,9 +78,11 @@ def setting(value: Any) -> str:
 def table(records: Sequence[Mapping[str, str]]) -> list[list[str]]:
     """A table for `as_text`, `as_markdown` and the report: the header, then a row a record.
 
-    A cell that a record does not have is empty; without records there is no header either.
+    A cell that a record does not have is empty; a column without any text is left out, and without
+    records the header, too.
     """
-    header = list(dict.fromkeys(column for record in records for column in record))
+    columns = dict.fromkeys(column for record in records for column in record)
+    header = [column for column in columns if any(record.get(column) for record in records)]
     rows = [[record.get(column, "") for column in header] for record in records]
     return [header, *rows] if rows else []
 

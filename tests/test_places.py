@@ -22,7 +22,7 @@ from resnet_bench.records.lock import locked
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.tracking.environment import choose_mode, has_credentials
 from tests.support.calls import Call
-from tests.support.results import Options, write_suite
+from tests.support.results import Options, edit_description, write_suite
 from tests.support.wandb_runs import inspect, record, run_of, start, summary
 from tests.support.wandb_runs import wandb_environment as wandb_environment  # a fixture
 
@@ -181,6 +181,20 @@ def test_results_behind_links_are_taken_into_the_reference_whole(tmp_path: Path)
     assert not any(path.is_relative_to("resnet-8-A") for path in taken)
     with pytest.raises(UserError, match="no ended run"):
         publish(tmp_path / "none", target)
+
+
+def test_the_reference_takes_no_damaged_run_and_replaces_none(tmp_path: Path) -> None:
+    folder = write_suite(tmp_path, "smoke")
+    target = tmp_path / "reference" / "smoke"
+    publish(folder, target)
+    edit_description(folder / "plain-8" / "seed-0", dataset="fashion")  # trained again, say
+    before = (target / "plain-8/seed-0/run.json").read_bytes()
+    with pytest.raises(UserError, match=r"has another run\.json and summary\.json than .*: left"):
+        publish(folder, target)
+    assert (target / "plain-8/seed-0/run.json").read_bytes() == before
+    (folder / "plain-8" / "seed-0" / "epochs.csv").write_text("")
+    with pytest.raises(UserError, match=r"damaged: epochs\.csv is not what the run wrote"):
+        publish(folder, target)
 
 
 @pytest.mark.parametrize("what", ["a link that leads nowhere", "a file"])

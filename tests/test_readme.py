@@ -14,6 +14,7 @@ from resnet_bench.suites.suite import find_experiment, suite_names
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
+ALL_PAGES = (*readme.PAGES, ROOT / "experiments" / "README.md")
 
 
 @pytest.mark.parametrize("page", readme.PAGES, ids=["README", "results"])
@@ -33,14 +34,14 @@ def test_a_block_is_really_replaced() -> None:
         readme.filled("<!-- says: digits/no-such-figure -->\n<!-- end -->")
 
 
-@pytest.mark.parametrize("page", readme.PAGES, ids=["README", "results"])
+@pytest.mark.parametrize("page", ALL_PAGES, ids=["README", "results", "experiments"])
 def test_the_files_it_shows_are_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for path in re.findall(r"\]\(((?!https?:)[^)#]+)\)", text):
         assert (page.parent / path).exists(), path
 
 
-@pytest.mark.parametrize("page", readme.PAGES, ids=["README", "results"])
+@pytest.mark.parametrize("page", ALL_PAGES, ids=["README", "results", "experiments"])
 def test_the_targets_and_suites_it_names_are_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
@@ -48,11 +49,11 @@ def test_the_targets_and_suites_it_names_are_there(page: Path) -> None:
     assert named
     for target in named:
         assert target in targets, f"make {target}"
-    for suite in re.findall(r"SUITE=([\w-]+)", text):
+    for suite in re.findall(r"SUITE=([\w-]+)", text) + re.findall(r"^\| `([\w-]+)`", text, re.M):
         assert suite in [*suite_names(), "my-idea"]  # which `make cure` writes
 
 
-@pytest.mark.parametrize("page", readme.PAGES, ids=["README", "results"])
+@pytest.mark.parametrize("page", ALL_PAGES, ids=["README", "results", "experiments"])
 def test_the_experiments_data_sets_and_anchors_it_names_are_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     named = re.findall(r"EXP=(\S+?/[\w-]+)", text)

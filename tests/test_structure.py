@@ -20,6 +20,7 @@ RESNET_BENCH = (
     ("training", "tracking"),
     ("gpu",),
     ("sweeps",),
+    ("launchers",),
     ("witness", "benchmarks"),
     ("gpu_check",),
     ("commands",),

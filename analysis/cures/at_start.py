@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from analysis.frames import notices, select
+from analysis.frames import select
 from analysis.frames.layers import Layers, at_start, convolutions, layers, summaries
 from analysis.plotting import layout, style
 from analysis.plotting.figure_spec import FigureSpec
@@ -75,7 +75,7 @@ def draw(data: Layers) -> Figure:
             left, right = axes.get_xlim()
             axes.set_xlim(left, right + 0.3 * (right - left))  # room for the labels
         panels[0].set_ylabel("training error at the last iteration")
-        layout.finish(figure, list(panels[0].lines), notices.notices(data.runs))
+        layout.finish(figure, list(panels[0].lines), data.runs)
         for axes, state in zip(panels, STATES, strict=True):
             _label(axes, table[table[state].notna() & (table["depth"] == deepest)], state)
     return figure

@@ -9,7 +9,6 @@ from matplotlib.ticker import FuncFormatter
 from analysis.cures import sentences
 from analysis.cures.sentences import lines
 from analysis.cures.shares import Cures, Share
-from analysis.frames import notices
 from analysis.plotting import layout, style
 from analysis.plotting.figure_spec import FigureSpec
 from analysis.verdict import statistics
@@ -37,7 +36,7 @@ def draw_depth(cures: Cures) -> Figure:
         axes.set(xlabel="depth (weighted layers)", ylabel="training error at the last iteration")
         axes.set_xlim(depths[0] - 4, depths[-1] + 4)
         style.percent_axis([axes])
-        layout.finish(figure, list(axes.lines), notices.notices(cures.frame))
+        layout.finish(figure, list(axes.lines), cures.frame)
     return figure
 
 
@@ -75,7 +74,7 @@ def draw_shares(cures: Cures) -> Figure:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}%"))
         axes.set_xlabel("share of the degradation that it removes")
         axes.grid(visible=False, axis="y")
-        layout.finish(figure, _legend(shares), notices.notices(cures.frame))
+        layout.finish(figure, _legend(shares), cures.frame)
         figure.subplots_adjust(left=2.3 / figure.get_figwidth())
     return figure
 

@@ -51,20 +51,18 @@ def rows(cures: Cures | None) -> list[list[str]]:
     if cures is None:
         return []
     shallow, deep = cures.shallow, cures.deep
-    header = ["treatment", "shortcut", "n", f"train error % at {shallow}", f"at {deep}"]
-    table = [[*header, "removes", f"with the control's {shallow} layers", "parameters added"]]
-    for share in cures.shares:
-        diverged = f" ({share.diverged} diverged)" if share.diverged else ""
-        table.append(
-            [
-                share.treatment.label,
-                share.treatment.shortcut,
-                f"{share.seeds}{diverged}",
-                formatting.percent(share.shallow_error),
-                formatting.percent(share.deep_error),
-                finding.share(share.own),
-                finding.share(share.control),
-                f"{share.added_parameters:,}" if share.added_parameters else "",
-            ]
-        )
-    return table
+    return formatting.table(
+        [
+            {
+                "treatment": share.treatment.label,
+                "shortcut": share.treatment.shortcut,
+                "n": f"{share.seeds}" + (f" ({share.diverged} diverged)" if share.diverged else ""),
+                f"train error % at {shallow}": formatting.percent(share.shallow_error),
+                f"at {deep}": formatting.percent(share.deep_error),
+                "removes": finding.share(share.own),
+                f"with the control's {shallow} layers": finding.share(share.control),
+                "parameters added": f"{share.added_parameters:,}" if share.added_parameters else "",
+            }
+            for share in cures.shares
+        ]
+    )

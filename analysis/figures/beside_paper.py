@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from analysis.fidelity import deviations, paper
 from analysis.figures import figure6
-from analysis.frames import notices, select
+from analysis.frames import select
 from analysis.plotting import layout, markers, style
 from analysis.plotting.depth_axis import ASIDE, DepthAxis
 from analysis.plotting.figure_spec import FigureSpec
@@ -43,8 +43,8 @@ def draw_plate(frame: pd.DataFrame) -> Figure:
             right.set(title=f"ours, {iterations:,} iterations: {style.NAMES[kind]}", ylabel="error")
         style.percent_axis(panels[::2], style.PAPER_TOP)
         style.percent_axis(panels[1::2], top)
-        notes = figure6.above_axis_notes(runs, top) + notices.notices(frame)
-        layout.finish(figure, figure6.legend(runs, labels, figure6.NAMES), notes)
+        handles = figure6.legend(runs, labels, figure6.NAMES)
+        layout.finish(figure, handles, frame, figure6.above_axis_notes(runs, top))
     return figure
 
 
@@ -82,7 +82,7 @@ def draw_table6(frame: pd.DataFrame) -> Figure:
         axis.draw_diverged(axes, select.diverged(runs))
         star = markers.entry("the paper's", style.MUTED, marker="*", ls="none", ms=11, mfc="none")
         handles = [*axis.legend(), star, *markers.diverged_entries(runs, style.MUTED)]
-        layout.finish(figure, handles, [*_not_comparable(runs), *notices.notices(frame)])
+        layout.finish(figure, handles, frame, _not_comparable(runs))
     return figure
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.formatting import listed, percent
-from analysis.frames import notices, select
+from analysis.frames import select
 from analysis.frames.select import ERRORS
 from analysis.plotting import layout, markers, setting_axis, style
 
@@ -69,7 +69,7 @@ def draw_budgets(frame: pd.DataFrame) -> Figure:
         figure, panels = setting_axis.draw(finals, BUDGET, label, ERRORS, colours, (3.6, 3.0))
         style.percent_axis(list(panels.values()), own=True)
         handles = markers.depth_legend(colours, linewidth=1.5, marker="o")
-        layout.finish(figure, handles, notices.notices(_shown(frame)))
+        layout.finish(figure, handles, _shown(frame))
     return figure
 
 

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.frames import notices, select
+from analysis.frames import select
 from analysis.plotting import layout, style
 from analysis.plotting.depth_axis import DepthAxis
 
@@ -73,5 +73,5 @@ def draw(frame: pd.DataFrame) -> Figure:
             axes.set_ylim(0, 1.2 * budget / unit)
             ticks = [tick for tick in axes.get_yticks() if tick <= budget / unit]
             axes.set_yticks([*ticks, never], [*(f"{tick:g}" for tick in ticks), "never"])
-        layout.finish(figure, axis.legend(), notices.notices(frame))
+        layout.finish(figure, axis.legend(), frame)
     return figure

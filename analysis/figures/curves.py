@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from analysis.figures import figure6
 from analysis.frames import notices, select
 from analysis.plotting import layout, markers, style
+from analysis.verdict import finding
 from resnet_bench.datasets.definitions import DATASETS
 
 LOSSES = {error.replace("_error", "_loss"): look for error, look in figure6.LINES.items()}
@@ -26,10 +27,10 @@ def applies(frame: pd.DataFrame) -> bool:
 
 def draw(frame: pd.DataFrame) -> Figure:
     """The curves of the runs that a suite file declares; `frame` as from `load.runs`."""
-    return draw_runs(select.declared(frame), notices.notices(frame))
+    return draw_runs(select.declared(frame), notices.of_runs(frame), [finding.budget(frame)])
 
 
-def draw_runs(runs: pd.DataFrame, notes: list[str], heading: Sequence[str] = ()) -> Figure:
+def draw_runs(runs: pd.DataFrame, notes: list[str], heading: Sequence[str]) -> Figure:
     """Errors, and beside them losses, by iteration: a row of two panels a group.
 
     `runs` are rows as from `load.runs`; a group has one data set, recipe and kind of shortcut. A
@@ -56,7 +57,7 @@ def draw_runs(runs: pd.DataFrame, notes: list[str], heading: Sequence[str] = ())
             for axes in (errors, losses):
                 markers.crosses_on_edge(axes, ends, "x", colours, "label")
         handles = figure6.legend(runs, colours, NAMES) + markers.diverged_entries(runs)
-        layout.finish(figure, handles, _above_the_axis(alike) + notes, heading)
+        layout.write_around(figure, handles, _above_the_axis(alike) + notes, heading)
     return figure
 
 

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from analysis.fidelity import deviations, paper
 from analysis.figures import figure6
-from analysis.frames import notices, select
+from analysis.frames import select
 from analysis.plotting import layout, markers, style
 from analysis.plotting.depth_axis import ASIDE, DepthAxis
 
@@ -43,9 +43,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.draw_diverged(axes, select.diverged(runs))
             _draw_residual_alone(axes, select.finished(runs), error, axis)
         handles = _legend(runs, axis, with_paper=top is not None)
-        layout.finish(
-            figure, handles, figure6.above_axis_notes(runs, top, *PANELS) + notices.notices(frame)
-        )
+        layout.finish(figure, handles, frame, figure6.above_axis_notes(runs, top, *PANELS))
     return figure
 
 

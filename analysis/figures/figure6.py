@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
 from analysis.fidelity import deviations
-from analysis.frames import notices, select
+from analysis.frames import select
 from analysis.plotting import layout, markers, style
 from resnet_bench.datasets.definitions import DATASETS
 
@@ -42,8 +42,7 @@ def draw(frame: pd.DataFrame, every_seed: bool = False) -> Figure:
         style.percent_axis(panels, top)
         for axes, shortcut in zip(panels, kinds, strict=True):
             _draw_end_alone(axes, runs[runs["shortcut"] == shortcut], colours)
-        notes = above_axis_notes(runs, top) + notices.notices(frame)
-        layout.finish(figure, legend(runs, colours, NAMES), notes)
+        layout.finish(figure, legend(runs, colours, NAMES), frame, above_axis_notes(runs, top))
     return figure
 
 

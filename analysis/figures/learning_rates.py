@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.frames import notices, select
+from analysis.frames import select
 from analysis.plotting import layout, markers, setting_axis, style
 from analysis.verdict.best_rates import CHOICE, RATE, at_rates, best
 
@@ -40,7 +40,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         for (_, shortcut), axes in panels.items():
             diverged = select.diverged(runs[runs["shortcut"] == shortcut])
             markers.crosses_on_edge(axes, diverged, RATE, colours)
-        layout.finish(figure, _legend(runs, chosen, colours), notices.notices(frame))
+        layout.finish(figure, _legend(runs, chosen, colours), frame)
     return figure
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import degradation
-from analysis.frames import notices, select
+from analysis.frames import select
 from analysis.plotting import layout, style
 from analysis.plotting.depth_axis import DepthAxis
 
@@ -41,5 +41,5 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.draw(axes, points, connected=False)
             axes.set(title=title, ylabel="difference to option A (points)")
             style.difference_axis(axes)
-        layout.finish(figure, axis.legend(connected=False), notices.notices(frame))
+        layout.finish(figure, axis.legend(connected=False), frame)
     return figure

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.formatting import percent
-from analysis.frames import notices, select
+from analysis.frames import select
 from analysis.plotting import layout, markers, style
 from analysis.plotting.depth_axis import DepthAxis
 
@@ -52,7 +52,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             markers.entry(NAMES[error], marker=marker, linestyle="none")
             for error, marker in MARKERS.items()
         ]
-        layout.finish(figure, handles, notices.notices(frame))
+        layout.finish(figure, handles, frame)
     return figure
 
 

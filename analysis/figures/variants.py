@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.frames import notices, select
+from analysis.frames import select
 from analysis.plotting import layout, markers, style
 from analysis.plotting.depth_axis import DepthAxis
 from analysis.verdict.variants import pairs
@@ -47,7 +47,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         style.log_percent_axis(panels)
         for axes, (_, kind) in zip(panels, rows, strict=True):
             axis.draw_diverged(axes, lost[lost["differs"] == kind], ASIDE)
-        layout.finish(figure, _legend(axis), notices.notices(frame))
+        layout.finish(figure, _legend(axis), frame)
     return figure
 
 

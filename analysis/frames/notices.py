@@ -23,11 +23,14 @@ NOTED = [
 def notices(frame: pd.DataFrame) -> list[str]:
     """A sentence for each kind of problem with the runs, worst first; `frame` as from `load.runs`.
 
-    Refused runs, diverged, partial and missing ones, and differences of `ALIKE` columns.
+    Those of `of_runs`, then those of `of_machines`.
     """
-    finals = select.finals(frame)[[*NOTED, *select.recipe_columns(frame)]]
-    if finals["suite"].nunique() > 1:
-        finals["network"] = finals["suite"] + "/" + finals["network"]
+    return of_runs(frame) + of_machines(frame)
+
+
+def of_runs(frame: pd.DataFrame) -> list[str]:
+    """What is wrong with runs: refused, diverged, partial, missing, or on other batches."""
+    finals = _finals(frame)
     found = [
         f"Refused, in no figure or table: {run['network']} seed {run['seed']}: {run['problem']}."
         for run in finals[finals["problem"] != ""].to_dict("records")
@@ -46,7 +49,18 @@ def notices(frame: pd.DataFrame) -> list[str]:
     for status, words in (("Diverged", diverged), ("Partial", partial), ("Missing", missing)):
         if words:
             found.append(f"{status}: {', '.join(words)}.")
-    return found + _differences(kept[kept["status"] != "missing"])
+    return found + [
+        f"Not matched: networks saw different batches at seed {seed}."
+        for seed in select.unmatched_seeds(kept[kept["status"] != "missing"])
+    ]
+
+
+def _finals(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a run with the columns that notices need; networks of several suites named apart."""
+    finals = select.finals(frame)[[*NOTED, *select.recipe_columns(frame)]]
+    if finals["suite"].nunique() > 1:
+        finals["network"] = finals["suite"] + "/" + finals["network"]
+    return finals
 
 
 def _by_network(runs: pd.DataFrame) -> list[str]:
@@ -57,9 +71,10 @@ def _by_network(runs: pd.DataFrame) -> list[str]:
     ]
 
 
-def _differences(runs: pd.DataFrame) -> list[str]:
-    """Differences of `ALIKE` columns and batches among the runs, a sentence each."""
-    found = []
+def of_machines(frame: pd.DataFrame) -> list[str]:
+    """How the making of the runs differs, by `ALIKE`; and what is not committed or not sealed."""
+    finals, found = _finals(frame), []
+    runs = finals[(finals["problem"] == "") & (finals["status"] != "missing")]
     for column, plural in ALIKE.items():
         counts = runs.groupby(column, sort=False).size()
         if len(counts) > 1 or any(" then " in str(value) for value in counts.index):
@@ -73,6 +88,4 @@ def _differences(runs: pd.DataFrame) -> list[str]:
             f"Not sealed: {unsealed} of {counted(len(ended), 'run')} that ended, where a change"
             " would not be seen; python -m resnet_bench seal seals them as they are."
         )
-    for seed in select.unmatched_seeds(runs):
-        found.append(f"Not matched: networks saw different batches at seed {seed}.")
     return found

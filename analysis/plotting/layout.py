@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 
+from analysis.frames import notices
 from analysis.plotting.style import INK, MUTED
+from analysis.verdict import finding
 
 # Inches around a panel, at the sizes of type below: tick labels and the axis' name to the left,
 # the title above, tick labels and the axis' name below; to the right half a label of four digits.
@@ -41,6 +44,16 @@ def panels(
 
 
 def finish(
+    figure: Figure, handles: list[Line2D], frame: pd.DataFrame, notes: Sequence[str] = ()
+) -> None:
+    """Add a legend, the data set and iterations of `frame`, `notes`, and what its runs lack.
+
+    How runs were made is not said here: the report has room for it.
+    """
+    write_around(figure, handles, [*notes, *notices.of_runs(frame)], [finding.budget(frame)])
+
+
+def write_around(
     figure: Figure, handles: list[Line2D], sentences: list[str], heading: Sequence[str] = ()
 ) -> None:
     """Add the `heading` lines, a legend above the panels and `sentences` as notes below them.

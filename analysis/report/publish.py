@@ -4,37 +4,21 @@ from pathlib import Path
 
 from analysis import command
 from resnet_bench.errors import UserError
-from resnet_bench.paths import REFERENCE, make_folder
-from resnet_bench.records.files import find_paths, write_atomically, writing
-
-FOLDERS = ("*/seed-*", "witness/*/seed-*", "witness/*/seed-*/learning_rate=*")
-ENDED = ("summary.json", "witness.json")
-FILES = ("run.json", "epochs.csv", "layers.csv", *ENDED)
+from resnet_bench.paths import REFERENCE
+from resnet_bench.records.merge import ended_folders, take
 
 
 def publish(source: Path, target: Path) -> int:
     """Copy what every ended run in the suite's folder `source` has recorded; returns their number.
 
-    Follows links. Raises UserError if something cannot be read or written, or if no run has ended.
+    Checkpoints stay. Raises UserError if no run has ended, if something cannot be read or written,
+    if a run is damaged, or if `target` has it with other contents: evidence is never replaced.
     """
-    ended = [
-        folder
-        for pattern in FOLDERS
-        for folder in find_paths(source, pattern)
-        if any(find_paths(folder, name) for name in ENDED)
-    ]
+    ended = ended_folders(source)
     if not ended:
         raise UserError(f"no ended run in {source}")
     for folder in ended:
-        copy = target / folder.relative_to(source)
-        with writing(copy):
-            make_folder(copy)
-        for path in (path for name in FILES for path in find_paths(folder, name)):
-            try:
-                contents = path.read_bytes()
-            except OSError as error:
-                raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-            write_atomically(copy / path.name, contents)
+        take(folder, target / folder.relative_to(source), checkpoint=False)
     return len(ended)
 
 
@@ -42,7 +26,7 @@ def main() -> int:
     """`python -m analysis.report.publish SUITE`: into results/reference/SUITE."""
     arguments = command.parser("analysis.report.publish", __doc__).parse_args()
     count = publish(arguments.results / arguments.suite, REFERENCE / arguments.suite)
-    print(f"{count} taken into {REFERENCE / arguments.suite}")
+    print(f"{count} ended, all in {REFERENCE / arguments.suite}")
     return 0
 
 

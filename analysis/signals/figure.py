@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from analysis.frames import layers, notices, select
+from analysis.frames import layers, select
 from analysis.frames.layers import YANG, Layers
 from analysis.plotting import layout, markers, style
 
@@ -42,7 +42,7 @@ def draw(data: Layers) -> Figure:
         handles = markers.depth_legend(colours)
         label = f"{YANG:.3f} a layer (Yang et al.)"
         handles.append(markers.entry(label, style.MUTED, lw=1.2, ls=":"))
-        layout.finish(figure, handles, notices.notices(data.runs))
+        layout.finish(figure, handles, data.runs)
     return figure
 
 
@@ -54,7 +54,7 @@ def draw_in_training(data: Layers) -> Figure:
         figure = _draw(deepest, "iteration", shades, IN_TRAINING)
         labels = {f"iteration {iteration:,}": colour for iteration, colour in shades.items()}
         handles = markers.line_legend(labels)
-        layout.finish(figure, handles, notices.notices(data.runs))
+        layout.finish(figure, handles, data.runs)
     return figure
 
 

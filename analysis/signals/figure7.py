@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.typing import LineStyleType
 
 from analysis.fidelity import paper
-from analysis.frames import layers, notices, select
+from analysis.frames import layers, select
 from analysis.frames.layers import Layers
 from analysis.plotting import layout, markers, style
 
@@ -63,7 +63,7 @@ def draw(data: Layers) -> Figure:
             )
             axes.set_title("in order" if by == "layer" else "sorted")
         panels[1].set_ylim(panels[0].get_ylim())
-        layout.finish(figure, handles, notices.notices(data.runs))
+        layout.finish(figure, handles, data.runs)
     return figure
 
 

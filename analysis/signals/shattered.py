@@ -7,7 +7,7 @@ neighbouring inputs decays exponentially with depth, in residual ones much more 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.frames import layers, notices, select
+from analysis.frames import layers, select
 from analysis.frames.layers import Layers
 from analysis.plotting import layout, markers, style
 from analysis.plotting.depth_axis import DepthAxis
@@ -48,7 +48,7 @@ def draw(data: Layers) -> Figure:
         for axes in panels:
             axes.set_ylim(low, 1.03)
         handles = axis.legend() + markers.depth_legend(colours, linewidth=1.5)
-        layout.finish(figure, handles, notices.notices(data.runs))
+        layout.finish(figure, handles, data.runs)
     return figure
 
 

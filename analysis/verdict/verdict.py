@@ -12,6 +12,7 @@ from analysis.frames import notices, select
 from analysis.verdict import best_rates, contrasts, finding
 from analysis.verdict.contrasts import LEVEL, Contrast
 from analysis.verdict.words import TENTH, TOLERANCE
+from resnet_bench.streams import wrapped
 
 METHOD = (
     "Primary endpoint: training error in evaluation mode with precise batch norm, at the last"
@@ -176,10 +177,10 @@ def as_text(frame: pd.DataFrame) -> str:
     parts = [f"Verdict of {suite}, after {finding.budget(frame)}"]
     if primary:
         parts += [
-            formatting.wrapped(METHOD),
+            wrapped(METHOD),
             formatting.as_text(primary_rows(primary)),
             formatting.as_text(by_seed_rows(primary)),
-            *map(formatting.wrapped, limits(frame) + lost(primary)),
+            *map(wrapped, limits(frame) + lost(primary)),
         ]
     else:
         parts.append("No two depths are compared here, so there is no verdict.")
@@ -193,7 +194,7 @@ def as_text(frame: pd.DataFrame) -> str:
             "At each network's best learning rate",
             formatting.as_text(best_rates.rows(frame)),
             formatting.as_text(primary_rows(best_rates.primary(frame))),
-            *map(formatting.wrapped, best_rates.sentences(frame)),
+            *map(wrapped, best_rates.sentences(frame)),
         ]
-    parts += map(formatting.wrapped, notices.notices(frame))
-    return "\n\n".join([*parts, formatting.wrapped(finding.sentence(frame))])
+    parts += map(wrapped, notices.notices(frame))
+    return "\n\n".join([*parts, wrapped(finding.sentence(frame))])

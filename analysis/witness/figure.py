@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from analysis.frames import notices, select
 from analysis.frames.witnesses import Witnesses
 from analysis.plotting import layout, markers, style
-from analysis.verdict import contrasts
+from analysis.verdict import contrasts, finding
 
 
 def applies(data: Witnesses) -> bool:
@@ -37,9 +37,8 @@ def draw(data: Witnesses) -> Figure:
             axes.set(xlabel="iteration", ylabel="training error")
             axes.set_xlim(0, None)
         style.log_percent_axis(panels)
-        layout.finish(
-            figure, _legend(data, pairs, colours, depths), notices.notices(_shown(data, pairs))
-        )
+        handles, notes = _legend(data, pairs, colours, depths), notices.of_runs(_shown(data, pairs))
+        layout.write_around(figure, handles, notes, [finding.budget(data.runs)])
     return figure
 
 

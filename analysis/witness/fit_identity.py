@@ -41,7 +41,8 @@ def draw(table: pd.DataFrame) -> Figure:
         for axes in panels:
             axes.set_ylim(low, high)
         labels = {f"{2 * count} layers": colour for count, colour in colours.items()}
-        layout.finish(figure, markers.line_legend(labels), [f"Errors end at {LOWEST:g} here."])
+        note = f"The axis ends at an error of {LOWEST:g}."
+        layout.write_around(figure, markers.line_legend(labels), [note])
     return figure
 
 

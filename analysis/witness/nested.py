@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.formatting import percent
-from analysis.frames import notices, select
+from analysis.frames import select
 from analysis.frames.witnesses import Witnesses
 from analysis.plotting import layout, markers, style
 from analysis.plotting.depth_axis import DepthAxis
@@ -43,7 +43,7 @@ def draw(data: Witnesses) -> Figure:
         handles = DepthAxis.of(finals[finals["shortcut"].isin(kinds)]).legend()
         label = "the shallow network's function in the deep class: the witness"
         handles.append(markers.entry(label, marker="*", ls=":", ms=12))
-        layout.finish(figure, handles, notices.notices(data.runs))
+        layout.finish(figure, handles, data.runs)
     return figure
 
 

@@ -1,8 +1,8 @@
 """`make bench-gpu`: the speed of the paper's sweep on this GPU, beside its limits and other loops.
 
 In pieces of a few minutes each (`--seconds`), for machines that can be used for a short time only:
-`--piece floors`, `yardsticks`, `ablation`, `lanes`, `sweep`. Tables are printed and written as
-CSV into `--output`.
+`--piece floors`, `yardsticks`, `roofline`, `ablation`, `lanes`, `sweep`. Tables are printed and
+written as CSV into `--output`.
 """
 
 import sys

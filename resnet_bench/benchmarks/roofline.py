@@ -2,12 +2,23 @@
 
 A pass is one read or one write of a convolution's output. The bytes are those of passes over
 feature maps; weights fit the cache and are not counted.
+
+Why these networks are bound by memory: they are narrow. To make one number of a map, a 3x3
+convolution of 16 channels multiplies and adds 144 times, and as often for each of its two
+gradients: 864 FLOP. Meanwhile 19 passes carry 76 bytes of float32: 11 FLOP a byte, and 45 with 64
+channels. An H100 carries 3 TB/s and computes 400 TFLOP/s in TF32: it needs 130 FLOP a byte to be
+busy, and waits for memory most of the time. Of the 19 passes, 13 belong to batch norm and ReLU,
+which compute next to nothing: each operation reads what the one before it wrote. The fused norm
+(gpu/fused_norm.py) writes a map once, after norm, addition and ReLU, and finds the ReLU's gradient
+in what it reads anyway: 14 passes. Batch norm's mean has to be known before its first output, and
+the sums of the gradient before its first gradient, so that each still reads its maps twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import pandas as pd
 import torch
 from torch.nn import functional as F
 
@@ -23,12 +34,13 @@ from resnet_bench.training.precision import set_determinism, set_precision
 # forward: convolution 2, batch norm 3, ReLU 2; backward: ReLU 3, batch norm 5, convolution 4.
 EAGER_PASSES = 19
 RELU_PASSES = 5  # of the 19; a projection has no ReLU
-# Batch norm, ReLU and addition in one kernel, forward: 2 + 3; backward: 5 + 4.
+# Batch norm, ReLU and addition fused, forward: convolution 2, batch norm 3; backward: 5 + 4.
 FUSED_PASSES = 14
 # Further passes over the output of a residual block. Eager: addition 3, sum of the two gradients
-# 3; fused: reading the shortcut 1, sum of the gradients 3.
+# 3; fused: reading the shortcut 1, and backward the output for the ReLU 1, writing the shortcut's
+# gradient 1, sum of the gradients 3.
 EAGER_ADDITION_PASSES = 6
-FUSED_ADDITION_PASSES = 4
+FUSED_ADDITION_PASSES = 6
 
 PRECISIONS: tuple[Precision, ...] = ("ieee", "tf32", "bf16")
 COPIED_BYTES = 2**31  # far more than the L2 cache holds
@@ -110,6 +122,23 @@ def floor_seconds(
     """The least seconds for training on `images` images: the larger of arithmetic and memory."""
     arithmetic = work.flop(images) / ceilings.flops[precision]
     return max(arithmetic, work.bytes(images, precision, fused=fused) / ceilings.bandwidth)
+
+
+def roofline(
+    work: Work, images: int, precision: Precision, ceilings: Ceilings, measured: Mapping[str, float]
+) -> pd.DataFrame:
+    """A row for each name in `measured` (seconds of a step); "fused" in it: of the fused norm."""
+    rows = {}
+    for name, seconds in measured.items():
+        fused = "fused" in name
+        floor = floor_seconds(work, images, precision, ceilings, fused=fused)
+        rows[name] = {
+            "GB a step, counted": work.bytes(images, precision, fused=fused) / 1e9,
+            "floor, ms": floor * 1e3,
+            "measured, ms": seconds * 1e3,
+            "of the limit": floor / seconds,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("norm")
 
 
 def measure_ceilings(device: torch.device) -> Ceilings:

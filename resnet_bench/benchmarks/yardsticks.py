@@ -12,7 +12,7 @@ import torch
 from resnet_bench.datasets.definitions import Dataset
 from resnet_bench.datasets.load import Images
 from resnet_bench.gpu.lockstep import LaneStep
-from resnet_bench.gpu.norms import use_norm
+from resnet_bench.gpu.norms import Norm, use_norm
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.recipe import Precision
 from resnet_bench.training.batches import BatchStream
@@ -80,7 +80,7 @@ class Lockstep:
     precision: Precision | None = None
     channels_last: bool = True
     data_on_gpu: bool = True
-    native_norm: bool = False
+    norm: Norm = "cudnn"
 
     def __post_init__(self) -> None:
         setting = self.setting
@@ -91,7 +91,7 @@ class Lockstep:
         for network in [state.network for state in self.states]:
             if not self.channels_last:
                 network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-            use_norm(network, "native" if self.native_norm else "cudnn")
+            use_norm(network, self.norm)
         self.step = LaneStep(self.states, lanes=self.lanes, graphs=self.graphs)
 
     def train(self, steps: int) -> None:

@@ -1,4 +1,4 @@
-"""The commands about files of finished runs: their weights, their seals."""
+"""The commands about files of finished runs: their weights, their seals, a union of folders."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,9 @@ import typer
 from resnet_bench.commands.options import RESULTS, ExperimentName, Results, Seed, Settings
 from resnet_bench.errors import UserError
 from resnet_bench.paths import expanded
-from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.records.files import find_paths
+from resnet_bench.records.merge import merge as merge_suite
+from resnet_bench.records.run_directory import RunDirectory, run_folders
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment
 
@@ -70,3 +72,27 @@ def seal(
     for mistake in mistakes:
         typer.echo(mistake, err=True)
     raise typer.Exit(2 if mistakes else 0)
+
+
+def merge(
+    sources: Annotated[list[Path], typer.Argument(metavar="FROM...", help="folders of results")],
+    into: Annotated[Path, typer.Argument(metavar="INTO", help="a folder of results, or a new one")],
+) -> None:
+    """Take the ended runs of folders of results into one, each with its checkpoint.
+
+    Seals are checked, and nothing is replaced: a run that is there with other contents is refused.
+    The same command goes on after an interruption. Runs that have not ended, and W&B's logs, stay.
+    """
+    refused = []
+    for source in sources:
+        suites = [path for path in find_paths(expanded(source), "*") if run_folders(path)]
+        if not suites:
+            hint = f"; that is {source.parent}" if run_folders(source) else ""
+            raise UserError(f"{source} is no folder of results, with a folder a suite{hint}")
+        for suite in suites:
+            merged = merge_suite(suite, expanded(into) / suite.name)
+            typer.echo(f"{suite}: {merged.in_words()}, {len(merged.refused)} refused")
+            refused += merged.refused
+    for reason in refused:
+        typer.echo(f"error: {reason}", err=True)
+    raise typer.Exit(2 if refused else 0)

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 Minutes = Annotated[float, typer.Option(min=0.1, help="no part begins after")]
 
 
-def gpu_check(results: Results = RESULTS, minutes: Minutes = 3.0) -> None:
+def gpu_check(results: Results = RESULTS, minutes: Minutes = 4.0) -> None:
     """Check a GPU's bits, and find its fastest setting.
 
     Writes gpu-check.json into the folder of the results; sweeps there use the setting. Exit code 1
-    if a gate does not hold, or was not reached in time.
+    if a gate does not hold, or was not reached in time. The fused norm has gates of its own, which
+    decide over that setting alone.
     """
     import torch
 
@@ -49,8 +50,8 @@ def check(site: "Site", deadline: float) -> dict[str, Any]:
     from resnet_bench.gpu_check.parts import run_parts
     from resnet_bench.gpu_check.speeds import fastest, sweep_minutes
 
-    rows, first = [], gates()
-    for row in run_parts([*first, *timings()], site, deadline):
+    rows, first, fused = [], gates(), gates_of_fused_norm()
+    for row in run_parts([*first, *fused, *timings()], site, deadline):
         rows.append(row)
         typer.echo(_line(row))
     checks = [
@@ -62,6 +63,8 @@ def check(site: "Site", deadline: float) -> dict[str, Any]:
         for row in rows
         if row.passed and isinstance(row.found, float)
     ]
+    if not all(row.passed for row in rows if row.part in fused):
+        speeds = [speed for speed in speeds if speed["norm"] != "fused"]
     best = fastest(speeds)
     for precision, speed in best.items():
         took = sweep_minutes(site.suite, speed["milliseconds"])
@@ -104,6 +107,19 @@ def gates() -> list["Part"]:
     ]
 
 
+def gates_of_fused_norm() -> list["Part"]:
+    """Right values, then the same bits in graphs and in lanes; kernels are compiled first."""
+    from resnet_bench.gpu_check import fused, gates
+    from resnet_bench.gpu_check.parts import Part
+
+    graphs, lanes = gates.graphs_are_eager_steps, gates.together_is_alone
+    return [
+        Part("fused norm is float64's", fused.fused_norm_is_float64, 60),
+        Part("graphs are eager steps, fused", partial(fused.with_fused_norm, gate=graphs), 60),
+        Part("together is alone, fused", partial(fused.with_fused_norm, gate=lanes), 60),
+    ]
+
+
 def timings() -> list["Part"]:
     """bf16 has PyTorch's own batch norm in any case."""
     from resnet_bench.gpu_check import speeds
@@ -114,11 +130,13 @@ def timings() -> list["Part"]:
         ("tf32", "cudnn"),
         ("bf16", "cudnn"),
         ("tf32", "native"),
+        ("tf32", "fused"),
+        ("bf16", "fused"),
     ]
     for precision, norm in kinds:
         for lanes in speeds.LANES:
             work = partial(speeds.milliseconds_a_step, precision=precision, lanes=lanes, norm=norm)
-            found.append(Part(f"{precision}, {lanes} lanes, {norm}", work, 30))
+            found.append(Part(f"{precision}, {lanes} lanes, {norm}", work, 40))
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from resnet_bench.commands.options import RESULTS, Only, Results
+from resnet_bench.commands.options import RESULTS, Only, Results, Seeds, parse_seeds
 from resnet_bench.errors import UserError, printable
 from resnet_bench.networks.sizes import network_size
 from resnet_bench.records.files import find_paths
@@ -59,13 +59,14 @@ def _question(suite: str) -> str:
 def status(
     suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
     only: Only = None,
+    seeds: Seeds = None,
     results: Results = RESULTS,
 ) -> None:
     """Say how many runs of each suite are finished, or how far each run of one is."""
     if suite is not None:
-        _status_of(suite, results, only)
-    elif only:
-        raise UserError("--only needs the suite: status SUITE --only NAME")
+        _status_of(suite, results, only, None if seeds is None else parse_seeds(seeds))
+    elif only or seeds:
+        raise UserError("--only and --seeds need the suite: status SUITE --only NAME")
     else:
         _overview(results)
 
@@ -101,7 +102,7 @@ def _state(suite: str, path: Path) -> str:
         return LEFT_OUT
 
 
-def _status_of(suite: str, results: Path, only: list[str] | None) -> None:
+def _status_of(suite: str, results: Path, only: list[str] | None, seeds: list[int] | None) -> None:
     loaded = load_suite(suite)
     folder = results / suite
     names = [experiment.network_name for experiment in loaded.experiments]
@@ -112,11 +113,12 @@ def _status_of(suite: str, results: Path, only: list[str] | None) -> None:
     width = max(map(len, names)) + 2
     for name in names:
         try:
-            directories = sorted(find_paths(folder / name, "seed-*"), key=_seed)
+            found = sorted(find_paths(folder / name, "seed-*"), key=_seed)
         except UserError as error:
             typer.echo(printable(f"{name:<{width}}{error}"))
             continue
-        for path in directories or [folder / name / "seed-0"]:
+        wanted = [0] if seeds is None and not found else seeds
+        for path in found if wanted is None else [folder / name / f"seed-{n}" for n in wanted]:
             line = f"{name:<{width}}{path.name:<9} {_how_far(suite, path)}"
             typer.echo(printable(line))
 

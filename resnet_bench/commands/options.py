@@ -1,14 +1,16 @@
 """The options that commands share: facts of this machine, never hyper-parameters."""
 
 import re
+import reprlib
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from resnet_bench.errors import UserError
+from resnet_bench.errors import UserError, printable
 from resnet_bench.paths import RESULTS_VARIABLE, expanded
-from resnet_bench.sweeps.machine import Machine
+from resnet_bench.sweeps.machine import NORMS, Machine
 from resnet_bench.tracking.environment import choose_mode, prepare_environment
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a suite in experiments/")]
@@ -16,7 +18,13 @@ ExperimentName = Annotated[
     str, typer.Argument(metavar="EXPERIMENT", help="suite/network, such as digits/plain-56")
 ]
 # numpy's SeedSequence takes 32 bits at a time: 2**32 + 5 at epoch 0 would be 5 at epoch 1.
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1)]
+LAST_SEED = 2**32 - 1
+MOST_SEEDS = 10_000
+Seed = Annotated[int, typer.Option(min=0, max=LAST_SEED)]
+Seeds = Annotated[
+    str | None,
+    typer.Option(help="3 means seeds 0, 1 and 2; or 5-9, or 0,3,7; one seed is 7-7"),
+]
 Results = Annotated[
     Path,
     typer.Option(
@@ -53,7 +61,7 @@ Lanes = Annotated[
 ]
 Norm = Annotated[
     str | None,
-    typer.Option(help="cudnn or native: what computes batch norm on a GPU; recorded"),
+    typer.Option(help=f"{', '.join(NORMS)}: what computes batch norm on a GPU; recorded"),
 ]
 Only = Annotated[
     list[str] | None,
@@ -77,12 +85,12 @@ def make_machine(
 ) -> Machine:
     """The options as a `Machine`; raises UserError for a W&B mode or a norm that do not exist."""
     prepare_environment()
-    if norm not in (None, "cudnn", "native"):
-        raise UserError(f"--norm {norm!r}: use cudnn or native")
+    if norm not in (None, *NORMS):
+        raise UserError(f"--norm {norm!r}: use {', '.join(NORMS)}")
     if wandb not in (None, "online", "offline", "disabled"):
         raise UserError(f"--wandb {wandb!r}: use online, offline or disabled")
     mode = choose_mode(wandb)  # type: ignore[arg-type]
-    return Machine(results, device, data_dir, mode, graphs=graphs, lanes=lanes, norm=norm)  # type: ignore[arg-type]
+    return Machine(results, device, data_dir, mode, graphs=graphs, lanes=lanes, norm=norm)
 
 
 def parse_duration(text: str) -> float:
@@ -91,3 +99,22 @@ def parse_duration(text: str) -> float:
     if not match:
         raise UserError(f"time limit {text!r} is not a duration; write 90s, 9m or 1.5h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def parse_seeds(text: str | None) -> list[int]:
+    """The seeds that "3" (0, 1 and 2), "5-9" or "0,3,7-9" names, each once; seed 0 for None.
+
+    Raises UserError for anything else, and for more than a sweep takes.
+    """
+    text = "1" if text is None else text
+    number = "([0-9]{1,10})"
+    parts = [re.fullmatch(f"{number}(?:-{number})?", part) for part in text.split(",")]
+    bounds = [(int(part[1]), int(part[2] or part[1])) for part in parts if part]
+    if bounds and text.isdecimal():  # a number of seeds
+        bounds = [(0, bounds[0][0] - 1)]
+    if len(bounds) < len(parts) or any(not 0 <= low <= high <= LAST_SEED for low, high in bounds):
+        example = "write 3 for the first three, 5-9 or 0,3,7"
+        raise UserError(f"--seeds {printable(reprlib.repr(text))} are no seeds: {example}")
+    if sum(1 + high - low for low, high in bounds) > MOST_SEEDS:
+        raise UserError(f"--seeds {reprlib.repr(text)} are too many: {MOST_SEEDS:,} at most")
+    return list(dict.fromkeys(chain(*(range(low, high + 1) for low, high in bounds))))

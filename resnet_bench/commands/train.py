@@ -1,16 +1,21 @@
 """The commands that train: one experiment by name, or all of a suite."""
 
+import os
 from typing import Annotated
 
 import typer
 
 from resnet_bench.commands import options
+from resnet_bench.launchers.slurm import LIMIT, array_script
 from resnet_bench.records.lock import set_aside
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.streams import silence_output
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment, load_suite
 from resnet_bench.sweeps.machine import Machine, find_devices
+
+# What a script for Slurm says itself.
+NOT_PASSED_ON = {"suite", "seeds", "workers", "time_limit", "slurm"}
 
 
 def run(
@@ -40,9 +45,10 @@ def run(
 
 
 def sweep(
+    context: typer.Context,
     suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
     only: options.Only = None,
-    seeds: Annotated[int, typer.Option(min=1, max=10_000, help="3 means seeds 0, 1 and 2")] = 1,
+    seeds: options.Seeds = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, max=1024, help="processes on a CPU; one a core if not given"),
@@ -55,6 +61,9 @@ def sweep(
     graphs: options.Graphs = None,
     lanes: options.Lanes = None,
     norm: options.Norm = None,
+    slurm: Annotated[
+        bool, typer.Option("--slurm", help="print a script for sbatch, a job a seed; train nothing")
+    ] = False,
 ) -> None:
     """Train every experiment of a suite.
 
@@ -62,9 +71,33 @@ def sweep(
     """
     loaded = load_suite(suite or choose_suite(device))
     chosen = [loaded.experiment(name) for name in dict.fromkeys(only or ())] or loaded.experiments
-    runs = [Run(experiment, seed) for seed in range(seeds) for experiment in chosen]
+    numbers = options.parse_seeds(seeds)
+    runs = [Run(experiment, seed) for seed in numbers for experiment in chosen]
     machine = options.make_machine(results, device, data_dir, wandb, graphs, lanes, norm)
+    if slurm:
+        limit = time_limit or LIMIT
+        words = ["sweep", loaded.name, *_given(context), "--time-limit", limit]
+        if suites := os.environ.get("RESNET_BENCH_SUITES"):
+            words = ["--suites", suites, *words]
+        seconds, gpu = options.parse_duration(limit), device != "cpu"
+        script = array_script(loaded.name, numbers, words, limit=seconds, cores=workers, gpu=gpu)
+        typer.echo(script, nl=False)
+        return
     _train(runs, machine, workers, time_limit, loaded.time and f"Time: {loaded.time}")
+
+
+def _given(context: typer.Context) -> list[str]:
+    """The words of a sweep's command line for the options that were given, but NOT_PASSED_ON."""
+    words: list[str] = []
+    for option in context.command.params:
+        name, values = option.name or "", context.params[option.name or ""]
+        source = context.get_parameter_source(name)
+        if name in NOT_PASSED_ON or source is None or source.name == "DEFAULT":
+            continue
+        flags = option.opts if values is not False else option.secondary_opts
+        for value in values if isinstance(values, list) else [values]:
+            words += flags[:1] if isinstance(value, bool) else [flags[0], str(value)]
+    return words
 
 
 def default_suite(device: options.Device = None) -> None:

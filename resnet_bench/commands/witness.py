@@ -15,6 +15,7 @@ from resnet_bench.commands import options
 from resnet_bench.errors import UserError
 from resnet_bench.records.files import write_json
 from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.streams import wrapped
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment
 from resnet_bench.sweeps.machine import Machine
@@ -102,7 +103,8 @@ def make_witness(run: Run, depth: int, machine: Machine, rates: Sequence[float])
     _write(record, rates_ended(folder), folder)
     _print_comparison(record)
     if rates:
-        typer.echo(f"trains on at {len(rates)} rates, each for as long as a run of {deep.name}")
+        length = f"each for as long as a run of {deep.name}"
+        typer.echo(wrapped(f"trains on at {len(rates)} rates, {length}"))
         _continue(continuations(built, source, rates, folder), machine)
         _write(record, rates_ended(folder), folder)
         _print_continuations(record, rates, folder)
@@ -158,10 +160,8 @@ def _print_comparison(record: dict[str, Any]) -> None:
         typer.echo(f"{label:<{width}}" + "".join(f"{cell:>13}" for cell in cells))
     difference = record["max_difference"]
     equal = "none, bit for bit" if difference == 0 else f"{difference:.2g}"
-    typer.echo(
-        f"largest difference of the first two's outputs on {images['train']:,} training and"
-        f" {images['test']:,} test images: {equal}"
-    )
+    sentence = f"largest difference of the first two's outputs on {images['train']:,} training and"
+    typer.echo(wrapped(f"{sentence} {images['test']:,} test images: {equal}"))
 
 
 def _print_continuations(record: dict[str, Any], rates: Sequence[float], folder: Path) -> None:
@@ -169,14 +169,15 @@ def _print_continuations(record: dict[str, Any], rates: Sequence[float], folder:
 
     calibration = record["calibration"]
     start = record["errors"]["witness"]["precise_train_error"]
-    typer.echo(
+    sentence = (
         f"trained on from there, calibrated for train mode (loss there"
         f" {calibration['train_mode_loss']:.3f}, {record['source']}'s"
         f" {calibration['source_train_mode_loss']:.3f}); precise training error:"
     )
+    typer.echo(wrapped(sentence))
     for rate in rates:
         how = _how_it_went(RunDirectory(rate_folder(folder, rate)), start)
-        typer.echo(f"  learning rate {rate:<8}{how}")
+        typer.echo(wrapped(f"  learning rate {rate:<8}{how}"))
 
 
 def _how_it_went(directory: RunDirectory, start: float) -> str:

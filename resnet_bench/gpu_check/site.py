@@ -9,6 +9,7 @@ import torch
 from resnet_bench.benchmarks.yardsticks import Setting, synthetic_images
 from resnet_bench.datasets.load import Images
 from resnet_bench.gpu.lockstep import LaneStep
+from resnet_bench.gpu.norms import Norm, use_norm
 from resnet_bench.networks.initialization import digest
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.recipe import Precision
@@ -36,6 +37,7 @@ class Site:
     steps: int = 50
     batch: int = 128
     make_step: Callable[..., LaneStep] = field(default=LaneStep)
+    norm: Norm = "cudnn"
 
     @property
     def drop(self) -> int:
@@ -81,10 +83,13 @@ class Site:
         set_precision(executed_precision(precision, self.device), self.device)
         change = {"precision": precision}
         chosen = [self.experiments[name] for name in names]
-        return [
+        states = [
             new_state(Run(replace(e, recipe=e.recipe.model_copy(update=change)), 0), self.device)
             for e in chosen
         ]
+        for state in states:
+            use_norm(state.network, self.norm)
+        return states
 
     def train(
         self,

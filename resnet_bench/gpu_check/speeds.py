@@ -21,8 +21,7 @@ RECORDS = 0.12
 
 def milliseconds_a_step(site: Site, precision: Precision, lanes: int, norm: Norm) -> float:
     """The median of three blocks of 20 steps, after as many."""
-    native = norm == "native"
-    loop = Lockstep("ours", site.full, lanes=lanes, precision=precision, native_norm=native)
+    loop = Lockstep("ours", site.full, lanes=lanes, precision=precision, norm=norm)
     loop.step = site.make_step(loop.states, lanes=lanes)
     seconds = []
     for _ in range(BLOCKS + 1):

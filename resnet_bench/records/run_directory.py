@@ -88,8 +88,7 @@ class RunDirectory:
 
     def write_summary(self, summary: Summary) -> None:
         """Write summary.json, sealed: the run has ended."""
-        seal = seals.new_seal(self.path, summary.ended())
-        write_json(self.summary_json, summary.ended() | {"seal": seal})
+        write_json(self.summary_json, seals.sealed(self.path, summary.ended()))
 
     def description(self) -> dict[str, Any] | None:
         """run.json: `identity`, and `attempts` with the provenance of each; None without the file.

@@ -32,6 +32,11 @@ def new_seal(folder: Path, ended: dict[str, Any], *, checkpoint: bool = True) ->
     }
 
 
+def sealed(folder: Path, ended: dict[str, Any]) -> dict[str, Any]:
+    """The contents of summary.json for the run in `folder`, which has `ended` so."""
+    return ended | {"seal": new_seal(folder, ended)}
+
+
 def broken(
     folder: Path, seal: dict[str, str], ended: dict[str, Any], *, checkpoint: bool
 ) -> list[str]:

@@ -20,7 +20,10 @@ class Recipe(Specification):
 
     The fields from `train_images` on are details that the paper does not give, with this
     benchmark's interpretation as default, and `last_scale`, zero in Goyal et al. 2017 (arXiv
-    1706.02677, section 5.1). The last fields are about measurements.
+    1706.02677, section 5.1). The last fields are about measurements. Open in the paper, too, and
+    fixed here: pixels are scaled to 0..1 before the mean is subtracted; momentum is PyTorch's,
+    v = 0.9 v + g, w = w - rate v; batch norm has eps 1e-5, and its running statistics move by 0.1;
+    no drop waits for a plateau (section 3.4): each network would have its own schedule.
     """
 
     iterations: Positive

@@ -22,6 +22,7 @@ from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.open_run import OpenRun, ended_or_open
 from resnet_bench.sweeps.progress import Progress
+from resnet_bench.sweeps.resume import attempts_in
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import TrainingData
 from resnet_bench.training.loop import EvaluationInterruptedError, train
@@ -98,7 +99,8 @@ def _choose_step(runs: Sequence[OpenRun], machine: Machine) -> tuple[Step, dict[
     states = [run.state for run in runs]
     if states[0].device.type != "cuda":
         return eager_step, {"deterministic": True, "graphs": False, "lanes": 1}
-    attempts = [attempt for run in runs for attempt in run.description["attempts"]]
+    suites = {machine.results / state.run.experiment.suite for state in states}
+    attempts = [attempt for suite in suites for attempt in attempts_in(suite)]
     measured = measured_setting(machine.results, states[0].device, states[0].recipe.precision)
     norm = chosen_norm(attempts, machine.norm, measured.norm)
     for state in states:

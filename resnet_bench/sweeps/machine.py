@@ -3,10 +3,13 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from resnet_bench.errors import UserError
 from resnet_bench.tracking.environment import Mode
+
+Norm = Literal["cudnn", "native", "fused"]  # gpu/norms.py says what they are
+NORMS: tuple[Norm, ...] = get_args(Norm)
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Machine:
     lock_seconds: float = 0.0  # how long to wait for a run that another process holds
     graphs: bool | None = None  # steps as CUDA graphs; None: wherever there is a GPU
     lanes: int | None = None  # how many states step at the same time on a GPU; None chooses
-    norm: Literal["cudnn", "native"] | None = None  # what computes batch norm on a GPU
+    norm: Norm | None = None  # what computes batch norm on a GPU
 
     def refuse_gpu_options(self) -> None:
         """Raises UserError, for a CPU, if an option is given that only a GPU has."""

@@ -1,10 +1,12 @@
 """A run as its checkpoint left it: the state, and the rows of the CSVs that it includes."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from resnet_bench.errors import UserError
-from resnet_bench.records.run_directory import AGAIN, RunDirectory
+from resnet_bench.records.run_directory import AGAIN, RunDirectory, run_folders
 from resnet_bench.sweeps.progress import measured_images
 from resnet_bench.training import checkpoints
 from resnet_bench.training.state import TrainingState
@@ -35,6 +37,13 @@ def resume(state: TrainingState, directory: RunDirectory, identity: dict[str, An
     if missing and state.diverged_at is None:
         raise _lost_rows(directory.layers_csv)
     return measured
+
+
+def attempts_in(suite: Path) -> Iterator[dict[str, Any]]:
+    """The attempts of all runs in a suite's folder whose description can be read."""
+    for folder in run_folders(suite):
+        with suppress(UserError):
+            yield from (RunDirectory(folder).description() or {}).get("attempts", [])
 
 
 def _lost_rows(file: Path) -> UserError:

@@ -17,7 +17,9 @@ from resnet_bench.sweeps.machine import Machine, available_cores, find_devices, 
 from resnet_bench.sweeps.pool import Pool
 from resnet_bench.sweeps.progress import Outcome, finished, work
 from resnet_bench.sweeps.shared import why_alone
+from resnet_bench.tracking.extras import alert_of_sweep
 
+RESUMABLE = (75, 130)  # exit codes of a sweep that has not ended
 LOCK_SECONDS = 2.0  # a worker whose parent was killed needs a moment to save and to leave
 
 
@@ -53,9 +55,8 @@ def sweep(
 
     A run that another process trains, on this machine or on another that shares the results, is
     skipped and looked at again at the end: it has ended, or is taken over, or counts as elsewhere.
-    Says how many are to be trained, and `time_needed`, what a suite's file says of that.
-    Stops after `time_limit` seconds, finishing what is being measured, or on Ctrl-C or SIGTERM,
-    at once but cleanly; a second one kills.
+    Says how many are to be trained, and `time_needed`. Stops after `time_limit` seconds, finishing
+    what is being measured, or on Ctrl-C or SIGTERM, at once but cleanly; a second one kills.
     Raises UserError if there is no such device, no way to get a data set, or a cure cannot be used.
     """
     deadline = None if time_limit is None else time.monotonic() + time_limit
@@ -67,10 +68,9 @@ def sweep(
     if pending:
         _try_cures(pending)
         _fetch_data(pending, machine)
-        if machine.device is None and devices == ["cpu"] and (reason := why_no_gpu()):
-            print(reason, file=sys.stderr)
-        said = f"{len(pending)} of {len(runs)} runs to train. {time_needed}"
-        for line in filter(None, (said.rstrip(), why_unlocked(machine.results), alone)):
+        reason = why_no_gpu() if machine.device is None and devices == ["cpu"] else ""
+        said = f"{len(pending)} of {len(runs)} runs to train. {time_needed}".rstrip()
+        for line in filter(None, (reason, said, why_unlocked(machine.results), alone)):
             print(line, file=sys.stderr)
     groups = group_runs(pending, one_by_one=devices == ["cpu"])
     if devices == ["cpu"]:
@@ -80,7 +80,17 @@ def sweep(
         return Pool(groups, machine, devices[: len(groups)], deadline, outcome, bool(alone))
 
     _train(groups, machine, outcome, pool)
+    if pending:
+        _alert(runs, machine, outcome)
     return outcome
+
+
+def _alert(runs: Sequence[Run], machine: Machine, outcome: Outcome) -> None:
+    """Tell W&B, if alerts are wanted, how the sweep has ended, unless it is to go on."""
+    if outcome.exit_code() not in RESUMABLE:
+        suite = runs[0].experiment.suite
+        folder, mode = machine.results / suite, machine.wandb_mode
+        alert_of_sweep(suite, outcome.in_words(len(runs)), folder=folder, mode=mode)
 
 
 def _train(

@@ -13,7 +13,7 @@ LAUNCHER = os.getppid()  # at the start: once it is killed, its children have an
 STALL_SECONDS = 60.0
 STALLED = (
     "no iteration for a minute: kernels of different lanes may wait for each other on the GPU; "
-    "the same command resumes, with --lanes 1 or (for new runs) --norm native"
+    "the same command resumes, with --lanes 1 or (into another --results) --norm native"
 )
 
 

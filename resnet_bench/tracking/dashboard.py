@@ -4,13 +4,17 @@ import os
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 
 from resnet_bench.errors import UserError
 from resnet_bench.suites.suite import Suite
 from resnet_bench.tracking.attempts import find_attempts, wandb_folder
 from resnet_bench.tracking.environment import choose_mode
+
+LINK_SECONDS = 5.0  # from one look for new runs to the next
 
 
 def dashboard(suite: Suite, results: Path, dry_run: bool) -> None:
@@ -70,6 +74,25 @@ def _open_terminal(suite: Suite, results: Path) -> None:
             " workspaces"
         )
     environment = {"WANDB_ERROR_REPORTING": "false"} | os.environ
-    command = [sys.executable, "-m", "wandb", "leet", str(folder)]
-    if subprocess.run(command, env=environment).returncode:
+    with TemporaryDirectory(prefix=f"{suite.name}-") as links:
+        link_by_network(folder, Path(links))
+        command = [sys.executable, "-m", "wandb", "leet", links]
+        with subprocess.Popen(command, env=environment) as process:
+            while process.poll() is None:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(LINK_SECONDS)
+                link_by_network(folder, Path(links))
+    if process.returncode:
         raise UserError(f"W&B's terminal dashboard failed on {folder}")
+
+
+def link_by_network(folder: Path, links: Path) -> None:
+    """Links to the attempts in W&B's `folder`, by names that a narrow list can tell apart.
+
+    W&B's own names begin with the time. Its list shows folders called run-..., and finds a run's
+    file by the last run-<time>-<id> of the name: so the links have the network before that.
+    """
+    for attempt in find_attempts(folder):
+        link = links / f"run-{attempt.run_id.rpartition('-')[0]}-{attempt.path.name}"
+        if not link.is_symlink():
+            link.symlink_to(attempt.path.absolute())

@@ -18,6 +18,8 @@ from resnet_bench.paths import ROOT
 from resnet_bench.tracking import variables
 
 PROJECT = "resnet_bench"
+# Names the job of a cluster that this process is a part of: with it the groups of its runs begin.
+JOB = "RESNET_BENCH_JOB"
 Mode = Literal["online", "offline", "disabled"]
 
 # W&B's values of WANDB_MODE, with those of its older versions.
@@ -98,14 +100,22 @@ def has_credentials() -> bool:
     return any(_in_netrc(host) for host in ([urlsplit(address).netloc] if address else HOSTS))
 
 
-def settings_for(mode: Mode, known: set[str]) -> dict[str, Any]:
-    """SETTINGS that are `known` to this version of W&B and not set by an environment variable."""
+def settings_for(mode: Mode, known: set[str], *, load: bool) -> dict[str, Any]:
+    """SETTINGS that are `known` to this version of W&B and not set by an environment variable.
+
+    The run logs the load of machine and GPU if it is to log the `load`.
+    """
     settings: dict[str, Any] = {"mode": mode}
-    for name, value in SETTINGS.items():
+    for name, value in (SETTINGS | {"x_disable_stats": not load}).items():
         variable = "WANDB_" + re.sub("^x_", "_", name).upper()  # x_ is __: WANDB__SAVE_REQUIREMENTS
         if name in known and not os.environ.get(variable):
             settings[name] = value
     return settings
+
+
+def unless_set(defaults: dict[str, tuple[str, Any]]) -> dict[str, Any]:
+    """Arguments of wandb.init, by variable: one would win over its variable, which a user sets."""
+    return {name: value for key, (name, value) in defaults.items() if not os.environ.get(key)}
 
 
 def _settings_file() -> dict[str, str]:

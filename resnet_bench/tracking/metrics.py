@@ -6,22 +6,22 @@ from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.records.layers import LayerRecord, gradient_growth
 
 # EpochRecord's field -> the name in W&B, for dashboards, too. The part before a slash is the
-# panel's section in W&B's default workspace.
+# panel's section in W&B's default workspace. W&B sorts panels by name: errors come first.
 METRICS = {
-    "epoch": "epoch",
+    "epoch": "schedule/epoch",
     "iteration": "iteration",
-    "learning_rate": "lr",
-    "train_loss": "train/loss",
-    "train_error": "train/error",
-    "clean_train_error": "train/clean_error",
-    "precise_train_error": "train/precise_error",
-    "test_loss": "test/loss",
-    "test_error": "test/error",
-    "precise_test_error": "test/precise_error",
-    "validation_loss": "validation/loss",
-    "validation_error": "validation/error",
-    "seconds": "seconds",
-    "images_per_second": "images_per_second",
+    "learning_rate": "schedule/learning_rate",
+    "train_loss": "loss/train",
+    "train_error": "error/train",
+    "clean_train_error": "error/train_clean",
+    "precise_train_error": "error/train_precise",
+    "test_loss": "loss/test",
+    "test_error": "error/test",
+    "precise_test_error": "error/test_precise",
+    "validation_loss": "loss/validation",
+    "validation_error": "error/validation",
+    "seconds": "speed/seconds",
+    "images_per_second": "speed/images_per_second",
 }
 
 # A few metrics of layers.csv: all layers would make unreadable panels.

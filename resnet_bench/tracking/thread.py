@@ -105,9 +105,13 @@ class WandbThread(threading.Thread):
             self.warn(f"{'; '.join(problems)}; logged offline")
         return run
 
+    def gave_up(self, run: Any) -> bool:
+        """Whether the server has failed that the run is sent to."""
+        return self._server_failed and not run.offline
+
     def close_run(self, run: Any, exit_code: int) -> None:
         self._open.remove(run)
-        if self._server_failed and not run.offline:
+        if self.gave_up(run):
             # Each run waits for W&B's finish_timeout: all at the same time, in threads.
             threading.Thread(target=_finish_quietly, args=(run, exit_code), daemon=True).start()
             return
@@ -137,7 +141,8 @@ class WandbThread(threading.Thread):
         logging.raiseExceptions = False  # W&B's own log, on a full disk: a traceback a line
         if not os.access(get_core_path(), os.X_OK):  # W&B would wait for it
             raise PermissionError(f"{get_core_path()} cannot be executed")
-        settings = settings_for(mode, set(wandb.Settings.model_fields))
+        # The load is the same for all runs of a process: the first of those alive logs it.
+        settings = settings_for(mode, set(wandb.Settings.model_fields), load=not self._open)
         # Receives the messages that W&B does not print, as it is silenced.
         listener = SimpleNamespace(info=str, warning=self._hear, error=self._hear)
         wandb.termsetup(wandb.setup().settings, listener)
@@ -161,6 +166,16 @@ class WandbThread(threading.Thread):
             wandb.teardown()
         for attempt in attempts:
             shutil.rmtree(attempt.path, ignore_errors=True)
+
+
+_threads: dict[int, WandbThread] = {}  # by process id: a forked child has no threads
+
+
+def thread_of_process() -> WandbThread:
+    """The one of this process, begun at the first call."""
+    if os.getpid() not in _threads:
+        _threads[os.getpid()] = WandbThread()
+    return _threads[os.getpid()]
 
 
 def _finish_quietly(run: Any, exit_code: int) -> None:

@@ -15,10 +15,11 @@ from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.records.layers import LayersFile, by_iteration
 from resnet_bench.records.run_directory import RunDirectory, Summary
 from resnet_bench.suites.experiment import Run
+from resnet_bench.tracking import extras
 from resnet_bench.tracking.attempts import find_attempts, wandb_folder
-from resnet_bench.tracking.environment import PROJECT, Mode
+from resnet_bench.tracking.environment import JOB, PROJECT, Mode, unless_set
 from resnet_bench.tracking.metrics import AXES, LAYERS_ITERATION, METRICS, Rows, metrics_of
-from resnet_bench.tracking.thread import ADD, WandbThread
+from resnet_bench.tracking.thread import ADD, WandbThread, thread_of_process
 
 STOPPED_EXIT_CODE = 75  # of a run that will be resumed
 
@@ -42,8 +43,10 @@ class WandbTracker(Tracker):
         arguments: dict[str, Any],  # of wandb.init
         online: bool,
         folder: Path,
+        directory: RunDirectory,
         earlier: list[Rows],
     ) -> None:
+        self._directory = directory
         self._thread = thread  # only calls sent to it use the attributes below
         self._run: Any = None
         self._latest = dict.fromkeys(AXES, -1)  # the last iteration that W&B has on each axis
@@ -93,6 +96,10 @@ class WandbTracker(Tracker):
             else:
                 exit_code = 0 if summary.status == "finished" else 1
                 run.summary.update({"status": summary.status, "total_seconds": summary.seconds})
+                if not self._thread.gave_up(run):
+                    extras.at_the_end(run, self._directory, summary)
+        except TimeoutError as error:
+            self._thread.upload_failed(str(error))
         finally:
             self._thread.close_run(run, exit_code)
         if run.offline:
@@ -100,9 +107,6 @@ class WandbTracker(Tracker):
             there, _ = latest.contents()
             if any(there.get(axis, -1) < last for axis, last in self._latest.items()):
                 self._thread.warn(f"{latest.log}: lacks records, which {ADD}")
-
-
-_threads: dict[int, WandbThread] = {}  # by process id: a forked child has no threads
 
 
 def start_tracking(
@@ -120,27 +124,22 @@ def start_tracking(
     if resumed:
         earlier += directory.rows()
         earlier += by_iteration(LayersFile(directory.layers_csv).rows())
-    if os.getpid() not in _threads:
-        _threads[os.getpid()] = WandbThread()
     experiment, spec = run.experiment, run.experiment.spec
     tags = [experiment.suite, spec.family, f"depth-{spec.depth}"]  # of 64 characters at most
     tags += [f"cure-{cure.name}" for cure in experiment.cures]
+    group = filter(None, (os.environ.get(JOB), experiment.network_name))
     defaults = {
         "WANDB_PROJECT": ("project", PROJECT),
         "WANDB_DIR": ("dir", str(folder)),
         "WANDB_NAME": ("name", f"{experiment.network_name}-s{run.seed}"),
-        "WANDB_RUN_GROUP": ("group", experiment.network_name),
+        "WANDB_RUN_GROUP": ("group", "-".join(group)),
         "WANDB_JOB_TYPE": ("job_type", "train"),
         "WANDB_TAGS": ("tags", [tag[:64] for tag in tags]),
     }
-    # An argument of wandb.init would win over its variable.
-    arguments: dict[str, Any] = {
-        name: value for variable, (name, value) in defaults.items() if not os.environ.get(variable)
-    }
-    arguments |= {"id": run_id, "config": config_of(run, identity)}
+    arguments = unless_set(defaults) | {"id": run_id, "config": config_of(run, identity)}
     arguments["resume"] = "allow" if resumed else None
-    thread = _threads[os.getpid()]
-    return WandbTracker(thread, arguments, mode == "online", wandb_folder(folder), earlier)
+    online, place = mode == "online", wandb_folder(folder)
+    return WandbTracker(thread_of_process(), arguments, online, place, directory, earlier)
 
 
 def new_run_id(run: Run) -> str:

@@ -22,12 +22,15 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_figures_tables_report_and_finding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setattr(
         catalogue, "FIGURES", catalogue.FIGURES[:2]
     )  # the report's test draws them all
     folder = write_suite(tmp_path, "digits", Options(seeds=(0, 1, 2)))
     assert run(monkeypatch, "digits", "--results", str(tmp_path), "--every-seed") == 0
-    lines = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.partition("report.html")[2].splitlines())) <= 60  # the terminal's
+    lines = printed.splitlines()
     assert lines[0].split()[:4] == ["network", "parameters", "n", "epoch"]
     paths = [
         folder / "figures" / "figure-6.png",
@@ -36,24 +39,30 @@ def test_figures_tables_report_and_finding(
         folder / "tables" / "verdict.json",
         folder / "report.html",
     ]
-    assert lines[-1 - len(paths) : -1] == [str(path) for path in paths]
+    first = lines.index(str(paths[0]))
+    assert lines[first : first + len(paths)] == [str(path) for path in paths]
     assert all(path.stat().st_size > 200 for path in paths)
     assert paths[0].read_bytes().startswith(b"\x89PNG")
-    assert lines[-1].startswith(
+    sentence = " ".join(lines[first + len(paths) :])
+    assert sentence.startswith(
         f"After {END:,} iterations on digits, going from 20 to 56 layers, plain networks degrade"
     )
-    assert "residual networks (option A) do not degrade" in lines[-1]
+    assert "residual networks (option A) do not degrade" in sentence
 
 
 def test_one_seed_says_how_to_come_to_a_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(catalogue, "FIGURES", ())
-    write_suite(tmp_path, "digits", Options(seeds=(0,)))
+    folder = write_suite(tmp_path, "digits", Options(seeds=(0,)))
     assert run(monkeypatch, "digits", "--results", str(tmp_path)) == 0
-    *_, sentence, hint = capsys.readouterr().out.splitlines()
-    assert sentence.endswith("a single seed carries no verdict.")
-    assert "make sweep SUITE=digits SEEDS=3" in hint
+    printed = " ".join(capsys.readouterr().out.split())
+    *_, hint = printed.partition("a single seed carries no verdict. ")
+    assert hint.startswith("For a verdict: make sweep SUITE=digits SEEDS=3")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.index("<h2>Figures") < page.index("<h2>Final errors") < page.index("<h2>Verdict")
+    assert "<th>mean</th>" in page
+    assert "<th>interval</th>" not in page  # of one seed there is none
 
 
 def test_a_suite_of_named_experiments_alone(
@@ -67,7 +76,8 @@ def test_a_suite_of_named_experiments_alone(
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split()[:4] == ["d2l-resnet18", "11,178,378", "1", "10"]
     assert "1 diverged (at 471)" in lines[3]
-    assert lines[-1].startswith("Final test errors, means over finished seeds: on fashion d2l-")
+    everything = " ".join(lines)
+    assert "Final test errors, means over finished seeds: on fashion d2l-" in everything
     frame = load.runs(folder)
     for text in (verdict.as_text(frame), (folder / "report.html").read_text(encoding="utf-8")):
         assert "No two depths are compared here" in text

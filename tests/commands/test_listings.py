@@ -33,6 +33,30 @@ def test_status_of_what_is_not_there(call: Call, tmp_path: Path) -> None:
     assert answer.output.count("missing") == 6
 
 
+def test_status_of_seeds_shows_those_that_are_missing_too(call: Call, tmp_path: Path) -> None:
+    begin(tmp_path, "smoke/plain-8")
+    options = ("--only", "plain-8", "--results", str(tmp_path))
+    assert "seed-7" not in call("status", "smoke", *options).output
+    lines = call("status", "smoke", *options, "--seeds", "0,7-8,7").output.splitlines()
+    assert [line.split()[1:3] for line in lines] == [
+        ["seed-0", "partial"],
+        ["seed-7", "missing"],
+        ["seed-8", "missing"],
+    ]
+    assert call("status", "--seeds", "3").errors.startswith("error: --only and --seeds need the")
+
+
+def test_make_passes_seeds_on_as_they_are() -> None:
+    for target in ("sweep", "status"):
+        command = ["make", "-n", "-o", ".venv/.ready", target, "SUITE=smoke"]
+        for seeds, passed in ((["SEEDS=0,3,7"], ' --seeds "0,3,7" '), ([], "")):
+            printed = subprocess.run(
+                [*command, *seeds], cwd=ROOT, capture_output=True, text=True, check=True
+            ).stdout
+            assert passed in printed
+            assert ("--seeds" in printed) == bool(seeds)
+
+
 def test_status_counts_epochs_and_not_records(call: Call, tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "smoke" / "plain-8+records_per_epoch=3" / "seed-1")
     directory.create()

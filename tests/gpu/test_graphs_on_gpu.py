@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from resnet_bench.commands.gpu_check import gates
+from resnet_bench.commands.gpu_check import gates, gates_of_fused_norm
 from resnet_bench.datasets.load import load_dataset
 from resnet_bench.gpu.lockstep import LaneStep
 from resnet_bench.gpu_check.parts import Part
@@ -69,7 +69,7 @@ def run_all(states: Sequence[TrainingState], step: LaneStep) -> list[float]:
         step.close()
 
 
-@pytest.mark.parametrize("part", gates(), ids=lambda part: part.name)
+@pytest.mark.parametrize("part", [*gates(), *gates_of_fused_norm()], ids=lambda part: part.name)
 def test_the_gates_hold_at_full_size(part: Part) -> None:
     assert part.work(Site(GPU))
 

@@ -10,14 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from resnet_bench.commands.gpu_check import gates as all_gates
+from resnet_bench.commands.gpu_check import gates_of_fused_norm
 from resnet_bench.gpu.cuda_graphs import CapturedStep
 from resnet_bench.gpu.lockstep import LaneStep
-from resnet_bench.gpu_check import gates
+from resnet_bench.gpu_check import fused, gates
 from resnet_bench.gpu_check.parts import Part
 from resnet_bench.gpu_check.site import GateError, Site
+from resnet_bench.suites.recipe import Precision
 from resnet_bench.training import checkpoints
 from resnet_bench.training.state import TrainingState
 from resnet_bench.training.step import Batch, eager_step
+from tests.support.kernels import DEVICE, needs_triton
 from tests.support.recording import record_graph
 
 CPU = torch.device("cpu")
@@ -38,6 +41,35 @@ def test_each_gate_passes(site: Site, part: Part) -> None:
     said = part.work(site)
     assert said
     assert "\n" not in said
+
+
+@needs_triton
+def test_the_gates_of_the_fused_norm(site: Site) -> None:
+    """Kernels are interpreted here, and slow: of the gates that train, only what they train."""
+    values, *training = gates_of_fused_norm()
+    said = values.work(replace(site, batch=4, device=DEVICE))
+    assert said.startswith("float32 off by ")
+
+    def norms_of(site: Site, precision: Precision) -> str:
+        modules = site.states(site.names, precision)[0].network.modules()
+        return str({type(module).__name__ for module in modules if "Norm" in str(type(module))})
+
+    assert [part.work.keywords["gate"] for part in training] == [  # type: ignore[attr-defined]
+        gates.graphs_are_eager_steps,
+        gates.together_is_alone,
+    ]
+    assert fused.with_fused_norm(site, norms_of) == "{'FusedBatchNorm'}"
+
+
+@needs_triton
+def test_a_fused_norm_that_forgets_its_last_rows(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from resnet_bench.gpu import norm_operations
+
+    monkeypatch.setattr(norm_operations.Grid, "of_tiles", (1, 1))
+    with pytest.raises(GateError, match=r"off by .* in torch.float32, maps \(16, 16, 8, 8\)"):
+        fused.fused_norm_is_float64(replace(site, device=DEVICE))
 
 
 def broken(site: Site, change: Callable[[TrainingState], None]) -> Site:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -66,6 +67,7 @@ def test_the_fastest_setting_is_chosen_and_said(
         Part("time", partial(timed, precision=p, lanes=n, norm="native"), 60) for p, n in kinds
     ]
     monkeypatch.setattr(gpu_check, "gates", lambda: parts[:1])
+    monkeypatch.setattr(gpu_check, "gates_of_fused_norm", list)
     monkeypatch.setattr(gpu_check, "timings", lambda: parts[1:])
     found = gpu_check.check(Site(torch.device("cpu")), time.monotonic() + 600)
     assert found["fastest"]["tf32"]["lanes"] == 3
@@ -82,10 +84,28 @@ def test_the_fastest_setting_is_chosen_and_said(
 def test_a_timing_that_fails_is_no_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     for gate, timing, hold in ((double, fail, True), (fail, double, False)):
         monkeypatch.setattr(gpu_check, "gates", lambda gate=gate: [Part("gate", gate, 60)])
+        monkeypatch.setattr(gpu_check, "gates_of_fused_norm", list)
         monkeypatch.setattr(gpu_check, "timings", lambda timing=timing: [Part("t", timing, 60)])
         found = gpu_check.check(21, time.monotonic() + 600)  # type: ignore[arg-type]
         assert found["gates_hold"] is hold
         assert [row["passed"] for row in found["checks"]] == [hold, not hold]
+
+
+@pytest.mark.parametrize(("gate", "chosen"), [(str, "fused"), (fail, "native")])
+def test_the_fused_norm_is_chosen_only_if_its_gates_hold(
+    gate: Callable[[Any], object], chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the faster one; a GPU on which it fails is trusted with the others."""
+    times = [
+        Part("time", partial(timed, precision="tf32", lanes=n, norm=norm), 60)
+        for n, norm in ((1, "native"), (3, "fused"))
+    ]
+    monkeypatch.setattr(gpu_check, "gates", lambda: [Part("gate", str, 60)])
+    monkeypatch.setattr(gpu_check, "gates_of_fused_norm", lambda: [Part("fused", gate, 60)])
+    monkeypatch.setattr(gpu_check, "timings", lambda: times)
+    found = gpu_check.check(Site(torch.device("cpu")), time.monotonic() + 600)
+    assert found["gates_hold"]
+    assert found["fastest"]["tf32"]["norm"] == chosen
 
 
 def test_a_speed_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,6 +106,39 @@ def write_cifar_pngs(data: Tiny, folder: Path) -> None:
         (folder / name).write_text(json.dumps(half.labels.tolist()))
 
 
+def write_openml(data: Tiny, folder: Path, address: str, test_first: bool) -> None:
+    """What OpenML's API answers about its CIFAR_10, and the table as ARFF."""
+    halves = [data.test, data.train] if test_first else [data.train, data.test]
+    pixels = np.concatenate([half.pixels.reshape(len(half.pixels), -1) for half in halves])
+    labels = np.concatenate([half.labels for half in halves])
+    names = [f"a{place}" for place in range(pixels.shape[1])]
+    lines = ["@RELATION CIFAR_10", *(f"@ATTRIBUTE {name} INTEGER" for name in names)]
+    lines += ["@ATTRIBUTE class {0,1,2,3,4,5,6,7,8,9}", "@DATA"]
+    lines += [",".join(map(str, [*row, label])) for row, label in zip(pixels, labels, strict=True)]
+    (folder / "rows.arff").write_text("\n".join(lines) + "\n")
+    no = dict.fromkeys(("is_ignore", "is_row_identifier"), "false") | {
+        "number_of_missing_values": "0"
+    }
+    features = [
+        {"index": str(index), "name": name, "is_target": str(name == "class").lower(), **no}
+        | {"data_type": "nominal" if name == "class" else "numeric"}
+        for index, name in enumerate([*names, "class"])
+    ]
+    features[-1]["nominal_value"] = [str(label) for label in range(10)]  # type: ignore[assignment]
+    description = {
+        "id": "40927", "name": "CIFAR_10", "version": "1", "description": "", "format": "ARFF",
+        "status": "active", "url": f"{address}rows.arff",
+        "md5_checksum": md5_of(folder / "rows.arff"),
+    }  # fmt: skip
+    quality = [{"name": "NumberOfInstances", "value": str(len(labels))}]
+    for name, answer in {
+        "40927": {"data_set_description": description},
+        "features-40927": {"data_features": {"feature": features}},
+        "qualities-40927": {"data_qualities": {"quality": quality}},
+    }.items():
+        (folder / name).write_text(json.dumps(answer))
+
+
 def write_idx(data: Tiny, folder: Path, *, zipped: bool) -> None:
     """MNIST's layout: (N, side, side) pixels and (N,) labels behind their shapes."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from resnet_bench.records.layers import LayerRecord
 from resnet_bench.records.run_directory import RunDirectory, Summary
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment
-from resnet_bench.tracking import tracker as tracking_tracker
+from resnet_bench.tracking import thread
 from resnet_bench.tracking.attempts import find_attempts
 from resnet_bench.tracking.tracker import Tracker, start_tracking
 
@@ -32,7 +32,7 @@ def wandb_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "home"))
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
-    monkeypatch.setattr(tracking_tracker, "_threads", {})
+    monkeypatch.setattr(thread, "_threads", {})
     monkeypatch.chdir(tmp_path)
     yield
     if "wandb" in sys.modules:

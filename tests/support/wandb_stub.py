@@ -28,6 +28,8 @@ class StubRun:
     files: dict[str, list[str]] = field(default_factory=dict)  # of JSON lines
     exit_code: int | None = None
     mistakes: list[str] = field(default_factory=list)  # gaps, and lines sent anew and changed
+    alerts: list[str] = field(default_factory=list)  # "title: text"
+    artifact: dict[str, bytes] = field(default_factory=dict)  # its files, once it is committed
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -37,7 +39,7 @@ class StubRun:
 
     @property
     def epochs(self) -> list[int]:
-        return [row["epoch"] for row in self.rows]
+        return [row["schedule/epoch"] for row in self.rows]
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -63,6 +65,7 @@ class Stub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.runs: dict[str, StubRun] = {}
         self.views: dict[str, dict[str, Any]] = {}  # saved workspaces, by name
+        self.uploads: dict[str, bytes] = {}  # of artifacts, by "run id/name"
         self.trouble: Trouble = "none"
         self.only: str | None = None  # trouble only where the request's path or query has this
         self.lock = threading.Lock()
@@ -134,9 +137,43 @@ class Stub(ThreadingHTTPServer):
         if "allViews(" in query:
             view = self.views.get(variables["viewName"])
             return {"project": {"allViews": {"edges": [{"node": view}] if view else []}}}
+        if "notifyScriptableRunAlert(" in query:
+            text = f"{variables['title']}: {variables['text']}"
+            self.runs[variables["runName"]].alerts.append(text)
+        if "rtifact" in query:
+            return self._artifact(query, variables)
         if "viewer" in query:
             return {"viewer": {"id": "1", "username": "tester", "entity": "tester", "flags": "{}"}}
         return {}
+
+    def _artifact(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """An artifact's id is its run's; it is there once it is committed."""
+        asked = variables.get("input", variables)
+        if "createArtifact(" in query:
+            artifact = {"id": asked["runName"], "state": "PENDING"}
+            artifact |= {"artifactSequence": {"id": "1", "latestArtifact": None}}
+            return {"createArtifact": {"artifact": artifact}}
+        if "createArtifactManifest(" in query:
+            file = self._upload(asked["artifactID"], "manifest")
+            return {"createArtifactManifest": {"artifactManifest": {"id": "1", "file": file}}}
+        if "createArtifactFiles(" in query:
+            files = [
+                self._upload(file["artifactID"], file["name"]) for file in asked["artifactFiles"]
+            ]
+            return {"createArtifactFiles": {"files": {"edges": [{"node": one} for one in files]}}}
+        if "commitArtifact(" in query:
+            start = f"{asked['artifactID']}/"
+            there = {key: value for key, value in self.uploads.items() if key.startswith(start)}
+            names = {key.removeprefix(start): value for key, value in there.items()}
+            self.runs[asked["artifactID"]].artifact = names
+            return {"commitArtifact": {"artifact": {"id": asked["artifactID"], "digest": "1"}}}
+        return {"project": {"artifact": None}}  # there is none of this name yet
+
+    def _upload(self, run_id: str, name: str) -> dict[str, Any]:
+        """Where a file is to be sent to."""
+        place = {"uploadUrl": f"{self.url}/upload/{run_id}/{name}", "uploadHeaders": []}
+        place |= {"id": "1", "name": name, "displayName": name, "storagePath": name}
+        return place | {"uploadMultipartUrls": None, "artifact": {"id": run_id}}
 
     def _upsert(self, variables: dict[str, Any]) -> dict[str, Any]:
         name = variables["name"]
@@ -204,6 +241,12 @@ class _Handler(BaseHTTPRequestHandler):
             with server.lock:
                 answer = server.answer(self.path, body)
             self._reply(200, answer)
+
+    def do_PUT(self) -> None:
+        contents = self.rfile.read(int(self.headers["Content-Length"]))
+        with self.server.lock:
+            self.server.uploads[self.path.removeprefix("/upload/")] = contents
+        self._reply(200, {})
 
     def do_GET(self) -> None:
         self._reply(404, {})

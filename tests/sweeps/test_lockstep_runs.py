@@ -28,6 +28,7 @@ from resnet_bench.sweeps import worker as sweeps_worker
 from resnet_bench.sweeps.group import run_group
 from resnet_bench.sweeps.machine import Machine
 from resnet_bench.sweeps.progress import Progress
+from resnet_bench.sweeps.resume import attempts_in
 from resnet_bench.sweeps.sweep import group_runs
 from resnet_bench.sweeps.worker import CUDA_SETTINGS, environment_of_workers
 from tests.support.lanes import NAMES
@@ -110,12 +111,13 @@ def test_the_runner_takes_graphs_on_a_gpu(
     gpu = torch.device("cuda")
     states: Any = [
         SimpleNamespace(
-            device=gpu, network=state.network, optimizer=state.optimizer, recipe=state.recipe
+            **{"device": gpu, "run": state.run, "recipe": state.recipe},
+            **{"network": state.network, "optimizer": state.optimizer},
         )
         for state in states_of(NAMES[0], NAMES[0])
     ]
     monkeypatch.setattr(CapturedStep, "of", lambda state: CapturedStep(state, None, state))  # type: ignore[arg-type]
-    runs: Any = [SimpleNamespace(state=s, description={"attempts": []}) for s in states]
+    runs: Any = [SimpleNamespace(state=s) for s in states]
     step, execution = sweeps_group._choose_step(runs, replace(machine, **options))
     assert isinstance(step, LaneStep)
     assert (step.graphs, len(step.lanes)) == (graphs, lanes)
@@ -138,6 +140,18 @@ def test_the_runner_takes_graphs_on_a_gpu(
     assert measured["lanes"] == (2 if not options else 1)
 
 
+def test_a_suite_has_one_batch_norm(machine: Machine, small: list[Experiment]) -> None:
+    """At every seed that of the runs that are on disk already; damaged ones say nothing."""
+    for seed, text in enumerate(('{"attempts": [{"norm": "fused"}, {}]}', "{", "{}")):
+        folder = Run(small[seed % 2], seed).directory(machine.results)
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text(text)
+    attempts = list(attempts_in(machine.results / small[0].suite))
+    assert attempts == [{"norm": "fused"}, {}]
+    assert chosen_norm(attempts, None, "cudnn") == "fused"
+    assert list(attempts_in(machine.results / "another")) == []
+
+
 def test_a_resumed_run_keeps_its_batch_norm() -> None:
     """Another one has other last bits, and resumed is to be uninterrupted."""
     begun: list[dict[str, Any]] = [{"norm": "native"}, {"lanes": 1}]
@@ -145,7 +159,7 @@ def test_a_resumed_run_keeps_its_batch_norm() -> None:
     assert chosen_norm([], None, None) == "cudnn"
     assert chosen_norm([], None, "native") == "native"
     assert chosen_norm([], "cudnn", "native") == "cudnn"
-    with pytest.raises(UserError, match=r"'cudnn' would go on .* began with 'native'"):
+    with pytest.raises(UserError, match=r"'cudnn' would be mixed with 'native'"):
         chosen_norm(begun, "cudnn", None)
 
 

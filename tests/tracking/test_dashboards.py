@@ -87,7 +87,7 @@ def test_every_metric_and_key_they_name_is_logged(
                 metrics |= {*panel.get("y", ()), *panel.get("metrics", ())}
                 metrics |= {panel["x"]} if "x" in panel else set()
                 keys.add(panel["groupby"]["name"])
-    assert {"test/error", "train/error", "images_per_second"} <= metrics
+    assert {"error/test", "error/train", "speed/images_per_second"} <= metrics
     assert metrics - {"status"} <= logged  # the status is in the summary
     assert {"depth", "network"} <= keys <= config
 
@@ -95,14 +95,14 @@ def test_every_metric_and_key_they_name_is_logged(
 def test_last_errors_are_the_headlines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for view in dry_run(tmp_path, capsys).values():
         pinned = view["runset_settings"]["pinned_columns"]
-        assert pinned[-2:] == ["summary:train/precise_error", "summary:test/error"]
+        assert pinned[-2:] == ["summary:error/train_precise", "summary:error/test"]
         titles = [panel["title"] for panel in view["sections"][1]["panels"]]
         assert titles[:2] == [
             "Last test error against depth",
             "Last training error, precise batch norm against depth",
         ]
         shown = [panel["metrics"] for panel in view["sections"][1]["panels"][2:]]
-        assert shown == [["test/error"], ["train/precise_error"]]
+        assert shown == [["error/test"], ["error/train_precise"]]
 
 
 def test_layers_are_shown_where_they_are_logged(
@@ -152,20 +152,20 @@ def test_without_an_account_the_terminal_dashboard_opens_on_the_suites_runs(
     suite = load_suite("smoke")
     with pytest.raises(UserError, match="no W&B runs in"):
         dashboard(suite, tmp_path, dry_run=False)
-    start(run_of("plain-8"), tmp_path / "smoke", "an-id").finish(summary())
+    start(run_of("plain-8"), tmp_path / "smoke", "plain-8-s0-0123abcd").finish(summary())
     with pytest.raises(UserError, match="needs a terminal"):
         dashboard(suite, tmp_path, dry_run=False)
 
-    commands: list[list[str]] = []
-
-    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        commands.append(command)
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr(subprocess, "run", run)
+    seen, python = tmp_path / "seen", tmp_path / "python"
+    python.write_text(f'#!/bin/sh\n[ "$1 $2 $3" = \'-m wandb leet\' ] && ls -d "$4"/*/* > {seen}\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     dashboard(suite, tmp_path, dry_run=False)
-    assert commands == [[sys.executable, "-m", "wandb", "leet", str(tmp_path / "smoke" / "wandb")]]
+    # A narrow list shows the network; W&B takes the run's file from the rest of the name.
+    (attempt,) = (tmp_path / "smoke" / "wandb").glob("offline-run-*")
+    assert f"run-plain-8-s0-{attempt.name}" in seen.read_text()
+    assert "run-plain-8-s0-0123abcd.wandb" in seen.read_text()
 
 
 @pytest.mark.parametrize(

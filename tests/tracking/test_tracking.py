@@ -58,7 +58,7 @@ def test_an_offline_run_holds_every_field_and_leaves_out_what_was_not_measured(
         for each in records
     ]
     assert rows(attempt) == expected
-    assert "train/clean_error" not in rows(attempt)[0]
+    assert "error/train_clean" not in rows(attempt)[0]
 
     described = of_type(attempt, "run")[0]
     assert described["run_id"] == run_id
@@ -152,7 +152,7 @@ def test_runs_alive_at_once_keep_their_rows_apart(tmp_path: Path) -> None:
 
     for seed, run_id in enumerate(ids):
         [attempt] = inspect(tmp_path, run_id)
-        assert [(row["epoch"], row["test/error"]) for row in rows(attempt)] == [
+        assert [(row["schedule/epoch"], row["error/test"]) for row in rows(attempt)] == [
             (1, seed / 100),
             (2, seed / 100),
         ]
@@ -222,7 +222,7 @@ def test_settings_are_ours_where_no_variable_sets_them_and_this_wandb_knows_them
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     known = {"console", "init_timeout", "x_save_requirements"}
-    assert settings_for("offline", known) == {
+    assert settings_for("offline", known, load=True) == {
         "mode": "offline",
         "console": "off",
         "init_timeout": 10.0,
@@ -230,7 +230,7 @@ def test_settings_are_ours_where_no_variable_sets_them_and_this_wandb_knows_them
     }
     monkeypatch.setenv("WANDB_CONSOLE", "wrap")
     monkeypatch.setenv("WANDB__SAVE_REQUIREMENTS", "true")
-    assert set(settings_for("offline", known)) == {"mode", "init_timeout"}
+    assert set(settings_for("offline", known, load=True)) == {"mode", "init_timeout"}
 
 
 def test_a_machine_without_wandb_trains_and_says_so_only_if_asked(

@@ -54,7 +54,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def epochs_on_disk(folder: Path, run_id: str) -> list[list[float]]:
-    return [[row["epoch"] for row in rows(attempt)] for attempt in inspect(folder, run_id)]
+    return [[row["schedule/epoch"] for row in rows(attempt)] for attempt in inspect(folder, run_id)]
 
 
 def one_warning(capfd: pytest.CaptureFixture[str]) -> str:

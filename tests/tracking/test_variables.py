@@ -102,7 +102,7 @@ def test_a_value_that_wandb_refuses_is_named_and_the_run_is_logged_offline(
     assert BAD[name] in line
     assert "logged offline" in line
     [attempt] = inspect(tmp_path / "smoke", "an-id")
-    assert [row["epoch"] for row in rows(attempt)] == [1]
+    assert [row["schedule/epoch"] for row in rows(attempt)] == [1]
     assert stub.runs == {}
 
 

@@ -117,10 +117,10 @@ def test_differences_of_provenance_are_named(tmp_path: Path) -> None:
     assert found == ["Uncommitted changes in code or suites of 12 of 12 runs."]  # no such networks
     found = notices.notices(frame_of(tmp_path, "digits", odd))
     assert found == [
+        "Not matched: networks saw different batches at seed 1.",
         "Different commits: feedfacefe (1 run), 0123456789 (23 runs).",
         "Different devices: cpu (23 runs), cuda (1 run).",
         "Uncommitted changes in code or suites of 24 of 24 runs.",
-        "Not matched: networks saw different batches at seed 1.",
     ]
 
 

@@ -16,7 +16,7 @@ def legend_of(labels: list[str], panels: int) -> Legend:
     """The legend of a figure of so many panels, drawn."""
     with style.theme():
         figure, _ = layout.panels(panels, 4, 3.4)
-        layout.finish(figure, [Line2D([], [], label=label) for label in labels], [])
+        layout.write_around(figure, [Line2D([], [], label=label) for label in labels], [])
         FigureCanvasAgg(figure).draw()
         return figure.legends[0]
 

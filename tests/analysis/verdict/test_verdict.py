@@ -197,7 +197,7 @@ def test_check_and_words(
     results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "digits", "--results", str(results), "--check") == 0
-    text = capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())
     assert "degrades" in text
     assert "does not degrade" in text
     assert "removes" in text

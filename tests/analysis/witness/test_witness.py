@@ -126,12 +126,14 @@ def test_the_figure_shows_source_witness_sgd_and_training_on(data: Witnesses) ->
 
 def test_notes_are_of_the_runs_that_are_drawn(data: Witnesses) -> None:
     runs = data.runs.copy()
-    runs.loc[runs["seed"] == 1, "processor"] = "another"
-    (both,) = witness_figure.draw(Witnesses(runs, data.points, data.curves)).texts
-    assert both.get_text() == "Different processors: Synthetic 9000 (2 runs), another (2 runs)."
+    runs.loc[(runs["network"] == "plain-14") & (runs["seed"] == 1), "problem"] = "odd"
+    heading, note = witness_figure.draw(Witnesses(runs, data.points, data.curves)).texts
+    assert heading.get_text() == f"{runs['recipe.iterations'].iloc[0]} iterations on digits"
+    assert note.get_text() == "Refused, in no figure or table: plain-14 seed 1: odd."
     one = data.points[data.points["seed"] == 0]
-    runs.loc[runs["network"] == "resnet-8-A", "commit"] = "0123456789"  # of no witness
-    assert not witness_figure.draw(Witnesses(runs, one, data.curves[:0])).texts
+    runs.loc[runs["network"] == "resnet-8-A", "problem"] = "odd"  # of no witness
+    runs.loc[runs["network"] == "plain-8", "processor"] = "another"  # stands in the report
+    assert len(witness_figure.draw(Witnesses(runs, one, data.curves[:0])).texts) == 1
 
 
 def test_a_diverged_and_a_partial_continuation(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Launchers: the groups of a sweep on other machines."""
