@@ -60,8 +60,8 @@ list: $(VENV)/.ready  ## list the suites, or one suite's experiments: SUITE=
 cure: $(VENV)/.ready  ## write a new cure's file and a suite that tests it: NAME=my-idea
 	@$(BENCH) cure "$(NAME)"
 
-shapes: $(VENV)/.ready  ## print the shapes through a network: EXP=, INPUT=1x224x224
-	@$(BENCH) shapes "$(EXP)" $(if $(INPUT),--input $(INPUT))
+shapes: $(VENV)/.ready  ## print the shapes through a network, or one block: EXP=, INPUT=1x224x224, BLOCK=2.1
+	@$(BENCH) shapes "$(EXP)" $(if $(INPUT),--input $(INPUT)) $(if $(BLOCK),--block $(BLOCK))
 
 status: $(VENV)/.ready  ## say how far all suites are, or each run of one: SUITE=
 	@$(BENCH) status $(SUITE) $(CHOSEN_RUNS) --results "$(RESULTS)"
