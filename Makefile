@@ -9,6 +9,7 @@ RESULTS ?= $(or $(RESNET_BENCH_RESULTS),results)
 SWEEP_ARGS ?=
 PIECE ?= yardsticks
 BENCH_ARGS ?=
+TORTURE_ARGS ?=
 
 VENV := .venv
 BENCH := $(VENV)/bin/python -m resnet_bench
@@ -27,7 +28,7 @@ LARGE := awk '/Downloading .*(\([0-9][0-9].*MB|GB)\)/ {print "  " $$2, $$3, $$4;
   END {exit last != "done"}'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep slurm run redo list cure shapes status witness figures compare verdict verify report deposit reference merge dashboard sync data test gpu-check preflight bench bench-gpu
+.PHONY: help setup sweep slurm run redo list cure shapes status witness figures compare verdict verify report deposit reference merge dashboard sync data test torture gpu-check preflight bench bench-gpu
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,8 +60,8 @@ list: $(VENV)/.ready  ## list the suites, or one suite's experiments: SUITE=
 cure: $(VENV)/.ready  ## write a new cure's file and a suite that tests it: NAME=my-idea
 	@$(BENCH) cure "$(NAME)"
 
-shapes: $(VENV)/.ready  ## print the shapes through a network: EXP=, INPUT=1x224x224
-	@$(BENCH) shapes "$(EXP)" $(if $(INPUT),--input $(INPUT))
+shapes: $(VENV)/.ready  ## print the shapes through a network, or one block: EXP=, INPUT=1x224x224, BLOCK=2.1
+	@$(BENCH) shapes "$(EXP)" $(if $(INPUT),--input $(INPUT)) $(if $(BLOCK),--block $(BLOCK))
 
 status: $(VENV)/.ready  ## say how far all suites are, or each run of one: SUITE=
 	@$(BENCH) status $(SUITE) $(CHOSEN_RUNS) --results "$(RESULTS)"
@@ -110,6 +111,9 @@ test: $(VENV)/.ready-dev  ## ruff, mypy and pytest
 	@$(VENV)/bin/ruff format --check $(SHIPPED)
 	@$(VENV)/bin/mypy $(SHIPPED)
 	$(VENV)/bin/python -m pytest -n 2
+
+torture: $(VENV)/.ready-dev  ## ten minutes of kills, full disks, changed files and odd machines: TORTURE_ARGS='--seed 1'
+	@$(VENV)/bin/python -m tests.torture $(TORTURE_ARGS)
 
 gpu-check: $(VENV)/.ready  ## check a GPU's bits and find its fastest setting, in minutes
 	@$(BENCH) gpu-check --results "$(RESULTS)"

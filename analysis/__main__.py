@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from analysis import command, formatting
 from analysis.cures import sentences as cures_sentences
 from analysis.fidelity import table6
-from analysis.frames import notices
 from analysis.plotting.figure_spec import FigureSpec
 from analysis.plotting.style import as_png
 from analysis.report import page
@@ -36,7 +35,7 @@ def main() -> int:
     print("Training error: evaluation mode, precise batch norm; both at the last iteration.")
     if runs.cures:
         print(formatting.as_text(cures_sentences.rows(runs.cures)))
-    for notice in notices.notices(runs.finals):
+    for notice in runs.notices():
         print(wrapped(notice))
     for path in paths:
         print(path)

@@ -51,8 +51,7 @@ def runs(*paths: str | Path, suites: Path | None = None) -> pd.DataFrame:
     A run without any record (missing, just begun, or diverged at once) has one row, with NA in
     the record's columns. Missing runs are those of the suite's experiments at each seed at which
     several of them were begun. `COLUMNS` documents the columns; errors are fractions. Raises
-    UserError for a folder without runs, for a damaged run that the suite does not declare, and for
-    folders with the same run.
+    UserError for a folder without runs, and for folders with the same run.
     """
     found = [run for path in map(_named, paths) for run in _runs_of(path, suites)]
     _refuse_twice([fact for fact, _ in found])
@@ -95,9 +94,7 @@ def _runs_of(path: Path, suites: Path | None) -> list[tuple[dict[str, Any], Reco
         suite = load_suite(path.name, suites)
     except UserError:
         suite = None  # of an unknown suite: nothing to compare with
-    result = []
-    for folder in found:
-        result.append(_run_of(RunDirectory(folder), suite))
+    result = [_run_of(RunDirectory(folder), suite) for folder in found]
     if suite is not None:
         facts = [fact for fact, _ in result]
         result += [(fact, _array([])) for fact in columns.missing_run_columns(suite, path, facts)]
@@ -106,18 +103,12 @@ def _runs_of(path: Path, suites: Path | None) -> list[tuple[dict[str, Any], Reco
 
 
 def _run_of(directory: RunDirectory, suite: Suite | None) -> tuple[dict[str, Any], Records]:
-    """(columns, records) of a run; of a damaged one no records.
-
-    Raises UserError for a damaged one that the suite does not declare: nothing is known of it.
-    """
+    """(columns, records) of a run; of a damaged one no records."""
     try:
         summary, records = directory.read_state({})
         return columns.run_columns(directory, summary, suite), _array(records)
     except UserError as error:
-        fact = columns.damaged_run_columns(directory, error, suite)
-        if fact is None:
-            raise
-        return fact, _array([])
+        return columns.damaged_run_columns(directory, error, suite), _array([])
 
 
 def _array(records: list[EpochRecord]) -> Records:

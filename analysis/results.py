@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import load
+from analysis import catalogue, load
 from analysis.cures.shares import Cures
-from analysis.figures import budgets, catalogue, figure6
-from analysis.frames import select
+from analysis.figures import budgets, figure6
+from analysis.frames import notices, select
 from analysis.frames.layers import Layers
 from analysis.frames.witnesses import Witnesses
 from analysis.plotting.figure_spec import FigureSpec
@@ -61,6 +61,28 @@ class SuiteResults:
             (figure_spec, figure_spec.draw(data, **extra.get(figure_spec.draw, {})))
             for figure_spec, data in self.figure_specs()
         ]
+
+    def notices(self) -> list[str]:
+        """A sentence for each kind of problem with runs and witnesses."""
+        return notices.of_runs(self.finals) + self.witnesses.problems
+
+    def figure_spec(self, name: str) -> tuple[FigureSpec, Any]:
+        """The figure called `name`, and its data. Raises UserError if these runs have none."""
+        for figure_spec, data in self.figure_specs():
+            if figure_spec.name == name:
+                return figure_spec, data
+        suite = self.frame["suite"].iloc[0]
+        raise UserError(f"{suite} has no figure {name!r}")
+
+    def figure(self, name: str) -> Figure:
+        """The figure called `name`, for a notebook. Raises UserError as `figure_spec` does."""
+        figure_spec, data = self.figure_spec(name)
+        return figure_spec.draw(data)
+
+    def says(self, name: str) -> str:
+        """The sentences of the figure called `name`. Raises UserError as `figure_spec` does."""
+        figure_spec, data = self.figure_spec(name)
+        return "\n\n".join(figure_spec.sentences(data))
 
     def sentences(self) -> list[str]:
         """The sentences of the figures that apply."""

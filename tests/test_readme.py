@@ -30,7 +30,7 @@ def test_a_block_is_really_replaced() -> None:
     assert readme.filled(broken) == TEXT
     with pytest.raises(UserError, match="nowhere"):
         readme.filled("<!-- table: nowhere -->\n<!-- end -->")
-    with pytest.raises(UserError, match="figure 'no-such-figure' of digits"):
+    with pytest.raises(UserError, match="digits has no figure 'no-such-figure'"):
         readme.filled("<!-- says: digits/no-such-figure -->\n<!-- end -->")
 
 

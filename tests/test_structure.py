@@ -35,6 +35,7 @@ ANALYSIS = (
     ("plotting",),
     ("signals", "witness", "cures"),
     ("figures",),
+    ("catalogue",),
     ("results", "notebook"),
     ("", "report"),
     ("__main__",),

@@ -8,6 +8,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from analysis.frames import select
 from analysis.frames.layers import Layers, at_start, convolutions, layers, summaries
 from analysis.plotting import layout, style
+from analysis.plotting.figure_spec import FigureSpec
 from analysis.verdict import contrasts
 from resnet_bench.records.layers import INPUT
 
@@ -115,3 +116,16 @@ def sentences(data: Layers) -> list[str]:
     if not found:
         return []
     return [f"Spearman's correlation with the final training error: {'; '.join(found)}."]
+
+
+SPEC = FigureSpec(
+    "cures-at-start",
+    "The state at initialisation",
+    "Each network's state before the first step against its final training error, means over"
+    " seeds; the deepest are named. Growth of gradients: a factor a layer. Correlation:"
+    " of those at an image and its neighbour. Rank: 1 if all images look alike at the end.",
+    draw,
+    applies,
+    data="layers",
+    sentences=sentences,
+)

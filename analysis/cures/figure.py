@@ -6,12 +6,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
+from analysis.cures import sentences
 from analysis.cures.sentences import lines
 from analysis.cures.shares import Cures, Share
 from analysis.plotting import layout, style
+from analysis.plotting.figure_spec import FigureSpec
 from analysis.verdict import statistics
 
-CONTROL, CURED, RESIDUAL = "#d55e00", "#0072b2", style.MUTED
+CONTROL, RESIDUAL = style.SHORTCUT_COLOURS["none"], style.SHORTCUT_COLOURS["A"]
+CURED = "#7a7ad6"  # treatments of plain networks
 ENDS = (-0.5, 1.35)  # of the axis of shares: what lies beyond is cut
 
 
@@ -100,3 +103,28 @@ def _legend(shares: list[Share]) -> list[Line2D]:
     residual = Line2D([], [], color=RESIDUAL, marker="o", label="residual networks")
     any_residual = any(share.treatment.shortcut != "none" for share in shares)
     return [own, control, *([residual] if any_residual else [])]
+
+
+DEPTH = FigureSpec(
+    "cures-depth",
+    "Error against depth, one thing changed",
+    "Training error at the last iteration, in evaluation mode with precise batch norm. The best"
+    " cure is the treatment of plain networks that removes most of the degradation. Dots are"
+    " seeds, lines join means, bars are Student's 95% intervals; a run that diverged counts"
+    " with the error of guessing.",
+    draw_depth,
+    lambda cures: cures is not None,
+    data="cures",
+    sentences=sentences.of_depth,
+)
+SHARES = FigureSpec(
+    "cures",
+    "What removes degradation",
+    "The control's degradation is the training error of deep plain networks less that of"
+    " shallow ones. Filled: 1 - a treatment's degradation over the control's; open: the same"
+    " with the control's shallow network; below 0 it makes things worse. Sorted by the smaller."
+    " Bars: 95% intervals by Fieller's method, not adjusted for the number of treatments.",
+    draw_shares,
+    lambda cures: cures is not None,
+    data="cures",
+)

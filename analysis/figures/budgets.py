@@ -25,10 +25,14 @@ BUDGET = "recipe.iterations"
 
 
 def has_budgets(frame: pd.DataFrame) -> bool:
-    """Whether there are finished runs of one experiment at two budgets."""
+    """Whether there are finished runs of one experiment at two budgets, the larger the suite's own.
+
+    So one comparison is shown once, and not in each suite that shares the networks.
+    """
     if not select.has_own(frame):
         return False
-    return len(select.finished(at_budgets(frame))[BUDGET].unique()) > 1
+    budgets = select.finished(at_budgets(frame))[BUDGET].unique()
+    return len(budgets) > 1 and max(budgets) == select.grid_networks(frame)[BUDGET].iloc[0]
 
 
 def at_budgets(frame: pd.DataFrame) -> pd.DataFrame:
@@ -63,7 +67,7 @@ def draw_budgets(frame: pd.DataFrame) -> Figure:
     label = "iterations in all"
     with style.theme():
         figure, panels = setting_axis.draw(finals, BUDGET, label, ERRORS, colours, (3.6, 3.0))
-        style.percent_axis(list(panels.values()))
+        style.percent_axis(list(panels.values()), own=True)
         handles = markers.depth_legend(colours, linewidth=1.5, marker="o")
         layout.finish(figure, handles, _shown(frame))
     return figure

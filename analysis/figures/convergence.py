@@ -9,7 +9,26 @@ from analysis.frames import select
 from analysis.plotting import layout, style
 from analysis.plotting.depth_axis import DepthAxis
 
-THRESHOLDS = (0.5, 0.2, 0.1)  # running training error
+# Running training errors that a threshold may be.
+STEPS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, *(step / 20 for step in range(2, 20)))
+
+
+def thresholds(frame: pd.DataFrame) -> list[float]:
+    """What every network reaches, what the best one does, and between: at most three of `STEPS`.
+
+    `frame` as from `load.runs`. A network reaches what the median of its seeds does.
+    """
+    runs = select.curves(select.grid_networks(frame))
+    lowest = runs.groupby(["network", "directory"])["train_error"].min().dropna()
+    reached = lowest.groupby("network").median()
+    if reached.empty:
+        return [STEPS[-1]]
+    best, worst = (
+        min((step for step in STEPS if step >= error), default=STEPS[-1])
+        for error in (reached.min(), reached.max())
+    )
+    between = min(STEPS, key=lambda step: abs(math.log(step**2 / (best * worst))))
+    return sorted({best, between, worst}, reverse=True)
 
 
 def iterations_to(frame: pd.DataFrame, threshold: float) -> pd.DataFrame:
@@ -30,7 +49,7 @@ def iterations_to(frame: pd.DataFrame, threshold: float) -> pd.DataFrame:
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Iterations to 50%, 20% and 10% running training error against depth, a panel each.
+    """Iterations to the `thresholds` of running training error against depth, a panel each.
 
     `frame` as from `load.runs`. Infinite values are drawn at "never", above the last tick.
     """
@@ -39,9 +58,10 @@ def draw(frame: pd.DataFrame) -> Figure:
     budget = int(runs["recipe.iterations"].max())
     unit, label = style.iteration_unit(budget)
     never = 1.12 * budget / unit
+    errors = thresholds(frame)
     with style.theme():
-        figure, panels = layout.panels(len(THRESHOLDS), 4.0, 3.6)
-        for axes, threshold in zip(panels, THRESHOLDS, strict=True):
+        figure, panels = layout.panels(len(errors), 4.0, 3.6)
+        for axes, threshold in zip(panels, errors, strict=True):
             points = iterations_to(frame, threshold)
             points["value"] /= unit
             axes.axhline(budget / unit, color=style.MUTED, linewidth=0.9, linestyle=":")
@@ -51,7 +71,7 @@ def draw(frame: pd.DataFrame) -> Figure:
                 medians = of_kind.groupby("depth")["value"].median()  # infinite where never
                 axis.draw_line(axes, medians.clip(upper=never), shortcut)
             axis.prepare(axes)
-            axes.set(title=f"to {threshold:.0%} training error", ylabel=label)
+            axes.set(title=f"to {100 * threshold:g}% training error", ylabel=label)
             axes.set_ylim(0, 1.2 * budget / unit)
             ticks = [tick for tick in axes.get_yticks() if tick <= budget / unit]
             axes.set_yticks([*ticks, never], [*(f"{tick:g}" for tick in ticks), "never"])

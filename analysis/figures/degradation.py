@@ -20,7 +20,6 @@ PANELS = {
 }
 INSET = (0.13, 0.57, 0.37, 0.32)  # left, bottom, width, height, as fractions of a panel
 PAPER_LOOK: dict[str, Any] = {"markerfacecolor": "none", "markersize": 6, "zorder": 5}
-FLATTENED = 1 / 8  # of a panel's height: errors below it are too close together to read
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -65,7 +64,7 @@ def _draw_residual_alone(axes: Axes, finals: pd.DataFrame, error: str, axis: Dep
     seeds = of_depths.max()[[place - ASIDE < right for place in places]]
     below = [*seeds, np.interp(right, places, means)]
     top = axes.get_ylim()[1]
-    if max(below) > bottom * top or residual["value"].max() > FLATTENED * top:
+    if max(below) > bottom * top or residual["value"].max() > style.FLATTENED * top:
         return
     inset = axes.inset_axes(INSET)
     axis.draw(inset, residual)
@@ -84,13 +83,13 @@ def _draw_paper(axes: Axes, error: str, axis: DepthAxis, runs: pd.DataFrame) -> 
         value = reference.test_error if error == "test_error" else reference.train_error
         if value is not None:
             x = axis.depths.index(depth) + axis.right
-            colour, marker = axis.colours[depth], style.MARKERS[shortcut]
+            colour, marker = style.SHORTCUT_COLOURS[shortcut], style.MARKERS[shortcut]
             axes.plot(x, 100 * value, marker, color=colour, **PAPER_LOOK)
 
 
 def _legend(runs: pd.DataFrame, axis: DepthAxis, with_paper: bool) -> list[Line2D]:
-    handles, colour = axis.legend(), axis.colours[axis.depths[-1]]
+    handles = axis.legend()
     if with_paper:
         label = "the paper's (training: running error)"
-        handles.append(markers.entry(label, colour, marker="o", ls="none", **PAPER_LOOK))
-    return handles + markers.diverged_entries(runs, colour)
+        handles.append(markers.entry(label, style.MUTED, marker="o", ls="none", **PAPER_LOOK))
+    return handles + markers.diverged_entries(runs, style.MUTED)

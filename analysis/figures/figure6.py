@@ -18,6 +18,7 @@ LINES: dict[str, LineStyleType] = {"train_error": DASHED, "test_error": "-"}
 # What of `load.runs` is drawn: the other columns of many runs are a gigabyte.
 DRAWN = ["label", "status", "directory", "epoch", "iteration", "recipe.iterations", "recipe.drops"]
 DRAWN += LINES
+INSET = (0.42, 0.45, 0.53, 0.42)  # left, bottom, width, height, as fractions of a panel
 NAMES = {"train_error": "training error (running)", "test_error": "test error"}
 
 
@@ -43,8 +44,37 @@ def draw(frame: pd.DataFrame, every_seed: bool = False) -> Figure:
             _draw_diverged(axes, of_kind, top, colours)
             axes.set(title=style.NAMES[shortcut], ylabel="error")
         style.percent_axis(panels, top)
+        for axes, shortcut in zip(panels, kinds, strict=True):
+            _draw_end_alone(axes, runs[runs["shortcut"] == shortcut], colours)
         layout.finish(figure, legend(runs, colours, NAMES), frame, above_axis_notes(runs, top))
     return figure
+
+
+def _draw_end_alone(axes: Axes, runs: pd.DataFrame, colours: Mapping[str, str]) -> None:
+    """An inset of finished runs from the first drop on, if the axis is too high to tell them apart.
+
+    It is drawn above the curves, if they leave room.
+    """
+    longest = int(runs["recipe.iterations"].max())
+    unit, _ = style.iteration_unit(longest)
+    begin = min((drop for drops in runs["recipe.drops"] for drop in drops), default=longest // 2)
+    finished = runs[runs["status"] == "finished"]
+    left, bottom, _, _ = INSET
+    below = finished[finished["iteration"] >= left * longest]
+    ends = finished[finished["iteration"] > begin]
+    top = axes.get_ylim()[1] / 100
+    if ends.empty or _highest(ends) > style.FLATTENED * top or _highest(below) > bottom * top:
+        return
+    inset = axes.inset_axes(INSET)
+    draw_records(inset, ends, LINES, colours, 100)
+    inset.set(xlim=(begin / unit, longest / unit), xlabel="")
+    style.percent_axis([inset])
+    inset.set_title("after the first drop", fontsize=8.5, color=style.MUTED, pad=3)
+    inset.tick_params(labelsize=7.5)
+
+
+def _highest(runs: pd.DataFrame) -> float:
+    return float(runs[list(LINES)].to_numpy(dtype=float).max(initial=0.0))
 
 
 def draw_records(

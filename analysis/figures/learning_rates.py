@@ -36,7 +36,7 @@ def draw(frame: pd.DataFrame) -> Figure:
                 if network["shortcut"] == shortcut:
                     look = {"color": colours[network["depth"]], "clip_on": False, **RING}
                     axes.plot(network["rate"], 100 * network[error], **look)
-        style.percent_axis(list(panels.values()))
+        style.percent_axis(list(panels.values()), own=True)
         for (_, shortcut), axes in panels.items():
             diverged = select.diverged(runs[runs["shortcut"] == shortcut])
             markers.crosses_on_edge(axes, diverged, RATE, colours)

@@ -37,16 +37,17 @@ def draw(frame: pd.DataFrame) -> Figure:
         figure, panels = layout.panels(len(axis.shortcuts), 4.0, 3.4)
         for axes, shortcut in zip(panels, axis.shortcuts, strict=True):
             of_kind = finals[finals["shortcut"] == shortcut]
+            colour = style.SHORTCUT_COLOURS[shortcut]
+            look: dict[str, Any] = {"color": colour, "linestyle": "none"}
             for place, depth in enumerate(axis.depths):
                 runs = of_kind[of_kind["depth"] == depth]
-                look: dict[str, Any] = {"color": axis.colours[depth], "linestyle": "none"}
                 for lane, (error, marker) in enumerate(MARKERS.items(), start=-1):
                     x, values = place + STEP * lane, 100 * runs[error]
                     axes.plot([x + 0.09] * len(values), values, ".", markersize=4, **look)
                     axes.plot(x, values.mean(), marker, markersize=6.5, **look)
             axis.prepare(axes)
             axes.set(title=style.NAMES[shortcut], ylabel="training error")
-        style.percent_axis(panels)
+        style.percent_axis(panels, own=True)
         handles = [
             markers.entry(NAMES[error], marker=marker, linestyle="none")
             for error, marker in MARKERS.items()

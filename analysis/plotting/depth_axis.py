@@ -37,11 +37,6 @@ class DepthAxis:
         """The offset from a depth's middle to the lane right of all shortcuts."""
         return self.step * (len(self.shortcuts) + 1) / 2
 
-    @property
-    def colours(self) -> dict[int, str]:
-        """The colour of each depth."""
-        return style.depth_colours(self.depths)
-
     def prepare(self, axes: Axes) -> None:
         """Ticks, limits and label of the axis; vertical grid lines off."""
         axes.set_xticks(range(len(self.depths)), [str(depth) for depth in self.depths])
@@ -50,14 +45,13 @@ class DepthAxis:
         axes.grid(visible=False, axis="x")
 
     def draw_seeds(self, axes: Axes, points: pd.DataFrame) -> None:
-        """A dot for each row of `points` (depth, shortcut, value), in its depth's colour."""
+        """A dot for each row of `points` (depth, shortcut, value), in its shortcut's colour."""
         if points.empty:  # an empty scatter counts as data on the axis
             return
         places = map(self.place, points["depth"], points["shortcut"])
-        colours = self.colours
         axes.scatter(
-            [place - ASIDE for place in places], points["value"], s=20, alpha=0.8,
-            c=[colours[depth] for depth in points["depth"]], edgecolor="none", zorder=3,
+            [place - ASIDE for place in places], points["value"], s=20, alpha=0.6,
+            c=points["shortcut"].map(style.SHORTCUT_COLOURS), edgecolor="none", zorder=3,
         )  # fmt: skip
 
     def draw_means(self, axes: Axes, points: pd.DataFrame, connected: bool = True) -> None:
@@ -71,7 +65,7 @@ class DepthAxis:
             for x, (_, values) in zip(places, by_depth, strict=True):
                 if len(values) > 3:
                     interval = statistics.t_interval(values.to_numpy(dtype=np.float64))
-                    colour = style.SHORTCUT_GREYS[shortcut]
+                    colour = style.SHORTCUT_COLOURS[shortcut]
                     axes.vlines(x, interval.low, interval.high, color=colour, lw=1.3, zorder=2)
 
     def draw_line(
@@ -92,22 +86,21 @@ class DepthAxis:
         """A cross on the upper edge for each row; call it when the limits are set."""
         places = map(self.place, diverged["depth"], diverged["shortcut"])
         at = diverged.assign(place=[place + aside for place in places])
-        markers.crosses_on_edge(axes, at, "place", self.colours)
+        markers.crosses_on_edge(axes, at, "place", style.SHORTCUT_COLOURS, "shortcut")
 
     def legend(self, connected: bool = True) -> list[Line2D]:
         """Legend entries for the shortcuts' markers and the dot of a seed."""
-        colour = self.colours[self.depths[0]]
         return [
             *(Line2D([], [], label=style.NAMES[shortcut], **_look(shortcut, connected))
               for shortcut in self.shortcuts),
-            Line2D([], [], color=colour, marker="o", linestyle="none", ms=4, label="a seed"),
+            markers.entry("a seed", style.MUTED, marker="o", linestyle="none", ms=4),
         ]  # fmt: skip
 
 
 def _look(shortcut: str, connected: bool) -> dict[str, Any]:
     """The look of a shortcut's means."""
     return {
-        "color": style.SHORTCUT_GREYS[shortcut],
+        "color": style.SHORTCUT_COLOURS[shortcut],
         "marker": style.MARKERS[shortcut],
         "linestyle": "-" if connected else "none",
         "markerfacecolor": style.PAPER,

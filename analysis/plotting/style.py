@@ -1,4 +1,4 @@
-"""The style of all figures: one colour a depth, one marker a shortcut."""
+"""The style of all figures: in curves a colour is a depth, where families are compared a family."""
 
 import io
 import math
@@ -13,7 +13,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from matplotlib.typing import LineStyleType
 
 INK, MUTED, GRID, PAPER = "#1c1c1e", "#6e6e73", "#d9d9de", "#ffffff"
@@ -32,7 +32,7 @@ DEPTH_COLOURS = {
     110: "#cc79a7",
     1202: "#7a7ad6",
 }
-# Where depth is an axis, shortcuts have different markers and greys.
+# Where depth is an axis, or families are compared, a shortcut has a marker and a colour.
 MARKERS = {"none": "o", "A": "s", "B": "^", "C": "D", "3x3": "P"}
 NAMES = {
     "none": "plain",
@@ -41,9 +41,19 @@ NAMES = {
     "C": "residual, option C",
     "3x3": "residual, 3x3 projections",
 }
-SHORTCUT_GREYS = {"none": INK, "A": MUTED, "B": "#98989d", "C": "#98989d", "3x3": "#98989d"}
+SHORTCUT_COLOURS = {
+    "none": "#d55e00",
+    "A": "#0072b2",
+    "B": "#009e73",
+    "C": "#cc79a7",
+    "3x3": "#e69f00",
+}
 
+FLATTENED = 1 / 8  # of a panel's height: errors below it are too close together to read
+LINEAR_BELOW = 1.0  # per cent: below it a log axis is linear, so that it contains 0
+LOG_TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)
 PAPER_TOP = 20.0  # per cent: the upper end of the axes of the paper's figure 6
+PERCENT = FuncFormatter(lambda value, _: f"{value:g}%")
 
 
 def depth_colour(depth: int) -> str:
@@ -115,21 +125,45 @@ def _defaults() -> Iterator[None]:
         yield
 
 
-def percent_axis(panels: list[Axes], top: float | None = None) -> None:
+def percent_axis(panels: list[Axes], top: float | None = None, own: bool = False) -> None:
     """The same error axis from 0 for all panels; `top` in per cent, from the data if None.
 
-    Without any data it ends at 100%.
+    Without any data it ends at 100%. With `own`, panels that it would flatten share another one,
+    and their label says so.
     """
-    # matplotlib's margin may be too small for a whole marker at the upper end.
-    tops = [max(axes.get_ylim()[1], 1.03 * axes.dataLim.y1) for axes in panels if axes.has_data()]
-    highest = max(1.0, *tops) if tops else 100.0
+    tops = {axes: _top(axes) for axes in panels if axes.has_data()}
+    highest = max(1.0, *tops.values()) if tops else 100.0
+    flat = [axes for axes, its in tops.items() if own and its < FLATTENED * highest]
     for axes in panels:
         if top is not None:
             axes.set_ylim(0, top)
         else:  # from below 0, so that a dot at 0 is not cut
-            axes.set_ylim(-0.02 * highest, min(highest, 102))
+            end = max(0.1, *(tops[one] for one in flat)) if axes in flat else highest
+            axes.set_ylim(-0.02 * end, min(end, 102))
+        if axes in flat:
+            axes.set_ylabel(f"{axes.get_ylabel()} (own axis)")
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
+        axes.yaxis.set_major_formatter(PERCENT)
+
+
+def _top(axes: Axes) -> float:
+    """The upper end for the data of a panel: matplotlib's margin may cut a marker there."""
+    return max(axes.get_ylim()[1], 1.03 * axes.dataLim.y1)
+
+
+def log_percent_axis(panels: list[Axes]) -> None:
+    """The same axis for all panels, logarithmic above `LINEAR_BELOW`; its ends from the data.
+
+    It reaches down to 0 where an error is below `LINEAR_BELOW`.
+    """
+    lowest = min(axes.dataLim.y0 for axes in panels)
+    highest = max(axes.dataLim.y1 for axes in panels)
+    for axes in panels:
+        axes.set_yscale("symlog", linthresh=LINEAR_BELOW, linscale=0.5)
+        axes.set_ylim(-0.03 if lowest < LINEAR_BELOW else lowest / 1.3, min(1.3 * highest, 110))
+        axes.yaxis.set_major_locator(FixedLocator(LOG_TICKS))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(PERCENT)
 
 
 def draw_band(axes: Axes, band: pd.DataFrame, colour: str, look: LineStyleType = "-") -> None:

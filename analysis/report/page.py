@@ -45,7 +45,7 @@ def build(results: SuiteResults, figures: list[tuple[FigureSpec, Figure]]) -> st
         suite=load_suite(select.declared(finals)["suite"].iloc[0]),
         budget=finding.budget(finals),
         findings=[finding.sentence(finals), *cures_sentences.best(results.cures)],
-        notices=notices.of_runs(finals),
+        notices=results.notices(),
         verdict=_verdict(finals),
         figures=[_figure(spec, figure, results) for spec, figure in figures],
         errors=table6.rows(table),

@@ -6,7 +6,6 @@ from pathlib import Path
 from analysis import formatting, load
 from analysis.cures import sentences as cures_sentences
 from analysis.fidelity import table6
-from analysis.figures import catalogue
 from analysis.report import provenance
 from analysis.results import SuiteResults
 from analysis.verdict import finding
@@ -44,7 +43,7 @@ def filled(text: str, results: Path = REFERENCE) -> str:
 
 def _body(what: str, results: Path, suite: str, figure: str) -> str:
     if what == "says":
-        return "\n\n".join(sentences_of(results, suite, figure))
+        return SuiteResults.of(results, suite).says(figure)
     if what == "made" and figure == "witness":
         return provenance.of_witnesses(SuiteResults.of(results, suite).witnesses)
     if what == "shares":
@@ -57,14 +56,6 @@ def _body(what: str, results: Path, suite: str, figure: str) -> str:
     if what == "made":
         return provenance.sentence(frame)
     return formatting.as_markdown(table6.rows(table6.final_errors(frame)))
-
-
-def sentences_of(results: Path, suite: str, figure: str) -> list[str]:
-    runs = SuiteResults.of(results, suite)
-    for figure_spec in catalogue.FIGURES:
-        if figure_spec.name == figure and figure_spec.applies(runs.data_of(figure_spec)):
-            return figure_spec.sentences(runs.data_of(figure_spec))
-    raise UserError(f"a page names the figure {figure!r} of {suite}, which is not there")
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ def draw(data: Layers) -> Figure:
     """The correlation at initialisation: at the images against depth, then against the layer."""
     points = at_the_images(data)
     axis = DepthAxis.of(points)
+    colours = style.depth_colours(axis.depths)
     start = layers.at_start(data.table)
     start = start[start["kind"] != LINEAR]
     with style.theme():
@@ -41,12 +42,12 @@ def draw(data: Layers) -> Figure:
             for depth in select.depths(of_kind):
                 of_depth = of_kind[of_kind["depth"] == depth]
                 band = layers.over_seeds(of_depth, "gradient_correlation")
-                style.draw_band(axes, band, axis.colours[depth])
+                style.draw_band(axes, band, colours[depth])
             axes.set(title=f"{style.NAMES[shortcut]}, at each layer", xlabel="layer (0: images)")
         low = min(0.0, *(axes.get_ylim()[0] for axes in panels))
         for axes in panels:
             axes.set_ylim(low, 1.03)
-        handles = axis.legend() + markers.depth_legend(axis.colours, linewidth=1.5)
+        handles = axis.legend() + markers.depth_legend(colours, linewidth=1.5)
         layout.finish(figure, handles, data.runs)
     return figure
 

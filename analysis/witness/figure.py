@@ -6,15 +6,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis.frames import notices, select
 from analysis.frames.witnesses import Witnesses
 from analysis.plotting import layout, markers, style
 from analysis.verdict import contrasts, finding
-
-LINEAR_BELOW = 1.0  # per cent: below it the axis is linear, so that it contains 0
-TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 
 def applies(data: Witnesses) -> bool:
@@ -24,7 +20,7 @@ def applies(data: Witnesses) -> bool:
 
 def draw(data: Witnesses) -> Figure:
     """Training errors of source, witness, SGD's network and the witness trained on, by pair."""
-    pairs = data.pairs()
+    pairs = sorted(data.pairs(), key=lambda pair: pair[0] == pair[1])  # copies, the control, last
     rates = sorted(data.curves["learning_rate"].unique().tolist())
     colours = dict(zip(rates, style.shades(len(rates)), strict=True))
     depths = style.depth_colours(sorted({*data.points["source_depth"], *data.points["depth"]}))
@@ -39,8 +35,10 @@ def draw(data: Witnesses) -> Figure:
             name = deep if source != deep else f"{source} itself, trained on"
             axes.set_title(f"{name} ({seeds})")
             axes.set(xlabel="iteration", ylabel="training error")
-            _error_axis(axes)
-        handles, notes = _legend(data, pairs, colours, depths), notices.of_runs(_shown(data, pairs))
+            axes.set_xlim(0, None)
+        style.log_percent_axis(panels)
+        handles = _legend(data, pairs, colours, depths)
+        notes = notices.of_runs(_shown(data, pairs)) + data.problems
         layout.write_around(figure, handles, notes, [finding.budget(data.runs)])
     return figure
 
@@ -70,18 +68,16 @@ def _draw_source(axes: Axes, points: pd.DataFrame, colour: str) -> None:
 
 
 def _draw_trained(axes: Axes, data: Witnesses, points: pd.DataFrame, colour: str) -> None:
-    """The running error of SGD's network; at the end its precise error, a dot a seed."""
+    """The error of SGD's network where it was measured, and at its end a dot a seed."""
     runs = select.curves(select.grid_networks(data.runs))
     runs = runs[runs["status"] == "finished"]
     runs = runs[(runs["network"] == points["deep"].iloc[0]) & runs["seed"].isin(points["seed"])]
-    if runs.empty:
-        return
-    band = (100 * runs.groupby("iteration")["train_error"].agg(["median", "min", "max"])).dropna()
-    style.draw_band(axes, band, colour)
+    errors = 100 * runs.groupby("iteration")[contrasts.ENDPOINT].agg(["median", "min", "max"])
+    style.draw_band(axes, errors.dropna(), colour)
     ends = select.finals(runs)
     axes.plot(
-        ends["iteration"], 100 * ends[contrasts.ENDPOINT], "o", color=colour, markersize=5,
-        clip_on=False, zorder=4,
+        ends["iteration"], 100 * ends[contrasts.ENDPOINT], "o", color=colour, markersize=7,
+        markeredgecolor=style.PAPER, clip_on=False, zorder=6,
     )  # fmt: skip
 
 
@@ -99,16 +95,6 @@ def _draw_continued(axes: Axes, curves: pd.DataFrame, colours: Mapping[float, st
                 markers.diverged_cross(axes, last["iteration"], 100 * last["error"], colour)
 
 
-def _error_axis(axes: Axes) -> None:
-    """An axis in per cent, linear up to `LINEAR_BELOW` and logarithmic above."""
-    axes.set_yscale("symlog", linthresh=LINEAR_BELOW, linscale=0.5)
-    axes.set_ylim(-0.03, 110)
-    axes.set_xlim(0, None)
-    axes.yaxis.set_major_locator(FixedLocator(TICKS))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
-
-
 def _legend(
     data: Witnesses,
     pairs: list[tuple[str, str]],
@@ -120,10 +106,10 @@ def _legend(
         markers.entry(f"{depth} layers, the source, at its end", of_depths[depth], lw=1.3, ls="--")
         for depth in sorted(set(shown["source_depth"]))
     ]
-    by_sgd = {
-        f"{depth} layers, by SGD (dot: precise)": of_depths[depth]
+    by_sgd = [
+        markers.entry(f"{depth} layers, by SGD", of_depths[depth], marker="o", ms=7)
         for depth in sorted(set(shown["depth"]))
-    }
+    ]
     trained_on = {f"trained on from it at {rate:g}": colours[rate] for rate in colours}
     star = markers.entry("the witness", marker="*", ls="none", ms=12)
-    return [*sources, *markers.line_legend(by_sgd), star, *markers.line_legend(trained_on)]
+    return [*sources, *by_sgd, star, *markers.line_legend(trained_on)]

@@ -1,4 +1,4 @@
-"""`resnet_bench shapes`: the shapes of an image on its way through a network, stage by stage.
+"""`resnet_bench shapes`: the shapes of an image on its way through a network, or one of its blocks.
 
 Counted on PyTorch's meta device: nothing is computed and no data set is needed. torch is imported
 only when the command runs.
@@ -25,6 +25,10 @@ Input = Annotated[
     str | None,
     typer.Option("--input", help="channels x height x width, such as 1x224x224; else its own"),
 ]
+BlockName = Annotated[
+    str | None,
+    typer.Option("--block", help="stage and block, such as 2.1: the shapes within this block"),
+]
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,21 @@ class Stage:
         return f"{self.name:<12}{'x'.join(map(str, self.shape)):>14}{self.parameters:>14,}"
 
 
-def shapes(experiment: ExperimentName, settings: Settings = None, images: Input = None) -> None:
-    """Print the shapes through an experiment's network."""
+def shapes(
+    experiment: ExperimentName,
+    settings: Settings = None,
+    images: Input = None,
+    block: BlockName = None,
+) -> None:
+    """Print the shapes through an experiment's network, or through one of its blocks."""
     found = find_experiment(experiment, tuple(settings or ()))
     shape = found.images if images is None else parse_input(images, found.images.classes)
-    parts = network_stages(found, shape)
+    parts = network_stages(found, shape) if block is None else block_parts(found, shape, block)
     if found.cures:
         typer.echo(f"cure: {' + '.join(map(str, found.cures))}")
     typer.echo(f"{'part':<12}{'output':>14}{'parameters':>14}")
-    typer.echo(Stage("images", (shape.channels, shape.side, shape.side), 0))
+    if block is None:
+        typer.echo(Stage("images", (shape.channels, shape.side, shape.side), 0))
     for part in parts:
         typer.echo(part)
     typer.echo(f"{'total':<26}{sum(part.parameters for part in parts):>14,}")
@@ -66,27 +76,12 @@ def network_stages(experiment: Experiment, images: InputShape) -> list[Stage]:
 
     Raises UserError for images that the network cannot take.
     """
-    import torch
     from torch import nn
 
-    from resnet_bench.cures.blame import blamed, named
-    from resnet_bench.cures.treatment import built_network
-
-    # A cure's Block may compute numbers when it is made, which nothing on the meta device has.
-    module = built_network(experiment, images).eval().to("meta")
-    batch = torch.empty(1, images.channels, images.side, images.side, device="meta")
-    shapes: dict[nn.Module, tuple[torch.Size, torch.Size]] = {}  # of one image, before and after
-
-    def note(part: nn.Module, inputs: "tuple[Tensor, ...]", output: "Tensor") -> None:
-        shapes[part] = inputs[0].shape[1:], output.shape[1:]
-
+    module, shapes = _passed(experiment, images)
     children = dict(module.named_children())
     stages, linear = list(cast(nn.Sequential, children.pop("stages"))), children.pop("linear")
     final_norm = children.pop("final_bn", None)  # of pre-activation
-    for part in (*stages, linear):
-        part.register_forward_hook(note)
-    with blamed(named(experiment), "forward fails") if experiment.cures else nullcontext():
-        module(batch)
     parts = [Stage("stem", shapes[stages[0]][0], _parameters(*children.values()))]
     for number, stage in enumerate(stages, 1):
         parts.append(Stage(f"stage {number}", shapes[stage][1], _parameters(stage)))
@@ -95,6 +90,51 @@ def network_stages(experiment: Experiment, images: InputShape) -> list[Stage]:
     pooled, scores = shapes[linear]
     parts += [Stage("pooling", (*pooled, 1, 1), 0), Stage("flatten", pooled, 0)]
     return [*parts, Stage("linear", scores, _parameters(linear))]
+
+
+def block_parts(experiment: Experiment, images: InputShape, name: str) -> list[Stage]:
+    """The parts of one block, in the order in which they are made, between its input and output.
+
+    `name` is stage and block, from 1 on: 2.1 is the first that halves the maps. Raises UserError
+    if there is no such block, or for images that the network cannot take.
+    """
+    module, shapes = _passed(experiment, images)
+    blocks = {
+        f"{place}.{index}": block
+        for place, blocks in enumerate(cast("nn.Sequential", module.get_submodule("stages")), 1)
+        for index, block in enumerate(cast("nn.Sequential", blocks), 1)
+    }
+    if name not in blocks:
+        raise UserError(f"--block {name!r}: stage and block, from 1.1 to {list(blocks)[-1]}")
+    before, after = shapes[blocks[name]]
+    parts = [Stage("input", before, 0)]
+    for child_name, child in blocks[name].named_children():
+        parts.append(Stage(child_name, shapes[child][1], _parameters(child)))
+    return [*parts, Stage("output", after, 0)]
+
+
+def _passed(
+    experiment: Experiment, images: InputShape
+) -> "tuple[nn.Module, dict[nn.Module, tuple[tuple[int, ...], tuple[int, ...]]]]":
+    """The network, and for each of its modules the shapes before and after it, of one image."""
+    import torch
+
+    from resnet_bench.cures.blame import blamed, named
+    from resnet_bench.cures.treatment import built_network
+
+    # A cure's Block may compute numbers when it is made, which nothing on the meta device has.
+    module = built_network(experiment, images).eval().to("meta")
+    batch = torch.empty(1, images.channels, images.side, images.side, device="meta")
+    shapes: dict[nn.Module, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+
+    def note(part: "nn.Module", inputs: "tuple[Tensor, ...]", output: "Tensor") -> None:
+        shapes[part] = tuple(inputs[0].shape[1:]), tuple(output.shape[1:])
+
+    for part in module.modules():
+        part.register_forward_hook(note)
+    with blamed(named(experiment), "forward fails") if experiment.cures else nullcontext():
+        module(batch)
+    return module, shapes
 
 
 def _parameters(*modules: "nn.Module") -> int:

@@ -6,7 +6,11 @@ from resnet_bench.datasets.definitions import InputShape
 from resnet_bench.errors import UserError
 from resnet_bench.networks.cifar import Block, CifarNet, MakeBlock
 from resnet_bench.networks.imagenet import ImagenetNet
-from resnet_bench.networks.variants import Bottleneck, PreactivationNet
+from resnet_bench.networks.variants import (
+    Bottleneck,
+    PreactivationImagenetNet,
+    PreactivationNet,
+)
 from resnet_bench.suites.network import NetworkSpec
 
 
@@ -22,8 +26,7 @@ def build_network(
         raise UserError(f"{spec.name}: a cure's Block replaces basic post-activation blocks only")
     if block is None:
         block = Bottleneck if spec.block == "bottleneck" else Block
-    if spec.architecture == "imagenet":
-        return ImagenetNet(spec, images, block)
+    on_imagenet = spec.architecture == "imagenet"
     if spec.activation == "pre":
-        return PreactivationNet(spec, images)
-    return CifarNet(spec, images, block)
+        return (PreactivationImagenetNet if on_imagenet else PreactivationNet)(spec, images)
+    return (ImagenetNet if on_imagenet else CifarNet)(spec, images, block)

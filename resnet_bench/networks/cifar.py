@@ -50,8 +50,8 @@ class Block(nn.Module):
         if spec.projects(changes_shape=stride != 1 or inputs != channels):
             kernel = 3 if spec.shortcut == "3x3" else 1
             project = convolution(inputs, channels, kernel, stride, spec)
-            layers = [project, batch_norm(channels, spec)] if spec.projection_norm else [project]
-            self.projection = nn.Sequential(*layers)
+            norms = [batch_norm(channels, spec)] if spec.norms_projections else []
+            self.projection = nn.Sequential(project, *norms)
 
     @property
     def last_norm(self) -> nn.BatchNorm2d:
@@ -101,9 +101,12 @@ class CifarNet(nn.Module):
         self.pooling = spec.pooling
         self.linear = nn.Linear(channels, images.classes)
 
+    def stem(self, images: Tensor) -> Tensor:
+        """What the first stage sees."""
+        return F.relu(self.bn(self.conv(images)))
+
     def forward(self, images: Tensor) -> Tensor:
-        x = F.relu(self.bn(self.conv(images)))
-        x = self.stages(x)
+        x = self.stages(self.stem(images))
         return cast(Tensor, self.linear(pool(x, self.pooling)))
 
 

@@ -16,18 +16,17 @@ images with 1000 classes, option B (tests pin the numbers, which are torchvision
 from typing import cast
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from resnet_bench.datasets.definitions import InputShape
-from resnet_bench.networks.cifar import MakeBlock, batch_norm, convolution, make_stages, pool
+from resnet_bench.networks.cifar import CifarNet, MakeBlock, batch_norm, convolution, make_stages
 from resnet_bench.suites.network import NetworkSpec
 
 
-class ImagenetNet(nn.Module):
+class ImagenetNet(CifarNet):
     """A network of table 1; maps images (N, C, H, W) of any side to logits (N, classes)."""
 
     def __init__(self, spec: NetworkSpec, images: InputShape, block: MakeBlock) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
         channels = spec.stage_widths[0]
         self.conv = convolution(images.channels, channels, 7, 2, spec)
         self.bn = batch_norm(channels, spec)
@@ -37,7 +36,5 @@ class ImagenetNet(nn.Module):
         self.pooling = spec.pooling
         self.linear = nn.Linear(channels, images.classes)
 
-    def forward(self, images: Tensor) -> Tensor:
-        x = self.maxpool(F.relu(self.bn(self.conv(images))))
-        x = self.stages(x)
-        return cast(Tensor, self.linear(pool(x, self.pooling)))
+    def stem(self, images: Tensor) -> Tensor:
+        return cast(Tensor, self.maxpool(super().stem(images)))

@@ -23,7 +23,8 @@ class Size:
 
 
 def network_size(spec: NetworkSpec, images: InputShape) -> Size:
-    """The size of `network` on `images`. Pre-activation moves norms about and adds none."""
+    """The size of `network` on `images`. Pre-activation moves norms about, and
+    has none on projections."""
     side, channels = images.side, spec.stage_widths[0]
     kernel = 3
     if spec.architecture == "imagenet":
@@ -58,7 +59,7 @@ def _block(spec: NetworkSpec, inputs: int, width: int, side: int, halves: bool) 
         size = _layer(spec, 3, inputs, width, after) + _layer(spec, 3, width, width, after)
     if spec.projects(halves or inputs != outputs):
         kernel = 3 if spec.shortcut == "3x3" else 1
-        size += _layer(spec, kernel, inputs, outputs, after, spec.projection_norm)
+        size += _layer(spec, kernel, inputs, outputs, after, spec.norms_projections)
     return size
 
 

@@ -1,6 +1,6 @@
 """Blocks that the paper's comparison on small images does not use: bottlenecks, pre-activation.
 
-And the network that pre-activation blocks need: it ends in a norm.
+And the networks that pre-activation blocks need: they end in a norm.
 """
 
 from typing import cast
@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from resnet_bench.datasets.definitions import InputShape
 from resnet_bench.networks.cifar import Block, CifarNet, batch_norm, convolution, pool
+from resnet_bench.networks.imagenet import ImagenetNet
 from resnet_bench.suites.network import NetworkSpec
 
 
@@ -45,25 +46,39 @@ class PreactivationBlock(Block):
     """Norm and ReLU before each convolution, nothing after the addition.
 
     He, Zhang, Ren and Sun 2016, "Identity Mappings in Deep Residual Networks" (arXiv 1603.05027),
-    figure 1b: y = x + F(x) throughout, so that x reaches every depth of a stage unchanged. Shapes
-    are those of `Block`.
+    figure 1b: y = x + F(x) throughout, so that x reaches every depth of a stage unchanged. Where a
+    projection changes the shape, it sees the first norm and ReLU, too, and has no norm of its own
+    (the authors' code). Convolutions and shapes are those of `Block`, or of `Bottleneck`.
     """
 
     def __init__(self, inputs: int, width: int, stride: int, spec: NetworkSpec) -> None:
         nn.Module.__init__(self)
-        self.bn1 = batch_norm(inputs, spec)
-        self.conv1 = convolution(inputs, width, 3, stride, spec)
-        self.bn2 = batch_norm(width, spec)
-        self.conv2 = convolution(width, width, 3, 1, spec)
-        self.add_shortcut(inputs, width, stride, spec)
+        channels = width * spec.expansion
+        layers = [(inputs, width, 3, stride), (width, width, 3, 1)]
+        if spec.block == "bottleneck":
+            layers = [(inputs, width, 1, 1), (width, width, 3, stride), (width, channels, 1, 1)]
+        for number, (taken, made, kernel, step) in enumerate(layers, 1):
+            self.add_module(f"bn{number}", batch_norm(taken, spec))
+            self.add_module(f"conv{number}", convolution(taken, made, kernel, step, spec))
+        self.depth = len(layers)
+        self.add_shortcut(inputs, channels, stride, spec)
 
     def residual(self, x: Tensor) -> Tensor:
-        y = self.conv1(F.relu(self.bn1(x)))
-        return cast(Tensor, self.conv2(F.relu(self.bn2(y))))
+        return self.after_first_relu(F.relu(self.bn1(x)))
+
+    def after_first_relu(self, activated: Tensor) -> Tensor:
+        y = self.conv1(activated)
+        for number in range(2, self.depth + 1):
+            norm, conv = (self.get_submodule(f"{part}{number}") for part in ("bn", "conv"))
+            y = conv(F.relu(norm(y)))
+        return cast(Tensor, y)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.residual(x)
-        return y + self.shortcut(x) if self.has_shortcut else y
+        activated = F.relu(self.bn1(x))
+        y = self.after_first_relu(activated)
+        if not self.has_shortcut:
+            return y
+        return y + self.shortcut(x if self.projection is None else activated)
 
 
 class PreactivationNet(CifarNet):
@@ -71,7 +86,7 @@ class PreactivationNet(CifarNet):
 
     The same paper's appendix: the first activation comes right after the first convolution, before
     the two paths split; an extra one follows the last addition. So the network has exactly the
-    parameters of its post-activation twin.
+    parameters of its post-activation twin, without the norms of projections.
     """
 
     def __init__(self, spec: NetworkSpec, images: InputShape) -> None:
@@ -79,9 +94,12 @@ class PreactivationNet(CifarNet):
         # The stem's norm and ReLU serve both paths of the first block; ReLU twice is ReLU.
         first = cast(PreactivationBlock, cast(nn.Sequential, self.stages[0])[0])
         first.bn1 = nn.Identity()
-        self.final_bn = batch_norm(spec.stage_widths[-1], spec)
+        self.final_bn = batch_norm(self.linear.in_features, spec)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = F.relu(self.bn(self.conv(images)))
-        x = F.relu(self.final_bn(self.stages(x)))
+        x = F.relu(self.final_bn(self.stages(self.stem(images))))
         return cast(Tensor, self.linear(pool(x, self.pooling)))
+
+
+class PreactivationImagenetNet(PreactivationNet, ImagenetNet):
+    """The same with table 1's stem and stages."""

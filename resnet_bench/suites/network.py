@@ -62,13 +62,6 @@ class NetworkSpec(Specification):
             )
         return self
 
-    @model_validator(mode="after")
-    def check_activation(self) -> Self:
-        basic = self.architecture == "cifar" and self.block == "basic"
-        if self.activation == "pre" and not (basic and self.shortcut in ("none", "A")):
-            raise ValueError("activation 'pre' is for basic cifar blocks, plain or with option A")
-        return self
-
     @property
     def family(self) -> Literal["plain", "resnet"]:
         return "plain" if self.shortcut == "none" else "resnet"
@@ -104,6 +97,11 @@ class NetworkSpec(Specification):
         """Whether a block's shortcut is a projection."""
         where_needed = self.shortcut in ("B", "3x3") and changes_shape
         return self.shortcut == "C" or where_needed
+
+    @property
+    def norms_projections(self) -> bool:
+        """Whether a projection has a norm; with pre-activation one precedes it."""
+        return self.projection_norm and self.activation == "post"
 
     @property
     def can_begin_as_identity(self) -> bool:

@@ -63,11 +63,11 @@ class Pool:
             self.shared.executor(worker) as pool,
             tqdm(total=total, bar_format=BAR, smoothing=0.05, disable=None, file=sys.stderr) as bar,
         ):
-            with signals_held_back():
-                jobs = [pool.submit(train_group, group) for group in self.groups]
             try:
+                with signals_held_back():
+                    jobs = [pool.submit(train_group, group) for group in self.groups]
                 self._follow(jobs, bar)
-            except BaseException:
+            except BaseException:  # such as a process too many for the limits of this one
                 self._end_workers()  # a mistake here must not leave them training unseen
                 raise
         if self.outcome.has_ended(run for group in self.groups for run in group):

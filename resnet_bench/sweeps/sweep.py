@@ -85,9 +85,21 @@ def sweep(
         )
 
     _train(groups, machine, outcome, pool)
+    _look_once_more(pending, machine, outcome)
     if pending:
         _alert(runs, machine, outcome)
     return outcome
+
+
+def _look_once_more(trained: list[Run], machine: Machine, outcome: Outcome) -> None:
+    """What was said to have ended is there: its folder may have been removed meanwhile."""
+    ended = [run for run in trained if outcome.has_ended([run])]
+    lost = _look(ended, machine, again := Outcome())
+    outcome.mistakes += again.mistakes
+    outcome.mistakes += [
+        f"{run.directory(machine.results)}: removed after it ended" for run in lost
+    ]
+    outcome.forget(run for run in ended if not again.has_ended([run]))
 
 
 def _alert(runs: Sequence[Run], machine: Machine, outcome: Outcome) -> None:

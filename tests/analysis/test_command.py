@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from analysis import __main__ as draw
-from analysis import command, load
+from analysis import catalogue, command, load
 from analysis.fidelity import checks
-from analysis.figures import catalogue
 from analysis.verdict import verdict
 from tests.support.results import END, Options, write_suite
 

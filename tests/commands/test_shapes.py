@@ -51,6 +51,26 @@ def test_without_an_input_it_is_the_experiments_own(
     assert lines[1:3] == [["images", "1x32x32", "0"], ["stem", "64x8x8", "3,328"]]
 
 
+def test_within_a_block(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("tutorials/d2l-resnet18", "--input", "1x224x224", "--block", "2.1")
+    lines, _ = printed(monkeypatch, capsys, *arguments)
+    assert lines == [
+        ["part", "output", "parameters"],
+        ["input", "64x56x56", "0"],
+        ["conv1", "128x28x28", "73,856"],
+        ["bn1", "128x28x28", "256"],
+        ["conv2", "128x28x28", "147,584"],
+        ["bn2", "128x28x28", "256"],
+        ["projection", "128x28x28", "8,320"],
+        ["output", "128x28x28", "0"],
+        ["total", "230,272"],
+    ]
+    _, errors = printed(monkeypatch, capsys, "smoke/plain-8", "--block", "4.1")
+    assert errors == "error: --block '4.1': stage and block, from 1.1 to 3.1\n"
+
+
 @pytest.mark.parametrize("text", ["224", "1x224", "1x224x112", "0x8x8", "1x8x8x8", "axbxb"])
 def test_an_input_that_is_none(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str

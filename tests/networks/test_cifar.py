@@ -1,6 +1,6 @@
 """Counts, matched initial weights, and what the blocks compute."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import pytest
 import torch
@@ -161,3 +161,30 @@ def test_any_side_and_channels_that_the_stages_can_halve(side: int) -> None:
     assert network(torch.zeros(3, 2, side, side)).shape == (3, 7)
     with pytest.raises(UserError, match="30 pixels"):
         CifarNet(NetworkSpec(depth=8, shortcut="B"), replace(DIGITS, side=30))
+
+
+@pytest.mark.parametrize("shortcut", ["none", "A", "B", "C"])
+def test_a_block_contains_the_identity_after_a_relu_and_not_before_one(shortcut: Shortcut) -> None:
+    """relu(0 + x) = x and relu(x) = x where no x is negative, as after a ReLU; so classes nest."""
+    torch.manual_seed(0)
+    block = Block(4, 4, 1, NetworkSpec(depth=20, shortcut=shortcut)).eval()
+    on_the_way = [block.conv1, block.conv2]  # of x, each of which must be the identity
+    if block.has_shortcut:
+        torch.nn.init.zeros_(block.last_norm.weight)
+        on_the_way = []
+    if block.projection is not None:
+        on_the_way = [cast(torch.nn.Conv2d, block.projection.get_submodule("0"))]
+    for convolution in on_the_way:
+        torch.nn.init.dirac_(convolution.weight)
+    for norm in (module for module in block.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+        assert norm.running_var is not None
+        norm.running_var.sub_(norm.eps)  # the variance that it divides by is then exactly 1
+    x = torch.randn(4, 4, 6, 6)
+    assert torch.equal(block(x.relu()), x.relu())
+    assert torch.equal(block(x), x.relu())  # not x
+
+
+def test_a_block_with_a_projection_and_stride_2_halves_the_maps() -> None:
+    block = Block(3, 3, 2, NetworkSpec(depth=20, shortcut="B"))
+    assert block.projection is not None
+    assert block(torch.rand(4, 3, 6, 6)).shape == (4, 3, 3, 3)

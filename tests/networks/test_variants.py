@@ -1,7 +1,7 @@
 """The variants: their counts, what their blocks compute, and that each differs in one field."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -23,6 +23,7 @@ from resnet_bench.training.step import eager_step
 
 CIFAR10, DIGITS = DATASETS["cifar10"], DATASETS["digits"]
 RECIPE = Recipe(iterations=1)
+BOTTLENECK_A: dict[str, Any] = {"depth": 164, "shortcut": "A", "block": "bottleneck"}
 
 # Parameters and multiply-adds on CIFAR-10. ResNet-164 with bottlenecks is the 1.7M network of He
 # et al. 2016, table 3; with B its projections count. Without batch norm each convolution's
@@ -30,6 +31,18 @@ RECIPE = Recipe(iterations=1)
 COUNTS: list[tuple[dict[str, Any], int, int]] = [
     ({"depth": 56, "shortcut": "none", "activation": "pre"}, 853_018, 125_485_696),
     ({"depth": 110, "shortcut": "A", "activation": "pre"}, 1_727_962, 252_887_680),
+    # Projections to 32 and 64 channels have no norm of their own, B's 192 numbers.
+    ({"depth": 56, "shortcut": "B", "activation": "pre"}, 855_770 - 192, 125_747_840),
+    (
+        {"depth": 164, "shortcut": "A", "block": "bottleneck", "activation": "pre"},
+        1_661_274,
+        242_403_840,
+    ),
+    (
+        {"depth": 164, "shortcut": "B", "block": "bottleneck", "activation": "pre"},
+        1_703_258,
+        247_646_720,
+    ),
     ({"depth": 56, "shortcut": "none", "normalization": "none"}, 853_018 - 2_032, 125_485_696),
     ({"depth": 20, "shortcut": "A", "normalization": "none"}, 269_722 - 688, 40_551_040),
     ({"depth": 56, "shortcut": "A", "block": "bottleneck"}, 548_442, 81_971_712),
@@ -94,6 +107,38 @@ def test_pre_activation_leaves_x_as_it_is() -> None:
     torch.testing.assert_close(block.residual(x), by_hand, rtol=0, atol=0)
     block.conv2.weight.data.zero_()
     assert torch.equal(block(x), x)
+
+
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+def test_a_projection_of_pre_activation_sees_the_first_norm_and_relu(block: str) -> None:
+    torch.manual_seed(0)
+    specification = NetworkSpec.model_validate(
+        {"depth": 20, "shortcut": "B", "activation": "pre", "block": block}
+    )
+    module = PreactivationBlock(16, 32, 2, specification).eval()
+    x = torch.randn(2, 16, 8, 8)
+    (projection,) = cast(torch.nn.Sequential, module.projection)  # a convolution, and no norm
+    assert isinstance(projection, torch.nn.Conv2d)
+    expected = module.residual(x) + projection(F.relu(module.bn1(x)))
+    torch.testing.assert_close(module(x), expected, rtol=0, atol=0)
+    assert module(x).shape == (2, 32 * specification.expansion, 4, 4)
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_table_1_with_pre_activation_has_its_twins_numbers_without_those_of_projections(
+    depth: int,
+) -> None:
+    """The exercise of d2l: norm, ReLU, convolution, in its own ResNet-18."""
+    sizes = []
+    for activation in ("post", "pre"):
+        fields = {"architecture": "imagenet", "depth": depth, "shortcut": "B"}
+        specification = NetworkSpec.model_validate(fields | {"activation": activation})
+        network = build_network(specification, DIGITS)
+        sizes.append(sum(parameter.numel() for parameter in network.parameters()))
+        assert sizes[-1] == network_size(specification, DIGITS).parameters
+        assert network(torch.rand(2, 1, 8, 8)).shape == (2, 10)
+    norms = {18: 2 * (128 + 256 + 512), 50: 2 * (256 + 512 + 1024 + 2048)}
+    assert sizes[0] - sizes[1] == norms[depth]
 
 
 @pytest.mark.parametrize("shortcut", ["none", "A"])
@@ -164,7 +209,6 @@ def test_global_max_pooling() -> None:
     ("fields", "message"),
     [
         ({"depth": 22, "shortcut": "A", "block": "bottleneck"}, "22 is not 9n.2"),
-        ({"depth": 56, "shortcut": "B", "activation": "pre"}, "plain or with option A"),
         ({"depth": 20, "shortcut": "B", "architecture": "imagenet"}, "20 is none of"),
         (
             {"depth": 34, "shortcut": "B", "architecture": "imagenet", "block": "bottleneck"},

@@ -178,6 +178,12 @@ def of_digits_layers() -> list[str]:
     ]
 
 
+def of_digits_few() -> list[str]:
+    ended = finals("digits-few").groupby("depth")[["precise_train_error", "test_error"]].mean()
+    tested = ", ".join(f"{100 * error:.0f}%" for error in ended["test_error"])
+    return [f"error {100 * ended['precise_train_error'].max():.2f}% throughout", tested]
+
+
 def of_digits_mechanism() -> list[str]:
     rules = ("", "-update-clip", "-warm-up", "-adam")
 
@@ -204,6 +210,7 @@ SAID: dict[str, Callable[[], list[str]]] = {
     "digits-readings": of_digits_readings,
     "digits-cures": of_digits_cures,
     "digits-mechanism": of_digits_mechanism,
+    "digits-few": of_digits_few,
     "cifar10-short": of_cifar10_short,
 }
 

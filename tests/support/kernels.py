@@ -7,5 +7,5 @@ import torch
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 needs_triton = pytest.mark.skipif(
-    find_spec("triton") is None, reason="Triton is not installed: it is to be had for Linux only"
+    find_spec("triton") is None, reason="Triton is not installed; on Linux make test installs it"
 )

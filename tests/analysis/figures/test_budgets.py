@@ -35,8 +35,11 @@ def test_budgets_compare_suites_that_differ_in_nothing_else(tmp_path: Path) -> N
     assert sentence.startswith("Final training error after 360 and 1,080 iterations, over one seed")
     assert f"; plain-56 {errors[0]:.2f}%, {errors[1]:.2f}%; resnet-20-A " in sentence
     assert "plain-32" not in sentence
-    other = runs.wider.copy()
-    other.loc[other["suite"] == "digits-3x", "recipe.momentum"] = 0.5
+    assert not figures_budgets.has_budgets(runs.wider)  # shown once, with the larger budget
+    longer = SuiteResults.of(tmp_path, "digits-3x")
+    assert figures_budgets.has_budgets(longer.wider)
+    other = longer.wider.copy()
+    other.loc[other["suite"] == "digits", "recipe.momentum"] = 0.5
     assert not figures_budgets.has_budgets(other)
     assert not figures_budgets.has_budgets(
         SuiteResults.of(tmp_path, "smoke").wider

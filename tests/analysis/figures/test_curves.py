@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import load
+from analysis import catalogue, load
 from analysis.fidelity import table6
-from analysis.figures import catalogue, curves, figure6
+from analysis.figures import curves, figure6
 from analysis.figures import variants as figures_variants
 from analysis.frames import notices, select
 from analysis.verdict import contrasts, finding
@@ -135,7 +135,7 @@ def test_variants_and_networks_are_paired_by_seed(variants: pd.DataFrame) -> Non
     ]  # fmt: skip
     of_norm, of_scale = figures_variants.draw(frame).axes[:2]
     assert [axes.get_title() for axes in (of_norm, of_scale)] == [
-        "activation: pre", "last_scale: zero",
+        "pre-activation", "last scale begins at zero",
     ]  # fmt: skip
     link = of_scale.get_lines()[0]
     np.testing.assert_allclose(np.asarray(link.get_ydata()), [15, 25])

@@ -10,7 +10,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures import catalogue, convergence, degradation, figure6, training_errors
+from analysis import catalogue
+from analysis.figures import convergence, degradation, figure6, training_errors
 from analysis.plotting import style
 from analysis.results import SuiteResults
 from resnet_bench.errors import UserError
@@ -137,11 +138,46 @@ def test_depths_that_would_share_a_colour_do_not_in_one_figure(tmp_path: Path) -
         for line in figure6.draw(frame).legends[0].get_lines()
     }
     assert (drawn["44 layers"], drawn["50 layers"]) == (first, second)
-    for figure in (figure6.draw(frame), training_errors.draw(frame)):
-        colours = {to_hex(line.get_color()) for line in figure.axes[0].get_lines()}
-        assert {first, second} <= colours
-    (dots,) = convergence.draw(frame).axes[0].collections
-    assert {to_hex(colour) for colour in np.asarray(dots.get_facecolor())} == {first, second}
+    colours = {to_hex(line.get_color()) for line in figure6.draw(frame).axes[0].get_lines()}
+    assert {first, second} <= colours
+
+
+def test_where_families_are_compared_a_colour_is_a_family(tmp_path: Path) -> None:
+    frame = frame_of(tmp_path, "smoke")
+    families = {style.SHORTCUT_COLOURS[kind] for kind in ("none", "A", "B")}
+    for axes in (convergence.draw(frame).axes[0], degradation.draw(frame).axes[0]):
+        dots = axes.collections[0]
+        assert {to_hex(colour) for colour in np.asarray(dots.get_facecolor())} == families
+    for axes, kind in zip(training_errors.draw(frame).axes, ("none", "A", "B"), strict=True):
+        drawn = {to_hex(line.get_color()) for line in axes.get_lines()}
+        assert drawn == {style.SHORTCUT_COLOURS[kind]}
+
+
+def test_what_plain_networks_would_flatten_has_an_axis_or_an_inset_of_its_own(
+    tmp_path: Path,
+) -> None:
+    frame = frame_of(tmp_path, "digits")
+    errors = ["train_error", "clean_train_error", "precise_train_error", "test_error"]
+    frame[errors] = frame[errors].where(frame["shortcut"] == "none", 0.02)
+    frame.loc[frame["network"] == "plain-56", errors] = 0.8
+    plain, residual, _ = training_errors.draw(frame).axes
+    assert plain.get_ylim()[1] > 80 > 5 > residual.get_ylim()[1]
+    assert (plain.get_ylabel(), residual.get_ylabel()) == (
+        "training error",
+        "training error (own axis)",
+    )
+    insets = [axes.child_axes for axes in figure6.draw(frame).axes]
+    assert [len(of_panel) for of_panel in insets] == [0, 1, 1]
+    assert insets[1][0].get_xlim() == (180, 360)
+
+
+def test_thresholds_are_what_every_network_reaches_and_what_the_best_does(tmp_path: Path) -> None:
+    frame = frame_of(tmp_path, "smoke")
+    frame["train_error"] = 0.031
+    frame.loc[frame["network"] == "plain-14", "train_error"] = 0.62
+    assert convergence.thresholds(frame) == [0.65, 0.2, 0.05]
+    frame["train_error"] = float("nan")
+    assert len(convergence.thresholds(frame)) == 1
 
 
 def test_drawing_leaves_the_readers_settings_alone(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ import pytest
 from markupsafe import escape
 from PIL import Image
 
-from analysis import command, formatting
-from analysis.figures import catalogue
+from analysis import catalogue, command, formatting
 from analysis.report import __main__ as report
 from analysis.report import page as report_page
 from analysis.report import provenance, reproduce

@@ -2,9 +2,9 @@
 
 from analysis.cures import at_start
 from analysis.cures import figure as cures_figure
-from analysis.cures import sentences as cures_sentences
 from analysis.cures.shares import Cures
 from analysis.figures import (
+    beside_paper,
     budgets,
     convergence,
     curves,
@@ -21,7 +21,7 @@ from analysis.signals import figure7, shattered, vanishing
 from analysis.verdict import best_rates
 from analysis.verdict import variants as verdict_variants
 from analysis.witness import figure as witness_figure
-from analysis.witness import sentences
+from analysis.witness import nested, sentences
 
 FIGURES = (
     FigureSpec(
@@ -33,6 +33,7 @@ FIGURES = (
         " chance's error if before the first record). The last running error is over an epoch.",
         figure6.draw,
     ),
+    beside_paper.PLATE,
     FigureSpec(
         "degradation",
         "Final error against depth",
@@ -41,40 +42,11 @@ FIGURES = (
         degradation.draw,
         data="finals",
     ),
-    FigureSpec(
-        "cures-depth",
-        "Error against depth, one thing changed",
-        "Training error at the last iteration, in evaluation mode with precise batch norm. The best"
-        " cure is the treatment of plain networks that removes most of the degradation. Dots are"
-        " seeds, lines join means, bars are Student's 95% intervals; a run that diverged counts"
-        " with the error of guessing.",
-        cures_figure.draw_depth,
-        lambda cures: cures is not None,
-        data="cures",
-        sentences=cures_sentences.of_depth,
-    ),
-    FigureSpec(
-        "cures",
-        "What removes degradation",
-        "The control's degradation is the training error of deep plain networks less that of"
-        " shallow ones. Filled: 1 - a treatment's degradation over the control's; open: the same"
-        " with the control's shallow network; below 0 it makes things worse. Sorted by the smaller."
-        " Bars: 95% intervals by Fieller's method, not adjusted for the number of treatments.",
-        cures_figure.draw_shares,
-        lambda cures: cures is not None,
-        data="cures",
-    ),
-    FigureSpec(
-        "cures-at-start",
-        "The state at initialisation",
-        "Each network's state before the first step against its final training error, means over"
-        " seeds; the deepest are named. Growth of gradients: a factor a layer. Correlation:"
-        " of those at an image and its neighbour. Rank: 1 if all images look alike at the end.",
-        at_start.draw,
-        at_start.applies,
-        data="layers",
-        sentences=at_start.sentences,
-    ),
+    beside_paper.TABLE6,
+    nested.SPEC,
+    cures_figure.DEPTH,
+    cures_figure.SHARES,
+    at_start.SPEC,
     FigureSpec(
         "training-errors",
         "Three training errors",
@@ -106,7 +78,8 @@ FIGURES = (
         "variants",
         "Variants beside their networks",
         "Final errors; a panel is what a variant differs in. Open markers are networks, filled ones"
-        " their variants, both means over finished seeds; dots are the variants' seeds; a cross on"
+        " their variants, both means over finished seeds, which are dots; the axis is linear up to"
+        " 1% and logarithmic above; a cross on"
         " the upper edge is a variant with a run that diverged.",
         figures_variants.draw,
         lambda frame: verdict_variants.applies(frame) and Cures.of(frame) is None,
@@ -116,7 +89,8 @@ FIGURES = (
     FigureSpec(
         "convergence",
         "How long it takes",
-        "Iterations until the running training error is first at most 50, 20, 10%; lines: medians.",
+        "Iterations until the running training error is first at most what every network reaches,"
+        " what the best one does, and between; lines: medians.",
         convergence.draw,
     ),
     FigureSpec(
@@ -145,8 +119,8 @@ FIGURES = (
         "A good solution exists; does SGD stay at it?",
         "The witness is the shallow network with identity blocks appended: a deep network of the"
         " same function, to compare SGD's with. Errors are in"
-        " evaluation mode with precise batch norm; of SGD's own network the running one, and at"
-        " the end a dot a seed for the precise one. The witness is trained on at constant learning"
+        " evaluation mode with precise batch norm; SGD's own network's, where it was measured"
+        " at its end alone, is a dot a seed. The witness is trained on at constant learning"
         " rates. Lines are medians over seeds, bands reach from the lowest to the highest; the"
         " axis is linear up to 1% and logarithmic above. In the text, a witness stays if its error"
         " is never measured more than half a point above its first one; it comes back if it was,"
@@ -192,10 +166,11 @@ FIGURES = (
     FigureSpec(
         "figure-7",
         "Responses of the layers",
-        "Figure 7 of the paper redrawn: standard deviation of the response of each 3x3 layer (after"
-        " batch norm, before ReLU and addition) at the last iteration that was measured; left in"
-        " the layers' order, right sorted. Lines are medians over seeds, bands reach from the"
-        " lowest to the highest. As in the paper without plain networks of 110 layers.",
+        "After figure 7 of the paper: standard deviation of the response of each 3x3 layer (after"
+        " batch norm, before ReLU and addition) at the last iteration that was measured; drawn is"
+        " how far it is from 1, where batch norm begins; left in the layers' order, right sorted."
+        " Lines are medians over seeds, bands reach from the lowest to the highest. As in the paper"
+        " without plain networks of 110 layers.",
         figure7.draw,
         figure7.applies,
         data="layers",
