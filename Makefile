@@ -9,6 +9,7 @@ RESULTS ?= $(or $(RESNET_BENCH_RESULTS),results)
 SWEEP_ARGS ?=
 PIECE ?= yardsticks
 BENCH_ARGS ?=
+TORTURE_ARGS ?=
 
 VENV := .venv
 BENCH := $(VENV)/bin/python -m resnet_bench
@@ -27,7 +28,7 @@ LARGE := awk '/Downloading .*(\([0-9][0-9].*MB|GB)\)/ {print "  " $$2, $$3, $$4;
   END {exit last != "done"}'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep slurm run redo list cure shapes status witness figures compare verdict verify report deposit reference merge dashboard sync data test gpu-check preflight bench bench-gpu
+.PHONY: help setup sweep slurm run redo list cure shapes status witness figures compare verdict verify report deposit reference merge dashboard sync data test torture gpu-check preflight bench bench-gpu
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -110,6 +111,9 @@ test: $(VENV)/.ready-dev  ## ruff, mypy and pytest
 	@$(VENV)/bin/ruff format --check $(SHIPPED)
 	@$(VENV)/bin/mypy $(SHIPPED)
 	$(VENV)/bin/python -m pytest -n 2
+
+torture: $(VENV)/.ready-dev  ## ten minutes of kills, full disks, changed files and odd machines: TORTURE_ARGS='--seed 1'
+	@$(VENV)/bin/python -m tests.torture $(TORTURE_ARGS)
 
 gpu-check: $(VENV)/.ready  ## check a GPU's bits and find its fastest setting, in minutes
 	@$(BENCH) gpu-check --results "$(RESULTS)"

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from analysis import command, formatting
 from analysis.cures import sentences as cures_sentences
 from analysis.fidelity import table6
-from analysis.frames import notices
 from analysis.plotting.figure_spec import FigureSpec
 from analysis.plotting.style import as_png
 from analysis.report import page
@@ -36,12 +35,12 @@ def main() -> int:
     print("Training error: evaluation mode, precise batch norm; both at the last iteration.")
     if runs.cures:
         print(formatting.as_text(cures_sentences.rows(runs.cures)))
-    for notice in notices.notices(runs.frame):
+    for notice in runs.notices():
         print(wrapped(notice))
     for path in paths:
         print(path)
-    found = [finding.sentence(runs.frame), *cures_sentences.best(runs.cures)]
-    print(*map(wrapped, [*runs.sentences(), *found]), *verdict.more_seeds(runs.frame), sep="\n")
+    found = [finding.sentence(runs.finals), *cures_sentences.best(runs.cures)]
+    print(*map(wrapped, [*runs.sentences(), *found]), *verdict.more_seeds(runs.finals), sep="\n")
     return 0
 
 
@@ -60,7 +59,7 @@ def write_tables(runs: SuiteResults, folder: Path) -> list[Path]:
         "table-6.csv": table.to_csv(index=False),
         "table-6.md": formatting.as_markdown(table6.rows(table)),
         "table-6.html": page.table(table6.rows(table)),
-        "verdict.json": json.dumps(verdict.as_data(runs.frame), indent=2) + "\n",
+        "verdict.json": json.dumps(verdict.as_data(runs.finals), indent=2) + "\n",
     }
     return write(folder, {name: text.encode() for name, text in contents.items()})
 

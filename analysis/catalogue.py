@@ -40,6 +40,7 @@ FIGURES = (
         "At the last iteration, never the best. Dots are seeds, markers their means with"
         " Student's 95% interval.",
         degradation.draw,
+        data="finals",
     ),
     beside_paper.TABLE6,
     nested.SPEC,
@@ -71,6 +72,7 @@ FIGURES = (
         " than A. Means with Student's 95% interval.",
         shortcuts.draw,
         shortcuts.applies,
+        data="finals",
     ),
     FigureSpec(
         "variants",
@@ -81,6 +83,7 @@ FIGURES = (
         " the upper edge is a variant with a run that diverged.",
         figures_variants.draw,
         lambda frame: verdict_variants.applies(frame) and Cures.of(frame) is None,
+        data="finals",
         sentences=verdict_variants.sentences,
     ),
     FigureSpec(
@@ -108,6 +111,7 @@ FIGURES = (
         " where there are any; a cross on the upper edge is a run that diverged.",
         learning_rates.draw,
         best_rates.applies,
+        data="finals",
         sentences=best_rates.sentences,
     ),
     FigureSpec(

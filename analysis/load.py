@@ -9,7 +9,9 @@
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.formatting import results_setting
 from analysis.frames import columns
@@ -38,6 +40,7 @@ RECORD_COLUMNS = {
     "seconds": "training time since the previous record, s",
     "images_per_second": "of this run",
 }
+Records = NDArray[np.float64]  # (records, columns)
 FACT_COLUMNS = RUN_COLUMNS | NETWORK_COLUMNS | RECIPE_COLUMNS
 COLUMNS = FACT_COLUMNS | RECORD_COLUMNS
 
@@ -48,18 +51,15 @@ def runs(*paths: str | Path, suites: Path | None = None) -> pd.DataFrame:
     A run without any record (missing, just begun, or diverged at once) has one row, with NA in
     the record's columns. Missing runs are those of the suite's experiments at each seed at which
     several of them were begun. `COLUMNS` documents the columns; errors are fractions. Raises
-    UserError for a folder without runs, for a damaged run that the suite does not declare, and for
-    folders with the same run.
+    UserError for a folder without runs, and for folders with the same run.
     """
     found = [run for path in map(_named, paths) for run in _runs_of(path, suites)]
     _refuse_twice([fact for fact, _ in found])
-    rows = [
-        fact | record
-        for fact, records in found
-        for record in (map(vars, records) if records else [{}])
-    ]
-    floats = dict.fromkeys(RECORD_COLUMNS, float)
-    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(floats)
+    facts = pd.DataFrame([fact for fact, _ in found], columns=list(FACT_COLUMNS))
+    facts = facts.take(np.repeat(np.arange(len(found)), [len(records) for _, records in found]))
+    records = np.concatenate([each for _, each in found])
+    by_column = dict(zip(RECORD_COLUMNS, records.T, strict=True))
+    frame = facts.reset_index(drop=True).assign(**by_column)  # pd.concat would copy a gigabyte
     return frame.astype({"epoch": "Int64", "iteration": "Int64", "ended_at": "Int64"})
 
 
@@ -82,7 +82,7 @@ def _named(path: str | Path) -> Path:
     return path.resolve() if path.name in ("", "..") else path
 
 
-def _runs_of(path: Path, suites: Path | None) -> list[tuple[dict[str, Any], list[EpochRecord]]]:
+def _runs_of(path: Path, suites: Path | None) -> list[tuple[dict[str, Any], Records]]:
     """(columns, records) of every run in a suite's folder, and of the missing ones."""
     found = run_folders(path)
     if not found:
@@ -94,31 +94,27 @@ def _runs_of(path: Path, suites: Path | None) -> list[tuple[dict[str, Any], list
         suite = load_suite(path.name, suites)
     except UserError:
         suite = None  # of an unknown suite: nothing to compare with
-    result = []
-    for folder in found:
-        result.append(_run_of(RunDirectory(folder), suite))
+    result = [_run_of(RunDirectory(folder), suite) for folder in found]
     if suite is not None:
         facts = [fact for fact, _ in result]
-        result += [(fact, []) for fact in columns.missing_run_columns(suite, path, facts)]
+        result += [(fact, _array([])) for fact in columns.missing_run_columns(suite, path, facts)]
     names = [experiment.network_name for experiment in suite.experiments] if suite else []
     return sorted(result, key=lambda pair: _order(pair[0], names))
 
 
-def _run_of(
-    directory: RunDirectory, suite: Suite | None
-) -> tuple[dict[str, Any], list[EpochRecord]]:
-    """(columns, records) of a run; of a damaged one no records.
-
-    Raises UserError for a damaged one that the suite does not declare: nothing is known of it.
-    """
+def _run_of(directory: RunDirectory, suite: Suite | None) -> tuple[dict[str, Any], Records]:
+    """(columns, records) of a run; of a damaged one no records."""
     try:
         summary, records = directory.read_state({})
-        return columns.run_columns(directory, summary, suite), records
+        return columns.run_columns(directory, summary, suite), _array(records)
     except UserError as error:
-        fact = columns.damaged_run_columns(directory, error, suite)
-        if fact is None:
-            raise
-        return fact, []
+        return columns.damaged_run_columns(directory, error, suite), _array([])
+
+
+def _array(records: list[EpochRecord]) -> Records:
+    """The records as rows of numbers, which take a tenth of the memory; one of NaN for none."""
+    rows = [list(vars(record).values()) for record in records]
+    return np.array(rows or [[np.nan] * len(RECORD_COLUMNS)], dtype=np.float64)
 
 
 def _order(fact: dict[str, Any], names: list[str]) -> tuple[Any, ...]:

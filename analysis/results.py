@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from analysis import catalogue, load
 from analysis.cures.shares import Cures
 from analysis.figures import budgets, figure6
+from analysis.frames import notices, select
 from analysis.frames.layers import Layers
 from analysis.frames.witnesses import Witnesses
 from analysis.plotting.figure_spec import FigureSpec
@@ -26,7 +27,12 @@ class SuiteResults:
     """The data of a suite's figures."""
 
     frame: pd.DataFrame  # as from `load.runs`
-    wider: pd.DataFrame  # the same, followed by the rows of `sibling_folders`
+    wider: pd.DataFrame  # its last records, followed by those of `sibling_folders`
+
+    @cached_property
+    def finals(self) -> pd.DataFrame:
+        """The last records: a hundredth of a long run's, and enough for most."""
+        return select.finals(self.frame)
 
     @cached_property
     def layers(self) -> Layers:
@@ -34,7 +40,7 @@ class SuiteResults:
 
     @cached_property
     def cures(self) -> Cures | None:
-        return Cures.of(self.frame)
+        return Cures.of(self.finals)
 
     @cached_property
     def witnesses(self) -> Witnesses:
@@ -45,7 +51,8 @@ class SuiteResults:
         """Those in the folder `results`. Raises UserError for a suite unknown or without runs."""
         frame = load.runs(results / load_suite(suite).name)
         siblings = sibling_folders(results, suite)
-        return cls(frame, pd.concat([frame, load.runs(*siblings)]) if siblings else frame)
+        folders = [frame, load.runs(*siblings)] if siblings else [frame]
+        return cls(frame, pd.concat(map(select.finals, folders)))
 
     def draw(self, every_seed: bool = False) -> list[tuple[FigureSpec, Figure]]:
         """The figures that apply; `every_seed` is for figure 6."""
@@ -54,6 +61,10 @@ class SuiteResults:
             (figure_spec, figure_spec.draw(data, **extra.get(figure_spec.draw, {})))
             for figure_spec, data in self.figure_specs()
         ]
+
+    def notices(self) -> list[str]:
+        """A sentence for each kind of problem with runs and witnesses."""
+        return notices.of_runs(self.finals) + self.witnesses.problems
 
     def figure_spec(self, name: str) -> tuple[FigureSpec, Any]:
         """The figure called `name`, and its data. Raises UserError if these runs have none."""

@@ -9,13 +9,14 @@ from analysis.frames import notices, select
 
 def as_text(frame: pd.DataFrame, found: list[checks.Check]) -> str:
     """The fidelity report for a terminal."""
-    suite = select.declared(frame)["suite"].iloc[0]
+    finals = select.finals(frame)
+    suite = select.declared(finals)["suite"].iloc[0]
     lines = [f"Fidelity of {suite}", ""]
     lines += [f"{check.state:>12}  {check.what}: {check.found}" for check in found]
     for title, sentences in (
-        ("Deviations from the paper, by the recipe", deviations.from_paper(frame)),
-        ("Left open by the paper, settled by the recipe", deviations.open_points(frame)),
-        ("To know about the runs", notices.notices(frame)),
+        ("Deviations from the paper, by the recipe", deviations.from_paper(finals)),
+        ("Left open by the paper, settled by the recipe", deviations.open_points(finals)),
+        ("To know about the runs", notices.notices(finals)),
     ):
         if sentences:
             lines += ["", title, *(f"  - {sentence}" for sentence in sentences)]

@@ -26,12 +26,14 @@ class Check:
 
 def all_checks(frame: pd.DataFrame, suites: Path | None = None) -> list[Check]:
     """Every check of a suite's runs; `frame` as from `load.runs`."""
-    runs = select.declared(frame)
+    finals = select.finals(frame)
+    runs = select.declared(finals)
     suite = load_suite(runs["suite"].iloc[0], suites)
-    sound = frame[frame["problem"] == ""]  # including those of changed settings
+    sound = select.sound(frame)  # including those of changed settings
+    ends = select.sound(finals)
     names = [experiment.network_name for experiment in suite.experiments]
     return [
-        _as_declared(frame),
+        _as_declared(finals),
         _sizes(runs),
         _twins(runs),
         _check(
@@ -44,10 +46,10 @@ def all_checks(frame: pd.DataFrame, suites: Path | None = None) -> list[Check]:
             schedule.wrong_iterations(sound, suite),
             "every record where it is due",
         ),
-        _batches(sound),
-        _weights(sound),
-        _results(runs),
-        _finished(sound[sound["network"].isin(names)]),  # not those of changed settings
+        _batches(ends),
+        _weights(ends),
+        _results(frame),
+        _finished(ends[ends["network"].isin(names)]),  # not those of changed settings
     ]
 
 

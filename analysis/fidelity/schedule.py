@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cache, partial
+from typing import Any
 
 import pandas as pd
 
@@ -15,11 +17,14 @@ from resnet_bench.training.schedule import learning_rate_at
 def wrong_rates(runs: pd.DataFrame, suite: Suite) -> list[str]:
     """The first wrong learning rate of each run, in words; rows as from `load.runs`."""
     wrong = []
+    known: dict[tuple[str, int], float] = {}
     for name, experiment, records in _by_run(runs, suite):
         for iteration, rate in zip(records["iteration"], records["learning_rate"], strict=True):
-            declared = learning_rate_at(iteration - 1, experiment.recipe)
-            if not math.isclose(rate, declared, rel_tol=1e-9):
-                wrong.append(f"{name}: {rate:g} at {iteration}, not {declared:g}")
+            key = experiment.name, iteration
+            if key not in known:
+                known[key] = learning_rate_at(iteration - 1, experiment.recipe)
+            if not math.isclose(rate, known[key], rel_tol=1e-9):
+                wrong.append(f"{name}: {rate:g} at {iteration}, not {known[key]:g}")
                 break
     return wrong
 
@@ -27,18 +32,22 @@ def wrong_rates(runs: pd.DataFrame, suite: Suite) -> list[str]:
 def wrong_iterations(runs: pd.DataFrame, suite: Suite) -> list[str]:
     """Records at other iterations than they are due, in words; rows as from `load.runs`."""
     wrong = []
+    known: dict[tuple[str, int], int] = {}
     for name, experiment, records in _by_run(runs, suite):
         end = experiment.recipe.iterations
         for number, iteration in enumerate(records["iteration"], start=1):
-            due = min(record_due(number, experiment), end)
+            key = experiment.name, number
+            if key not in known:
+                known[key] = min(record_due(number, experiment), end)
+            due = known[key]
             if iteration != due:
                 wrong.append(f"{name}: record {number} at {iteration}, not {due}")
                 break
-        if records["iteration"].duplicated().any():
+        if len(set(records["iteration"])) < len(records["iteration"]):
             wrong.append(f"{name}: two records at one iteration")
-        last = records.iloc[-1]
-        if last["status"] == "finished" and last["iteration"] != end:
-            wrong.append(f"{name} ends at {last['iteration']}, not {end}")
+        last = records["iteration"][-1]
+        if records["status"][-1] == "finished" and last != end:
+            wrong.append(f"{name} ends at {last}, not {end}")
     return wrong
 
 
@@ -53,10 +62,16 @@ def record_due(number: int, experiment: Experiment) -> int:
     return math.ceil(number * per_epoch / recipe.records_per_epoch)
 
 
-def _by_run(runs: pd.DataFrame, suite: Suite) -> Iterator[tuple[str, Experiment, pd.DataFrame]]:
-    """("plain-56 seed 1", its experiment, its records) of each run."""
-    groups = select.curves(runs).groupby(["network", "seed"], sort=False)
-    for (network, seed), records in groups:
-        experiment = integrity.declared_experiment(suite, str(network))
+def _by_run(
+    runs: pd.DataFrame, suite: Suite
+) -> Iterator[tuple[str, Experiment, dict[str, list[Any]]]]:
+    """("plain-56 seed 1", its experiment, its records by column) of each run."""
+    records = select.curves(runs)
+    columns = {name: records[name].to_numpy() for name in ("iteration", "learning_rate", "status")}
+    declared = cache(partial(integrity.declared_experiment, suite))
+    groups: Any = records.groupby(["network", "seed"], sort=False).indices
+    for (network, seed), rows in groups.items():
+        experiment = declared(network)
         assert experiment is not None  # runs of undeclared ones are refused
-        yield f"{network} seed {seed}", experiment, records
+        own = {name: values[rows].tolist() for name, values in columns.items()}
+        yield f"{network} seed {seed}", experiment, own

@@ -36,11 +36,11 @@ def has_budgets(frame: pd.DataFrame) -> bool:
 
 
 def at_budgets(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the first suite's networks that also ran at another budget, at every budget.
+    """The last records of the first suite's networks that ran at several budgets, at each.
 
     Two runs of equal network, seed and budget: that of the first suite is kept.
     """
-    runs = select.grid_networks(frame)
+    runs = select.grid_networks(select.finals(frame))
     columns = [column for column in select.recipe_columns(runs) if column not in OF_THE_BUDGET]
     fractions = pd.Series(map(drop_fractions, runs["recipe.drops"], runs[BUDGET]), runs.index)
     same = (runs[columns] == runs[columns].iloc[0]).all(axis="columns")

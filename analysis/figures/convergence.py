@@ -40,7 +40,8 @@ def iterations_to(frame: pd.DataFrame, threshold: float) -> pd.DataFrame:
     part of one that the recipe sets.
     """
     runs = select.grid_networks(frame)
-    first = select.curves(runs[runs["train_error"] <= threshold]).groupby("directory")["iteration"]
+    reached = runs.loc[runs["train_error"] <= threshold, ["directory", "epoch", "iteration"]]
+    first = select.curves(reached).groupby("directory")["iteration"]
     ended = select.finals(runs[runs["status"].isin(["finished", "diverged"])])
     value = ended["directory"].map(first.min()).astype(float).fillna(math.inf)
     return ended.assign(value=value)[["depth", "shortcut", "seed", "value"]]

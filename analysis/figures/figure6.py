@@ -15,6 +15,9 @@ from resnet_bench.datasets.definitions import DATASETS
 
 DASHED: LineStyleType = (0, (3.0, 1.5))
 LINES: dict[str, LineStyleType] = {"train_error": DASHED, "test_error": "-"}
+# What of `load.runs` is drawn: the other columns of many runs are a gigabyte.
+DRAWN = ["label", "status", "directory", "epoch", "iteration", "recipe.iterations", "recipe.drops"]
+DRAWN += LINES
 INSET = (0.42, 0.45, 0.53, 0.42)  # left, bottom, width, height, as fractions of a panel
 NAMES = {"train_error": "training error (running)", "test_error": "test error"}
 
@@ -32,10 +35,11 @@ def draw(frame: pd.DataFrame, every_seed: bool = False) -> Figure:
     colours = {f"{depth} layers": colour for depth, colour in depths.items()}
     kinds = select.shortcuts(runs)
     top = axis_top(runs)
+    drawn = runs[[*DRAWN, "shortcut", "dataset", "ended_at"]]
     with style.theme():
         figure, panels = layout.panels(len(kinds), 4.0, 3.6)
         for axes, shortcut in zip(panels, kinds, strict=True):
-            of_kind = runs[runs["shortcut"] == shortcut]
+            of_kind = drawn[drawn["shortcut"] == shortcut]
             draw_records(axes, of_kind, LINES, colours, 100, every_seed)
             _draw_diverged(axes, of_kind, top, colours)
             axes.set(title=style.NAMES[shortcut], ylabel="error")

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from analysis.frames.integrity import declared_experiment, mismatch
+from analysis.frames.integrity import declared_experiment, described, mismatch
 from resnet_bench.datasets.definitions import DATASETS
 from resnet_bench.errors import UserError, printable
 from resnet_bench.networks.sizes import network_size
@@ -49,6 +49,8 @@ RUN_COLUMNS = {
     "initial_shared_weights": "digest of those weights that are not in shortcuts",
     "directory": "the run's folder",
 }
+# Of a damaged run whose name the suite does not declare: for the columns' types, and shown nowhere.
+UNKNOWN = {"variant": "unknown", "changed": "", "shortcut": "none", "depth": 0, "cures": ""}
 NETWORK_COLUMNS = {f"network.{key}": f"the network's {key}" for key in NetworkSpec.model_fields}
 RECIPE_COLUMNS = {f"recipe.{key}": f"the recipe's {key}" for key in Recipe.model_fields}
 
@@ -58,8 +60,9 @@ def run_columns(
 ) -> dict[str, Any]:
     """`RUN_COLUMNS` and settings of a run with a run.json. Raises UserError for an invalid one."""
     description = directory.description()
+    assert description is not None  # the caller has found run.json
+    description = described(description, directory.run_json)
     try:
-        assert description is not None  # the caller has found run.json
         identity, attempts = description["identity"], description["attempts"]
         commits = [{"commit": str(attempt["commit"] or "unknown")[:10]} for attempt in attempts]
         specified = _specified(identity, str(directory.run_json))
@@ -90,17 +93,15 @@ def run_columns(
 
 def damaged_run_columns(
     directory: RunDirectory, error: UserError, suite: Suite | None
-) -> dict[str, Any] | None:
-    """The columns of a run that cannot be read: what its folder's names say, and the `error`.
-
-    None if these are not the names of a run of the suite.
-    """
+) -> dict[str, Any]:
+    """The columns of a run that cannot be read: what its folder's names say, and the `error`."""
     network, seed = directory.path.parent.name, directory.path.name.removeprefix("seed-")
     experiment = declared_experiment(suite, network) if suite else None
-    if experiment is None or not seed.isdecimal():
-        return None
-    return _specified(experiment.identity(), experiment.name) | {
-        "seed": int(seed),
+    specified = UNKNOWN | {"suite": directory.path.parts[-3], "network": printable(network)}
+    if experiment:
+        specified = _specified(experiment.identity(), experiment.name)
+    return specified | {
+        "seed": int(seed) if seed.isdecimal() and len(seed) < 19 else -1,
         "status": "damaged",
         "sealed": False,
         "problem": printable(directory.without_path(error)),

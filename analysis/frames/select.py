@@ -4,10 +4,13 @@ from typing import get_args
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from resnet_bench.errors import UserError
 from resnet_bench.suites.network import Shortcut
 
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 UNREAD = ("missing", "damaged")  # runs with these statuses have no records in the frame
 
 
@@ -17,11 +20,21 @@ def declared(frame: pd.DataFrame) -> pd.DataFrame:
     Left out are runs that differ from their suite file (refused) and those of a changed setting
     (`plain-56+learning_rate=0.05`). Raises UserError if no row remains.
     """
-    kept = frame[(frame["problem"] == "") & (frame["changed"] == "")]
+    kept = _where(frame, (frame["problem"] == "") & (frame["changed"] == ""))
     if kept.empty:
         problems = ", ".join(sorted(set(frame["problem"]) - {""}))
         raise UserError(f"no run of the suite itself to show ({problems or 'only changed ones'})")
     return kept
+
+
+def sound(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of runs that are not refused."""
+    return _where(frame, frame["problem"] == "")
+
+
+def _where(frame: pd.DataFrame, kept: pd.Series) -> pd.DataFrame:
+    """The rows that are `kept`; without a copy if all are: it may be a gigabyte."""
+    return frame if kept.all() else frame[kept]
 
 
 def grid_networks(frame: pd.DataFrame) -> pd.DataFrame:
@@ -31,7 +44,7 @@ def grid_networks(frame: pd.DataFrame) -> pd.DataFrame:
     vary. Empty for a suite of named experiments alone.
     """
     kept = declared(frame)
-    return kept[kept["variant"] == ""]
+    return _where(kept, kept["variant"] == "")
 
 
 def main_networks(frame: pd.DataFrame) -> pd.DataFrame:
@@ -47,7 +60,7 @@ def has_own(frame: pd.DataFrame) -> bool:
 
 def curves(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that are records, without the empty rows of runs that have none yet."""
-    records = frame[frame["iteration"].notna()]
+    records = _where(frame, frame["iteration"].notna())
     return records.astype({"epoch": int, "iteration": int})
 
 
@@ -58,7 +71,7 @@ def finals(frame: pd.DataFrame) -> pd.DataFrame:
 
 def finished(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a finished run: its record at the last iteration."""
-    return finals(frame[frame["status"] == "finished"])
+    return finals(_where(frame, frame["status"] == "finished"))
 
 
 def diverged(frame: pd.DataFrame) -> pd.DataFrame:
@@ -72,18 +85,23 @@ def over_last_epoch(frame: pd.DataFrame) -> pd.DataFrame:
     The last record alone may cover a batch or two. Averaged are the last records that together
     cover as many iterations as the longest epoch, weighted by their iterations.
     """
-    records = curves(frame[frame["status"] == "finished"])
-    errors = {of_run.index[-1]: _last_epoch(of_run) for _, of_run in records.groupby("directory")}
-    averaged = pd.Series(errors, dtype=float).reindex(frame.index)
-    return frame.assign(train_error=averaged.fillna(frame["train_error"]))
+    of_finished = (frame["status"] == "finished") & frame["iteration"].notna()
+    columns = ["epoch", "iteration", "train_error"]
+    records = curves(_where(frame[["directory", *columns]], of_finished))
+    epochs, iterations, errors = (records[column].to_numpy() for column in columns)
+    places = np.flatnonzero(of_finished)
+    averaged = frame["train_error"].to_numpy(copy=True)
+    for rows in records.groupby("directory", sort=False).indices.values():
+        averaged[places[rows[-1]]] = _last_epoch(epochs[rows], iterations[rows], errors[rows])
+    return frame.assign(train_error=averaged)
 
 
-def _last_epoch(of_run: pd.DataFrame) -> float:
+def _last_epoch(epochs: Ints, iterations: Ints, errors: Floats) -> float:
     """The mean running training error, a fraction, over the last epoch of one run's records."""
-    covered = of_run["iteration"].diff().fillna(of_run["iteration"])
-    epoch = covered.groupby(of_run["epoch"]).sum().max()
-    kept = of_run["iteration"].iloc[-1] - of_run["iteration"] < epoch
-    return float(np.average(of_run.loc[kept, "train_error"], weights=covered[kept]))
+    covered = np.diff(iterations, prepend=0)
+    epoch = np.bincount(epochs, covered).max()
+    kept = iterations[-1] - iterations < epoch
+    return float(np.average(errors[kept], weights=covered[kept]))
 
 
 def depths(frame: pd.DataFrame) -> list[int]:
@@ -92,7 +110,7 @@ def depths(frame: pd.DataFrame) -> list[int]:
 
 def shortcuts(frame: pd.DataFrame) -> list[str]:
     """The shortcuts in the frame, in the order of every figure and table."""
-    found = set(frame["shortcut"])
+    found = set(frame["shortcut"].unique())
     return [shortcut for shortcut in get_args(Shortcut) if shortcut in found]
 
 

@@ -1,19 +1,39 @@
 """The witnesses of a suite as pandas tables, from their witness.json and CSVs."""
 
-import json
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analysis.frames import select
-from resnet_bench.errors import UserError
+from analysis.frames.integrity import Number, Text, Typed, checked
+from resnet_bench.errors import UserError, printable
 from resnet_bench.records.files import find_paths
 from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.records.seals import read_sealed
 
 PAIR = ["source", "deep"]
+
+
+class _Witness(Typed):
+    """A witness.json."""
+
+    source: Text
+    deep: Text
+    source_depth: Number
+    depth: Number
+    seed: Number
+    max_difference: float
+    images: dict[str, Number]
+    errors: dict[str, dict[str, float] | None]
+    calibration: dict[str, float] | None
+    provenance: dict[str, Any]
+
+
 POINT_COLUMNS = {
     "source": "the network whose function is kept: plain-20",
     "deep": "the network that the witness is built as: plain-56; the source itself for a copy",
@@ -43,23 +63,28 @@ class Witnesses:
     runs: pd.DataFrame  # as from `load.runs`
     points: pd.DataFrame  # one row a witness: `POINT_COLUMNS`
     curves: pd.DataFrame  # one row a record of training on: `CURVE_COLUMNS`
+    problems: list[str] = field(default_factory=list)  # a sentence for each that is left out
 
     @classmethod
     def of(cls, runs: pd.DataFrame) -> "Witnesses":
-        """The witnesses in the suite's folder. Raises UserError for a damaged witness.json."""
+        """The witnesses in the suite's folder."""
         directory = Path(select.declared(runs)["directory"].iloc[0])
         points: list[dict[str, Any]] = []
         curves: list[dict[str, Any]] = []
+        problems: list[str] = []
         for path in find_paths(directory.parents[1], "witness/*/seed-*/witness.json"):
-            point = _point(path)
-            points.append(point)
-            for folder in find_paths(path.parent, "learning_rate=*"):
-                curves += _curve(point, folder)
+            with _left_out(problems):
+                point = _point(path)
+                points.append(point)
+                for folder in find_paths(path.parent, "learning_rate=*"):
+                    with _left_out(problems):
+                        curves += _curve(point, folder)
         table = pd.DataFrame(points, columns=list(POINT_COLUMNS))
         return cls(
             runs,
             table.sort_values(["source_depth", "source", "depth", "seed"], ignore_index=True),
             pd.DataFrame(curves, columns=list(CURVE_COLUMNS)),
+            problems,
         )
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -80,13 +105,26 @@ class Witnesses:
         return points, curves
 
 
+@contextmanager
+def _left_out(problems: list[str]) -> Iterator[None]:
+    """Add a sentence to `problems` if something within is damaged."""
+    try:
+        yield
+    except UserError as error:
+        problems.append(f"Refused, in no figure or table: {printable(str(error))}.")
+
+
 def _point(path: Path) -> dict[str, Any]:
     """One row of `POINT_COLUMNS`, from a witness.json. Raises UserError for a damaged one."""
+    contents, _ = read_sealed(path)
+    found = checked(_Witness, contents, path, "not a witness's description")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
         errors = found["errors"]
         trained, calibration = errors["trained"], found["calibration"]
         witness_error = errors["witness"]["precise_train_error"]
+        name = f"{found['source']}-as-{found['depth']}/seed-{found['seed']}"
+        if path.parts[-3:-1] != tuple(name.split("/")):
+            raise UserError(f"{path}: is that of {name}")
         return {
             **{key: found[key] for key in ("source", "deep", "depth", "source_depth", "seed")},
             "max_difference": found["max_difference"],
@@ -95,7 +133,7 @@ def _point(path: Path) -> dict[str, Any]:
             "witness_error": witness_error,
             "trained_error": trained["precise_train_error"] if trained else math.nan,
             "start_error": calibration["precise_train_error"] if calibration else witness_error,
-            "commit": (found["provenance"]["commit"] or "unknown")[:10],
+            "commit": str(found["provenance"]["commit"] or "unknown")[:10],
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a witness's description: {error!r}") from error
@@ -104,21 +142,27 @@ def _point(path: Path) -> dict[str, Any]:
 def _curve(point: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     """The rows of training on at one learning rate, the witness's own at iteration 0 first.
 
-    Raises UserError if the folder's name has no learning rate.
+    Raises UserError if it is damaged, or if it is another one's.
     """
     directory = RunDirectory(folder)
+    summary, records = directory.read_state({"seed": point["seed"]})
     try:
+        identity = (directory.description() or {})["identity"]
         rate = float(folder.name.partition("=")[2])
-    except ValueError as error:
-        raise UserError(f"{folder}: no learning rate") from error
+        names = identity["experiment"], identity["source"]["experiment"]
+        deep, source = (name.partition("/")[2] for name in names)
+        if (deep, source) != (f"{point['deep']}+{folder.name}", point["source"]):
+            raise UserError(f"{folder}: is that of {deep}, from {source}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{directory.run_json}: not a continuation's: {error!r}") from error
     common = {key: point[key] for key in ("source", "deep", "seed")} | {
         "learning_rate": rate,
-        "status": directory.status(),
+        "status": summary.status if summary else "partial",
     }
     start = {"iteration": 0, "error": point["start_error"]}
-    records = [
+    errors = [
         {"iteration": row.iteration, "error": row.precise_train_error}
-        for row in directory.rows()
+        for row in records
         if row.precise_train_error is not None
     ]
-    return [common | record for record in [start, *records]]
+    return [common | error for error in [start, *errors]]

@@ -19,5 +19,5 @@ class FigureSpec:
     draw: Callable[..., Figure]  # of `data`
     applies: Callable[[Any], bool] = select.has_own
     # A field of `SuiteResults`.
-    data: Literal["frame", "wider", "layers", "witnesses", "cures"] = "frame"
+    data: Literal["frame", "finals", "wider", "layers", "witnesses", "cures"] = "frame"
     sentences: Callable[[Any], list[str]] = lambda data: []  # the results that it shows

@@ -38,27 +38,27 @@ def build(results: SuiteResults, figures: list[tuple[FigureSpec, Figure]]) -> st
 
     `figures` as from `results.draw`.
     """
-    frame = results.frame
+    frame, finals = results.frame, results.finals
     table = table6.final_errors(frame)
-    runs, shared = provenance.without_shared(provenance.rows(frame))
+    runs, shared = provenance.without_shared(provenance.rows(finals))
     return TEMPLATES.get_template("report.html.j2").render(
-        suite=load_suite(select.declared(frame)["suite"].iloc[0]),
-        budget=finding.budget(frame),
-        findings=[finding.sentence(frame), *cures_sentences.best(results.cures)],
-        notices=notices.of_runs(frame),
-        verdict=_verdict(frame),
+        suite=load_suite(select.declared(finals)["suite"].iloc[0]),
+        budget=finding.budget(finals),
+        findings=[finding.sentence(finals), *cures_sentences.best(results.cures)],
+        notices=results.notices(),
+        verdict=_verdict(finals),
         figures=[_figure(spec, figure, results) for spec, figure in figures],
         errors=table6.rows(table),
         cures=cures_sentences.rows(results.cures),
-        variants=variants.rows(frame) if variants.applies(frame) else [],
+        variants=variants.rows(finals) if variants.applies(finals) else [],
         references=table6.reference_rows(table),
         checks=checks.all_checks(frame),
-        deviations=deviations.from_paper(frame),
-        open_points=deviations.open_points(frame),
+        deviations=deviations.from_paper(finals),
+        open_points=deviations.open_points(finals),
         runs=runs,
-        machines=notices.of_machines(frame),
+        machines=notices.of_machines(finals),
         shared=shared,
-        versions=provenance.versions(frame),
+        versions=provenance.versions(finals),
         commands=reproduce.commands(results),
     )
 

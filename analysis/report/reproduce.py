@@ -11,7 +11,7 @@ from resnet_bench.paths import REFERENCE
 
 def commands(runs: SuiteResults) -> list[str]:
     """The commands, a line each; a comment where there is more than one commit to check out."""
-    declared = select.declared(runs.frame)
+    declared = select.declared(runs.finals)
     suite, seeds = declared["suite"].iloc[0], int(declared["seed"].max()) + 1
     folder = Path(declared["directory"].iloc[0]).parents[2]
     # The committed results were trained in make's default folder, and copied from there.
@@ -28,7 +28,7 @@ def commands(runs: SuiteResults) -> list[str]:
 
 def _checkout(runs: SuiteResults) -> list[str]:
     """The commit of everything that is shown: runs, those of changed settings too, witnesses."""
-    begun = runs.frame[(runs.frame["problem"] == "") & (runs.frame["status"] != "missing")]
+    begun = runs.finals[(runs.finals["problem"] == "") & (runs.finals["status"] != "missing")]
     everything = [*begun["commit"], *runs.witnesses.points["commit"]]
     # A run that was resumed at another commit has both: "a then b".
     commits = dict.fromkeys(one for words in everything for one in words.split(" then "))

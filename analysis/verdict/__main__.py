@@ -3,6 +3,7 @@
 import json
 
 from analysis import command as analysis_command
+from analysis.frames import select
 from analysis.verdict import contrasts
 from analysis.verdict.verdict import as_data, as_text, holds
 
@@ -17,7 +18,7 @@ def main() -> int:
         help="exit 1 unless plain networks degrade and residual ones do not",
     )
     arguments = parser.parse_args()
-    frame = analysis_command.runs_of(arguments)
+    frame = select.finals(analysis_command.runs_of(arguments))
     print(json.dumps(as_data(frame), indent=2) if arguments.json else as_text(frame))
     return 0 if not arguments.check or holds(contrasts.primary(frame)) else 1
 

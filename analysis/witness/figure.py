@@ -37,7 +37,8 @@ def draw(data: Witnesses) -> Figure:
             axes.set(xlabel="iteration", ylabel="training error")
             axes.set_xlim(0, None)
         style.log_percent_axis(panels)
-        handles, notes = _legend(data, pairs, colours, depths), notices.of_runs(_shown(data, pairs))
+        handles = _legend(data, pairs, colours, depths)
+        notes = notices.of_runs(_shown(data, pairs)) + data.problems
         layout.write_around(figure, handles, notes, [finding.budget(data.runs)])
     return figure
 

@@ -18,6 +18,7 @@ import typer
 
 from resnet_bench.benchmarks.interleaved import Contest, contest_table, seconds_of, table_text
 from resnet_bench.benchmarks.peers import Peers
+from resnet_bench.benchmarks.soak import bench_soak
 from resnet_bench.benchmarks.sweepers import Sweepers
 from resnet_bench.benchmarks.yardsticks import Setting
 from resnet_bench.datasets.load import load_dataset
@@ -40,11 +41,11 @@ RECORD = EpochRecord(**dict.fromkeys(COLUMNS, 1))
 
 
 def bench(
-    part: Annotated[str, typer.Argument(help="sweep, train, records or all")] = "all",
+    part: Annotated[str, typer.Argument(help="sweep, train, records, soak or all")] = "all",
     blocks: Annotated[int, typer.Option(min=1, help="interleaved, of each loop")] = 5,
     seconds: Annotated[float, typer.Option(min=1, help="of each network's loops, about")] = 60.0,
 ) -> None:
-    """Measure the digits sweep, the training loop and the cost of the records."""
+    """Measure the digits sweep, the training loop, the records' cost, and what a long run needs."""
     if part in ("all", "sweep"):
         bench_sweep()  # first: ru_maxrss is the maximum over all earlier child processes
     if part in ("all", "train"):
@@ -52,6 +53,8 @@ def bench(
             bench_training(name, Contest(blocks, seconds))
     if part in ("all", "records"):
         bench_records("cifar10-short/resnet-20-A")
+    if part in ("all", "soak"):
+        bench_soak()
 
 
 def bench_sweep() -> None:

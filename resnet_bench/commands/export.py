@@ -8,6 +8,7 @@ import typer
 from resnet_bench.commands.options import RESULTS, ExperimentName, Results, Seed, Settings
 from resnet_bench.errors import UserError
 from resnet_bench.paths import expanded
+from resnet_bench.records import seals
 from resnet_bench.records.files import find_paths
 from resnet_bench.records.merge import merge as merge_suite
 from resnet_bench.records.run_directory import RunDirectory, run_folders
@@ -49,29 +50,44 @@ def export(
 def seal(
     folder: Annotated[Path, typer.Argument(help="of results; every run below it is looked at")],
 ) -> None:
-    """Seal runs that ended before there were seals, as they are.
+    """Seal runs that ended before there were seals, and witnesses, as they are.
 
     summary.json gets the SHA-256 of the run's files, as a run of today writes it itself. A run
     whose files contradict each other is not sealed, and no seal is ever replaced.
     """
-    summaries = sorted(folder.rglob("summary.json"))
-    if not summaries:
+    found = sorted(path for name in SEALERS for path in folder.rglob(name))
+    if not found:
         raise UserError(f"no run in {folder} has ended")
     sealed, mistakes = 0, []
-    for path in summaries:
-        directory = RunDirectory(path.parent)
+    for path in found:
         try:
-            summary, _ = directory.read_state({})
-            if summary and summary.seal is None:
-                directory.write_summary(summary)
-                sealed += 1
+            sealed += SEALERS[path.name](path)
         except UserError as error:
             mistakes.append(f"error: {error}")
-    before = len(summaries) - sealed - len(mistakes)
-    typer.echo(f"{sealed} of {len(summaries)} runs sealed, {before} were before")
+    before = len(found) - sealed - len(mistakes)
+    typer.echo(f"{sealed} of {len(found)} sealed, {before} were before")
     for mistake in mistakes:
         typer.echo(mistake, err=True)
     raise typer.Exit(2 if mistakes else 0)
+
+
+def _seal_run(path: Path) -> bool:
+    directory = RunDirectory(path.parent)
+    summary, _ = directory.read_state({})
+    if summary is None or summary.seal is not None:
+        return False
+    directory.write_summary(summary)
+    return True
+
+
+def _seal_witness(path: Path) -> bool:
+    contents, sealed = seals.read_sealed(path)
+    if not sealed:
+        seals.write_sealed(path, contents)
+    return not sealed
+
+
+SEALERS = {"summary.json": _seal_run, "witness.json": _seal_witness}  # whether it was not before
 
 
 def merge(

@@ -4,7 +4,7 @@ import re
 import reprlib
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -63,6 +63,20 @@ Norm = Annotated[
     str | None,
     typer.Option(help=f"{', '.join(NORMS)}: what computes batch norm on a GPU; recorded"),
 ]
+CheckpointSeconds = Annotated[
+    float,
+    typer.Option(min=0, help="of training that a killed run loses at most"),
+]
+Launcher = Annotated[
+    Literal["local", "ray"], typer.Option(help="ray: on a Ray cluster (pip's extra [ray])")
+]
+Address = Annotated[
+    str | None, typer.Option(help="the Ray cluster: auto is the one here, without it a new one")
+]
+GpusPerRun = Annotated[
+    float | None,
+    typer.Option(min=0.01, max=1, help="with Ray, a task is a run on so many GPUs, not a group"),
+]
 Only = Annotated[
     list[str] | None,
     typer.Option("--only", metavar="NAME", help="this network; may be given several times"),
@@ -82,6 +96,7 @@ def make_machine(
     graphs: bool | None = None,
     lanes: int | None = None,
     norm: str | None = None,
+    checkpoint_seconds: float = Machine.checkpoint_seconds,
 ) -> Machine:
     """The options as a `Machine`; raises UserError for a W&B mode or a norm that do not exist."""
     prepare_environment()
@@ -90,7 +105,9 @@ def make_machine(
     if wandb not in (None, "online", "offline", "disabled"):
         raise UserError(f"--wandb {wandb!r}: use online, offline or disabled")
     mode = choose_mode(wandb)  # type: ignore[arg-type]
-    return Machine(results, device, data_dir, mode, graphs=graphs, lanes=lanes, norm=norm)
+    return Machine(
+        results, device, data_dir, mode, checkpoint_seconds, graphs=graphs, lanes=lanes, norm=norm
+    )
 
 
 def parse_duration(text: str) -> float:

@@ -1,11 +1,12 @@
 """The commands that train: one experiment by name, or all of a suite."""
 
 import os
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from resnet_bench.commands import options
+from resnet_bench.errors import UserError
 from resnet_bench.launchers.slurm import LIMIT, array_script
 from resnet_bench.records.lock import set_aside
 from resnet_bench.records.run_directory import RunDirectory
@@ -30,6 +31,7 @@ def run(
     graphs: options.Graphs = None,
     lanes: options.Lanes = None,
     norm: options.Norm = None,
+    checkpoint_seconds: options.CheckpointSeconds = Machine.checkpoint_seconds,
     redo: Annotated[
         bool, typer.Option("--redo", help="train it again; its folder moves to aside/")
     ] = False,
@@ -37,7 +39,9 @@ def run(
     """Train one experiment, by name."""
     found = find_experiment(experiment, tuple(settings or ()))
     said = load_suite(found.suite).time
-    machine = options.make_machine(results, device, data_dir, wandb, graphs, lanes, norm)
+    machine = options.make_machine(
+        results, device, data_dir, wandb, graphs, lanes, norm, checkpoint_seconds
+    )
     if redo:
         old = set_aside(RunDirectory(Run(found, seed).directory(machine.results)))
         typer.echo(f"the run that was there: {old}", err=True)
@@ -61,6 +65,10 @@ def sweep(
     graphs: options.Graphs = None,
     lanes: options.Lanes = None,
     norm: options.Norm = None,
+    checkpoint_seconds: options.CheckpointSeconds = Machine.checkpoint_seconds,
+    launcher: options.Launcher = "local",
+    address: options.Address = None,
+    gpus_per_run: options.GpusPerRun = None,
     slurm: Annotated[
         bool, typer.Option("--slurm", help="print a script for sbatch, a job a seed; train nothing")
     ] = False,
@@ -69,11 +77,15 @@ def sweep(
 
     What is finished is skipped, what is not is resumed.
     """
+    if launcher == "local" and (address or gpus_per_run):
+        raise UserError("--address and --gpus-per-run need --launcher ray")
     loaded = load_suite(suite or choose_suite(device))
     chosen = [loaded.experiment(name) for name in dict.fromkeys(only or ())] or loaded.experiments
     numbers = options.parse_seeds(seeds)
     runs = [Run(experiment, seed) for seed in numbers for experiment in chosen]
-    machine = options.make_machine(results, device, data_dir, wandb, graphs, lanes, norm)
+    machine = options.make_machine(
+        results, device, data_dir, wandb, graphs, lanes, norm, checkpoint_seconds
+    )
     if slurm:
         limit = time_limit or LIMIT
         words = ["sweep", loaded.name, *_given(context), "--time-limit", limit]
@@ -83,7 +95,15 @@ def sweep(
         script = array_script(loaded.name, numbers, words, limit=seconds, cores=workers, gpu=gpu)
         typer.echo(script, nl=False)
         return
-    _train(runs, machine, workers, time_limit, loaded.time and f"Time: {loaded.time}")
+    time = loaded.time and f"Time: {loaded.time}"
+    if launcher == "local":
+        _train(runs, machine, workers, time_limit, time)
+    if workers:
+        raise UserError("--workers is of this machine; a Ray cluster has its own")
+    from resnet_bench.launchers.ray_cluster import connected
+
+    with connected(address, device, gpus_per_run) as cluster:
+        _train(runs, machine, workers, time_limit, time, cluster)
 
 
 def _given(context: typer.Context) -> list[str]:
@@ -121,8 +141,13 @@ def choose_suite(device: str | None) -> str:
 
 
 def _train(
-    runs: list[Run], machine: Machine, workers: int | None, time_limit: str | None, time: str
-) -> None:
+    runs: list[Run],
+    machine: Machine,
+    workers: int | None,
+    time_limit: str | None,
+    time: str,
+    cluster: Any = None,
+) -> NoReturn:
     """Train the runs and exit with the sweep's code, saying what went wrong.
 
     `time` is what the suite's file says of it.
@@ -130,7 +155,9 @@ def _train(
     from resnet_bench.sweeps.sweep import sweep as train_all
 
     limit = options.parse_duration(time_limit) if time_limit else None
-    outcome = train_all(runs, machine, workers=workers, time_limit=limit, time_needed=time)
+    outcome = train_all(
+        runs, machine, workers=workers, time_limit=limit, time_needed=time, cluster=cluster
+    )
     try:
         for mistake in dict.fromkeys(outcome.mistakes):
             typer.echo(f"error: {mistake}", err=True)

@@ -13,8 +13,8 @@ import typer
 
 from resnet_bench.commands import options
 from resnet_bench.errors import UserError
-from resnet_bench.records.files import write_json
 from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.records.seals import write_sealed
 from resnet_bench.streams import wrapped
 from resnet_bench.suites.experiment import Run
 from resnet_bench.suites.suite import find_experiment
@@ -142,7 +142,7 @@ def _errors_of_finished(run: Run, machine: Machine) -> dict[str, float | None] |
 def _write(record: dict[str, Any], continued: list[str], folder: Path) -> None:
     RunDirectory(folder).create()
     record["continued"] = continued
-    write_json(folder / "witness.json", record)
+    write_sealed(folder / "witness.json", record)
 
 
 def _print_comparison(record: dict[str, Any]) -> None:

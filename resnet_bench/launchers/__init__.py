@@ -1,1 +1,1 @@
-"""Launchers: the groups of a sweep on other machines."""
+"""Launchers: a sweep on other machines."""

@@ -37,7 +37,8 @@ class CsvFile(Generic[Row]):
         """Add rows and flush them to disk."""
         if self._hash is None:
             self._know(read(self.path) or b"")
-        text = as_csv(self.row_type, rows, header=not self.path.exists())
+        # A full disk, or a kill, may have left an empty file.
+        text = as_csv(self.row_type, rows, header=self._size == 0)
         append(self.path, text)
         self._size += len(text.encode())
         self._hash.update(text.encode())

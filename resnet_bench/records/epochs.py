@@ -34,21 +34,19 @@ class EpochRecord:
 
     def __post_init__(self) -> None:
         """Raises ValueError for a value that no run can have, as a damaged file may."""
-        for name, value in vars(self).items():
-            if value is not None and not _possible(name, value):
+        for (name, (low, high)), value in zip(LIMITS.items(), vars(self).values(), strict=True):
+            if value is None or low <= value <= high:
+                continue
+            # Statistics that lag may overflow in evaluation mode.
+            overflow = name in ("test_loss", "validation_loss") and not math.isfinite(value)
+            if not overflow or value == -math.inf:
                 raise ValueError(f"{name}: {value!r} is impossible")
 
 
-def _possible(name: str, value: float) -> bool:
-    if name.endswith("_error"):
-        return 0 <= value <= 1
-    if name in ("test_loss", "validation_loss") and not math.isfinite(value):
-        return value != -math.inf  # statistics that lag may overflow in evaluation mode
-    if name.endswith("_loss"):
-        return 0 <= value <= FLOAT32_MAX
-    return (1 if name in ("epoch", "iteration") else 0) <= value <= FLOAT32_MAX
-
-
 COLUMNS = tuple(field.name for field in dataclasses.fields(EpochRecord))
+LIMITS = {
+    name: (int(name in ("epoch", "iteration")), 1 if name.endswith("_error") else FLOAT32_MAX)
+    for name in COLUMNS
+}
 # The only columns that differ when a run is repeated: the others are the same bits.
 TIME_COLUMNS = ("seconds", "images_per_second")

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -74,12 +74,10 @@ def read_csv(path: Path, row_type: type[Row]) -> list[Row]:
         return []
     try:
         text = contents.decode()
-        reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
-        rows = list(reader)
+        columns, *rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))) or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: damaged: {error}") from error
     types = get_type_hints(row_type)
-    columns = list(reader.fieldnames or ())
     if text.startswith(BYTE_ORDER_MARK) or any(";" in column for column in columns):
         raise UserError(f"{path}: {RESAVED}")
     # An earlier version may lack the newest columns, if they have defaults.
@@ -92,27 +90,41 @@ def read_csv(path: Path, row_type: type[Row]) -> list[Row]:
         columns != list(types)[: len(columns)] or any(field.default is MISSING for field in lacking)
     ):
         raise UserError(f"{path}: its columns are not those of this version")
-    types = {name: types[name] for name in columns if name in types}
-    return [_typed(row_type, row, types, f"{path}: row {n}") for n, row in enumerate(rows, 1)]
+    readers = {name: _reader(types[name]) for name in columns if name in types}
+    filled = enumerate(filter(None, rows), 1)
+    return [_typed(row_type, row, readers, f"{path}: row {n}") for n, row in filled]
 
 
-def _typed(row_type: type[Row], cells: dict[str, str], types: dict[str, Any], where: str) -> Row:
-    """Each cell as its type, strictly: pydantic would take 1.0 for an int."""
-    values: dict[str, Any] = {}
-    if len(cells) != len(types) or None in cells.values():  # how csv marks too many, or few
-        raise UserError(f"{where}: damaged: not {len(types)} cells")
-    for name, text in cells.items():
-        kinds = get_args(types[name]) or (types[name],)
-        try:
-            values[name] = None if text == "" and NoneType in kinds else kinds[0](text)
-            if isinstance(values[name], int) and abs(values[name]) >= 2**63:
-                raise ValueError
-        except ValueError as error:
-            shown = text if len(text) < 40 else f"{text[:40]}..."
-            reason = f"is {RESAVED}" if re.fullmatch(r"\d+[.,]\d*", text) else "is not a number"
-            raise UserError(f"{where}: {name}: {shown!r} {reason}") from error
+def _reader(type_: Any) -> Callable[[str], Any]:
+    """What reads a cell of this type, strictly: pydantic would take 1.0 for an int."""
+    kind, *others = get_args(type_) or (type_,)
+    read_cell = _integer if kind is int else kind
+    return (lambda text: read_cell(text) if text else None) if NoneType in others else read_cell
+
+
+def _integer(text: str) -> int:
+    value = int(text)
+    if abs(value) >= 2**63:
+        raise ValueError
+    return value
+
+
+def _typed(
+    row_type: type[Row], cells: list[str], readers: dict[str, Callable[[str], Any]], where: str
+) -> Row:
+    if len(cells) != len(readers):
+        raise UserError(f"{where}: damaged: not {len(readers)} cells")
+    values = []
     try:
-        return row_type(**values)
+        for read_cell, text in zip(readers.values(), cells, strict=True):
+            values.append(read_cell(text))
+    except ValueError as error:
+        name = list(readers)[len(values)]
+        shown = text if len(text) < 40 else f"{text[:40]}..."
+        reason = f"is {RESAVED}" if re.fullmatch(r"\d+[.,]\d*", text) else "is not a number"
+        raise UserError(f"{where}: {name}: {shown!r} {reason}") from error
+    try:
+        return row_type(**dict(zip(readers, values, strict=True)))
     except ValueError as error:
         raise UserError(f"{where}: damaged: {error}") from error
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from resnet_bench.errors import UserError
 from resnet_bench.paths import make_folder
 from resnet_bench.records import seals
-from resnet_bench.records.files import find_paths, read, read_json, write_atomically, writing
+from resnet_bench.records.files import find_paths, read, write_atomically, writing
 from resnet_bench.records.lock import locked
 from resnet_bench.records.run_directory import RunDirectory
 
@@ -65,7 +65,8 @@ def take(source: Path, target: Path, *, checkpoint: bool) -> bool:
     if (source / "summary.json").exists():
         RunDirectory(source).summary(checkpoint=checkpoint)
         RunDirectory(source).read_state({})
-    read_json(source / "witness.json")
+    if (source / "witness.json").exists():
+        seals.read_sealed(source / "witness.json")
     names = (*seals.SEALED, *([seals.CHECKPOINT] if checkpoint else []), *ENDED)
     contents = {name: data for name in names if (data := read(source / name)) is not None}
     there = {name: read(target / name) for name in contents}

@@ -125,11 +125,11 @@ class RunDirectory:
     def write_description(self, description: dict[str, Any]) -> None:
         write_json(self.run_json, description)
 
-    def check_identity(self, identity: dict[str, Any]) -> None:
-        """Raise UserError if the directory belongs to a run that differs in a key of `identity`."""
+    def check_identity(self, identity: dict[str, Any]) -> dict[str, Any] | None:
+        """`description`; UserError if it is of a run that differs in a key of `identity`."""
         description = self.description()
         if description is None:
-            return
+            return None
         if "identity" not in description:
             raise self._no_description()
         if differing := identities.differences(description["identity"], identity):
@@ -137,6 +137,7 @@ class RunDirectory:
                 f"{self.path} belongs to another run ({differing}); "
                 "move it away, or give --results another folder"
             )
+        return description
 
     def read_state(self, identity: dict[str, Any]) -> tuple[Summary | None, list[EpochRecord]]:
         """The summary, None if the run has not ended, and the records.
@@ -145,12 +146,12 @@ class RunDirectory:
         contradict each other.
         """
         summary = self.summary()
-        self.check_identity(identity)
+        description = self.check_identity(identity)
         rows = self.rows()
         self.layers.rows()
         if summary is None:
             return None, rows
-        if self.description() is None:
+        if description is None:
             raise UserError(f"{self.run_json} is missing; {AGAIN}")
         last = dataclasses.asdict(rows[-1]) if rows else {}
         if contradiction := seals.contradiction(last, summary.final):

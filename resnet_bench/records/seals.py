@@ -1,4 +1,4 @@
-"""The seal of a run that has ended: the SHA-256 of its files, in summary.json.
+"""The seal of a run that has ended: the SHA-256 of its files, in summary.json; and witness.json's.
 
 It shows what was changed after the run had written it, by a mistake or by a disk. It is no
 signature: who changes a file on purpose can seal it again.
@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from resnet_bench.records.files import read
+from resnet_bench.errors import UserError
+from resnet_bench.records.files import read, read_json, write_json
 
 CHECKPOINT = "checkpoint.pt"  # may be deleted after the run: no number is read from it
 SEALED = ("run.json", "epochs.csv", "layers.csv")
@@ -24,12 +25,35 @@ def new_seal(folder: Path, ended: dict[str, Any], *, checkpoint: bool = True) ->
     """
     names = (*SEALED, CHECKPOINT) if checkpoint else SEALED
     contents = {name: read(folder / name) for name in names}
-    contents["summary.json"] = json.dumps(ended, sort_keys=True).encode()
-    return {
+    digests = {
         name: hashlib.sha256(each).hexdigest()
         for name, each in contents.items()
         if each is not None
     }
+    return digests | {"summary.json": _digest(ended)}
+
+
+def _digest(contents: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
+
+
+def write_sealed(path: Path, contents: dict[str, Any]) -> None:
+    """Write a JSON file with a seal of its own."""
+    write_json(path, contents | {"seal": {path.name: _digest(contents)}})
+
+
+def read_sealed(path: Path) -> tuple[dict[str, Any], bool]:
+    """What `write_sealed` wrote, and whether it has a seal: versions before wrote none.
+
+    Raises UserError if the file is missing, or not what was written.
+    """
+    contents = read_json(path)
+    if contents is None:
+        raise UserError(f"{path} is missing")
+    seal = contents.pop("seal", None)
+    if seal is not None and seal != {path.name: _digest(contents)}:
+        raise UserError(f"{path}: damaged: not what was written")
+    return contents, seal is not None
 
 
 def sealed(folder: Path, ended: dict[str, Any]) -> dict[str, Any]:

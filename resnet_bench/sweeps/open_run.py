@@ -79,16 +79,16 @@ class OpenRun:
 
     def save(self) -> None:
         """Write a checkpoint; then send W&B the records that no resume will make again."""
-        checkpoints.save(
-            self.state,
-            self.directory.checkpoint,
-            identity=self.description["identity"],
-            marks=self.marks(),
-            keep=self.directory.checkpoint_before,
-        )
         attempt = self.description["attempts"][-1]
         attempt["last_iteration"] = self.state.iteration
         attempt["seconds"] = self.state.seconds - attempt["seconds_before"]
+        checkpoints.save(
+            self.state,
+            self.directory.checkpoint,
+            description=self.description,
+            marks=self.marks(),
+            keep=self.directory.checkpoint_before,
+        )
         self.directory.write_description(self.description)
         for rows in self.unmirrored:
             self.tracker.log(rows)
@@ -169,7 +169,7 @@ def open_run(
     description = new | (directory.description() or {})
     if not directory.has_checkpoint() and directory.rows():  # W&B has rows that are made again
         description["wandb_id"] = new_run_id(run)
-    measured = resume(state, directory, identity)
+    measured = resume(state, directory, description)
     opened = OpenRun(state, directory, description, machine, measured)
     stack.callback(opened.close)
     return opened

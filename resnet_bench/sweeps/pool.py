@@ -39,18 +39,19 @@ class Pool:
     deadline: float | None  # of time.monotonic()
     outcome: Outcome
     alone: bool = False  # without other processes
+    cluster: Any = None  # in place of this machine's processes
 
     def __post_init__(self) -> None:
         # A sweep that is out of time finishes what it measures: a limit shorter than that would
         # never get past it.
-        self.shared = Shared(self.devices, self.alone)
+        self.shared = self.cluster or Shared(self.devices, self.alone)
         self.events = self.shared.event(), self.shared.event(), self.shared.event()
         self.stop, self.interrupt_evaluation, self.abort = self.events
         self.reports = self.shared.queue()
         self.done: dict[Run, int] = {}  # work of the runs that have begun, as last reported
         self.width = max((len(title(run)) for group in self.groups for run in group), default=0)
         self.warned = False
-        self.watchdog = Watchdog(self.groups, on_gpu=self.devices[0] != "cpu")
+        self.watchdog = Watchdog(self.groups, on_gpu=self.devices[0] != "cpu" and not self.cluster)
         self.signal: tuple[int, float] | None = None  # the first one's number and time
 
     def run(self) -> None:
@@ -62,11 +63,11 @@ class Pool:
             self.shared.executor(worker) as pool,
             tqdm(total=total, bar_format=BAR, smoothing=0.05, disable=None, file=sys.stderr) as bar,
         ):
-            with signals_held_back():
-                jobs = [pool.submit(train_group, group) for group in self.groups]
             try:
+                with signals_held_back():
+                    jobs = [pool.submit(train_group, group) for group in self.groups]
                 self._follow(jobs, bar)
-            except BaseException:
+            except BaseException:  # such as a process too many for the limits of this one
                 self._end_workers()  # a mistake here must not leave them training unseen
                 raise
         if self.outcome.has_ended(run for group in self.groups for run in group):

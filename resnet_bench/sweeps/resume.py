@@ -12,17 +12,22 @@ from resnet_bench.training import checkpoints
 from resnet_bench.training.state import TrainingState
 
 
-def resume(state: TrainingState, directory: RunDirectory, identity: dict[str, Any]) -> set[int]:
+def resume(state: TrainingState, directory: RunDirectory, description: dict[str, Any]) -> set[int]:
     """Bring `state` to where the checkpoint is, if there is one, and cut the rows after it.
 
-    Returns the iterations in layers.csv. Raises UserError if the checkpoint is damaged or another
-    run's, or if rows from before it are missing or changed.
+    `description` is run.json's; what the checkpoint says of the attempts before it takes its place,
+    as a file may have been changed, or a kill have come before it was written. Returns the
+    iterations in layers.csv. Raises UserError if the checkpoint is damaged or another run's, or if
+    rows from before it are missing or changed.
     """
-    marks = None
+    contents: dict[str, Any] = {}
     resumed = directory.has_checkpoint()
     if resumed:
-        marks = checkpoints.load_newest(state, directory, identity)
-    if marks:
+        contents = checkpoints.load_newest(state, directory, description["identity"])
+    if known := contents.get("description"):
+        later = description["attempts"][len(known["attempts"]) :]  # those without a checkpoint
+        description |= known | {"attempts": known["attempts"] + later}
+    if marks := contents.get("marks"):
         directory.cut(marks)
     else:  # at the start, or after a checkpoint of a version before
         directory.keep_rows(state.records)

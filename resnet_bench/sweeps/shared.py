@@ -1,18 +1,24 @@
 """What the processes of a sweep share, or one thread in their place where they cannot."""
 
+import os
 import queue
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
-from multiprocessing import get_context
+from contextlib import contextmanager, suppress
+from multiprocessing import current_process, get_context
+from pathlib import Path
 from typing import Any
 
 from resnet_bench.sweeps.worker import SIGNALS, Worker, start_thread, start_worker
 
 SPAWN = get_context("spawn")
 LOCKS = 64  # more than a sweep needs
+SHARED_MEMORY = Path("/dev/shm")  # Linux's, where locks are files
+OWN = "resnet-bench-"  # how the names of a sweep's locks begin, followed by its process id
+ABANDONED_SECONDS = 600.0
 
 
 def why_alone() -> str:
@@ -20,12 +26,25 @@ def why_alone() -> str:
 
     Their locks are files in /dev/shm, which a container may lack, or have read-only or tiny.
     """
+    _remove_abandoned_locks()
+    # No public way leads to the prefix. A random one would not tell whose locks they are.
+    current_process()._config["semprefix"] = f"/{OWN}{os.getpid()}"  # type: ignore[attr-defined]
     try:
         _ = [SPAWN.Lock() for _ in range(LOCKS)]
     except (OSError, ImportError) as error:
         reason = getattr(error, "strerror", None) or error
         return f"/dev/shm cannot be used ({reason}): one network after another, in one process"
     return ""
+
+
+def _remove_abandoned_locks() -> None:
+    """Remove the locks of sweeps that were killed with all their processes at once."""
+    for path in SHARED_MEMORY.glob(f"sem.{OWN}*"):
+        with suppress(OSError, ValueError):
+            number = int(path.name.removeprefix(f"sem.{OWN}").partition("-")[0])
+            old = time.time() - path.stat().st_mtime > ABANDONED_SECONDS  # else another container's
+            if old and not Path(f"/proc/{number}").exists():
+                path.unlink()
 
 
 class Shared:

@@ -50,39 +50,56 @@ def sweep(
     workers: int | None = None,
     time_limit: float | None = None,
     time_needed: str = "",
+    cluster: Any = None,
 ) -> Outcome:
     """Train `runs`, skipping what is finished; `workers` processes, None for one a core or GPU.
 
     A run that another process trains, on this machine or on another that shares the results, is
     skipped and looked at again at the end: it has ended, or is taken over, or counts as elsewhere.
+    With a `cluster` (launchers/ray_cluster.py) the runs are trained there, and not here.
     Says how many are to be trained, and `time_needed`. Stops after `time_limit` seconds, finishing
     what is being measured, or on Ctrl-C or SIGTERM, at once but cleanly; a second one kills.
     Raises UserError if there is no such device, no way to get a data set, or a cure cannot be used.
     """
     deadline = None if time_limit is None else time.monotonic() + time_limit
-    devices = find_devices(machine.device)
+    devices = [cluster.device] if cluster else find_devices(machine.device)
     if not devices[0].startswith("cuda"):
         machine.refuse_gpu_options()
-    outcome, alone = Outcome(), why_alone()
+    outcome, alone = Outcome(), "" if cluster else why_alone()
     pending = _look(runs, machine, outcome)
     if pending:
         _try_cures(pending)
         _fetch_data(pending, machine)
-        reason = why_no_gpu() if machine.device is None and devices == ["cpu"] else ""
+        no_gpu = "" if cluster or machine.device or devices != ["cpu"] else why_no_gpu()
         said = f"{len(pending)} of {len(runs)} runs to train. {time_needed}".rstrip()
-        for line in filter(None, (reason, said, why_unlocked(machine.results), alone)):
+        for line in filter(None, (no_gpu, said, why_unlocked(machine.results), alone)):
             print(line, file=sys.stderr)
-    groups = group_runs(pending, one_by_one=devices == ["cpu"])
+    one_by_one = devices == ["cpu"] or bool(cluster and cluster.gpus_per_run)
+    groups = group_runs(pending, one_by_one=one_by_one)
     if devices == ["cpu"]:
         devices *= 1 if alone else workers or available_cores()
 
     def pool(groups: list[list[Run]], machine: Machine) -> Pool:
-        return Pool(groups, machine, devices[: len(groups)], deadline, outcome, bool(alone))
+        return Pool(
+            groups, machine, devices[: len(groups)], deadline, outcome, bool(alone), cluster
+        )
 
     _train(groups, machine, outcome, pool)
+    _look_once_more(pending, machine, outcome)
     if pending:
         _alert(runs, machine, outcome)
     return outcome
+
+
+def _look_once_more(trained: list[Run], machine: Machine, outcome: Outcome) -> None:
+    """What was said to have ended is there: its folder may have been removed meanwhile."""
+    ended = [run for run in trained if outcome.has_ended([run])]
+    lost = _look(ended, machine, again := Outcome())
+    outcome.mistakes += again.mistakes
+    outcome.mistakes += [
+        f"{run.directory(machine.results)}: removed after it ended" for run in lost
+    ]
+    outcome.forget(run for run in ended if not again.has_ended([run]))
 
 
 def _alert(runs: Sequence[Run], machine: Machine, outcome: Outcome) -> None:

@@ -130,13 +130,13 @@ def train_group(group: list[Run]) -> list[Progress]:
 
 
 @contextmanager
-def environment_of_workers() -> Iterator[None]:
-    """Set for the processes started within, unless the user has set it otherwise."""
+def environment_of_workers() -> Iterator[dict[str, str]]:
+    """Set for the processes started within, unless the user has set it otherwise; yields it."""
     wanted = KEEP_MEMORY | CUDA_SETTINGS
     added = {key: value for key, value in wanted.items() if key not in os.environ}
     os.environ.update(added)
     try:
-        yield
+        yield {key: os.environ[key] for key in wanted}
     finally:
         for key in added:
             del os.environ[key]

@@ -69,5 +69,10 @@ def use_home(substitute: Path) -> None:
         os.environ.setdefault("WANDB_DATA_DIR", str(substitute.absolute() / ".data"))
 
 
+def without_secrets() -> dict[str, str]:
+    """What may be told to another machine, whose own login has the key."""
+    return {name: os.environ[name] for name in _names() if not SECRET.search(name)}
+
+
 def _names() -> list[str]:
     return [name for name in os.environ if name.startswith("WANDB_")]

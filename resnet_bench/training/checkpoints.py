@@ -1,7 +1,8 @@
 """Checkpoints: a training state on disk, from which training resumes bit for bit.
 
 A checkpoint is what torch.save writes, a zip; its comment is the SHA-256 of the bytes before it.
-Inside is whose it is: the run's identity, and what its CSVs held. A version before wrote neither.
+Inside are run.json, so that it is known whose it is, and what its CSVs held. Versions before wrote
+the identity alone, or neither.
 """
 
 import hashlib
@@ -49,19 +50,19 @@ def save(
     state: TrainingState,
     path: Path,
     *,
-    identity: dict[str, Any] | None = None,
+    description: dict[str, Any] | None = None,
     marks: dict[str, Mark] | None = None,
     keep: Path | None = None,
 ) -> None:
     """Write `state` to `path`, atomically: a kill leaves the old checkpoint or the new one.
 
-    `identity` is the run's, `marks` those of its CSVs, by name. The old one stays at `keep`.
+    `description` is run.json, `marks` are those of the CSVs, by name. The old one stays at `keep`.
     """
     contents: dict[str, Any] = {name: getattr(state, name) for name in PLAIN_FIELDS}
     contents["network"] = state.network.state_dict()
     contents["optimizer"] = state.optimizer.state_dict()
     contents["totals"] = vars(state.totals)
-    contents |= {"identity": identity, "marks": marks}
+    contents |= {"description": description, "marks": marks}
     buffer = io.BytesIO()
     torch.save(contents, buffer)
     buffer.seek(-2, io.SEEK_END)
@@ -75,8 +76,8 @@ def load(
     path: Path,
     identity: dict[str, Any] | None = None,
     iteration: int | None = None,
-) -> dict[str, Mark] | None:
-    """Load the checkpoint at `path` into `state`, in place; return what the CSVs held, if known.
+) -> dict[str, Any]:
+    """Load the checkpoint at `path` into `state`, in place; return all that is in it.
 
     Raises UserError as `read` does.
     """
@@ -90,12 +91,12 @@ def load(
         state.diverged_at = int(state.totals.first_bad.item()) or None
     except DAMAGE as error:
         raise _damaged(path) from error
-    return contents.get("marks")
+    return contents
 
 
 def load_newest(
     state: TrainingState, directory: RunDirectory, identity: dict[str, Any]
-) -> dict[str, Mark] | None:
+) -> dict[str, Any]:
     """`load` the last checkpoint; with a warning the one before if the last one is damaged."""
     newest, before = directory.checkpoint, directory.checkpoint_before
     try:
@@ -105,10 +106,10 @@ def load_newest(
         if not before.exists():
             raise
         print(f"warning: {error}: going on from the one before it", file=sys.stderr)
-    marks = load(state, before, identity)
+    contents = load(state, before, identity)
     with files.writing(newest):
         before.replace(newest)
-    return marks
+    return contents
 
 
 def read(
@@ -128,7 +129,7 @@ def read(
     try:
         _check_bytes(file)
         contents = torch.load(io.BytesIO(file), map_location=device, weights_only=True)
-        there = contents.get("identity")
+        there = (contents.get("description") or contents).get("identity")
         differing = there and identity and differences(of_today(there), identity)
         if iteration is not None and contents["iteration"] != iteration and not differing:
             differing = f"it is of iteration {contents['iteration']}, not {iteration}"

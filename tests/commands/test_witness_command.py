@@ -104,6 +104,7 @@ def test_a_witness_has_its_sources_errors_and_stands_beside_the_trained_network(
         "calibration",
         "provenance",
         "continued",
+        "seal",
     ]
     assert (record["source"], record["deep"]) == (SHALLOW, DEEP)
     assert (record["source_depth"], record["depth"], record["seed"]) == (8, 14, 0)

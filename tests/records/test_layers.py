@@ -66,6 +66,13 @@ def test_rows_are_read_back_bit_for_bit(file: LayersFile) -> None:
     assert second.startswith("0,1,stages.0.1.conv1,1,conv3x3,1e-300,")
 
 
+def test_an_empty_file_gets_its_header(file: LayersFile) -> None:
+    """A full disk leaves one, and a kill between opening and writing."""
+    file.path.touch()
+    file.append(rows(0, 0.1))
+    assert file.rows() == rows(0, 0.1)
+
+
 def test_a_file_without_the_newest_column_is_read_and_continued_with_it(file: LayersFile) -> None:
     file.append(rows(0, 1.0, 2.0))
     lines = file.path.read_text().splitlines()

@@ -41,9 +41,9 @@ def unseal(directory: RunDirectory) -> None:
 
 
 def unmarked(checkpoint: bytes) -> bytes:
-    """As a version before wrote it: without SHA-256, identity and marks."""
+    """As a version before wrote it: without SHA-256, run.json and marks."""
     contents = torch.load(io.BytesIO(checkpoint), weights_only=True)
-    del contents["identity"], contents["marks"]
+    del contents["description"], contents["marks"]
     buffer = io.BytesIO()
     torch.save(contents, buffer)
     return buffer.getvalue()

@@ -50,6 +50,14 @@ def write_witness(
     (folder / "witness.json").write_text(json.dumps(description))
     for rate, errors in (curves or {}).items():
         _write_curve(folder / f"learning_rate={rate}", rate, errors, ends)
+        identity = {
+            "experiment": f"{suite.name}/{description['deep']}+learning_rate={rate}",
+            "recipe": {"learning_rate": rate},
+            "seed": seed,
+            "source": {"experiment": f"{suite.name}/{source}"},
+        }
+        run_json = folder / f"learning_rate={rate}" / "run.json"
+        run_json.write_text(json.dumps({"identity": identity, "attempts": []}))
     return folder
 
 
@@ -60,7 +68,6 @@ def _errors(error: float) -> dict[str, float]:
 def _write_curve(folder: Path, rate: float, errors: tuple[float, ...], ends: str) -> None:
     folder.mkdir()
     directory = RunDirectory(folder)
-    directory.run_json.write_text("{}")
     rows = [
         EpochRecord(
             number, 10 * number, rate, 0.1, error, error, error, 0.1, error, error, None, None, 1, 1
@@ -70,5 +77,6 @@ def _write_curve(folder: Path, rate: float, errors: tuple[float, ...], ends: str
     directory.epochs_csv.write_text(as_csv(EpochRecord, rows, header=True))
     if ends == "partial":
         return
-    summary = Summary(ends, rows[-1].iteration, {}, 1.0)  # type: ignore[arg-type]
+    final = dataclasses.asdict(rows[-1])
+    summary = Summary(ends, rows[-1].iteration, final, 1.0)  # type: ignore[arg-type]
     directory.summary_json.write_text(json.dumps(dataclasses.asdict(summary)))

@@ -142,6 +142,23 @@ def test_a_run_that_ends_between_the_look_and_the_lock_is_left_alone(
     assert {path: path.read_bytes() for path in finished.path.iterdir()} == before
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_what_run_json_says_of_the_attempts_before_is_what_the_checkpoint_says(
+    known: bool, partial: RunDirectory, machine: Machine
+) -> None:
+    before = partial.description()
+    assert before is not None
+    edited = json.loads(json.dumps(before))
+    edited["attempts"][0] |= {"processor": "another", "seconds": 1e9, "commit": "0" * 40}
+    edited["wandb_id"] = "another"
+    partial.write_description(edited) if known else partial.run_json.unlink()
+    run_group([RUN], machine)
+    after = partial.description()
+    assert after is not None
+    assert after["attempts"][:-1] == before["attempts"]
+    assert after["wandb_id"] == before["wandb_id"]
+
+
 def test_the_mirror_has_ended_before_the_run_counts_as_done(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,15 +191,15 @@ def test_an_unsealed_run_is_marked_and_can_be_sealed_once(
     before = {path: path.read_bytes() for path in finished.path.iterdir()}
     line = call("status", "smoke", "--results", str(results)).output.splitlines()[-1]
     assert line.endswith("iteration 4 of 4, not sealed")
-    assert call("seal", str(results)).output == "1 of 1 runs sealed, 0 were before\n"
-    assert call("seal", str(results)).output == "0 of 1 runs sealed, 1 were before\n"
+    assert call("seal", str(results)).output == "1 of 1 sealed, 0 were before\n"
+    assert call("seal", str(results)).output == "0 of 1 sealed, 1 were before\n"
     line = call("status", "smoke", "--results", str(results)).output.splitlines()[-1]
     assert line.endswith("iteration 4 of 4")
     changed = [path for path in before if path.read_bytes() != before[path]]
     assert changed == [finished.summary_json]
     finished.epochs_csv.write_text("")
     answer = call("seal", str(results))
-    assert (answer.code, answer.output) == (2, "0 of 1 runs sealed, 0 were before\n")
+    assert (answer.code, answer.output) == (2, "0 of 1 sealed, 0 were before\n")
     assert "damaged: epochs.csv is not what the run wrote" in answer.errors
 
 

@@ -71,7 +71,7 @@ def test_what_has_no_record_is_in_the_frame_all_the_same(tmp_path: Path) -> None
     assert last.loc[("plain-56", 0), "ended_at"] == 1
     assert last.loc[("plain-56", 1), "ended_at"] == int(0.4 * END) + 1
     assert len(select.finished(frame)) == 20
-    assert notices.notices(frame) == [
+    assert notices.of_runs(frame) == [
         "Diverged: plain-56 seed 0 at iteration 1, plain-56 seed 1 at iteration"
         f" {int(0.4 * END) + 1}.",
         f"Partial: plain-32 seed 0 ({done} of {END} iterations).",
@@ -95,7 +95,7 @@ def test_a_run_that_is_not_what_its_suite_file_declares_is_refused(tmp_path: Pat
     assert problems["plain-44"] == "belongs to the suite smoke"
     assert problems["plain-56"] == ""
     assert not set(select.grid_networks(frame)["network"]) & {"plain-20", "plain-32", "plain-44"}
-    assert sum(notice.startswith("Refused") for notice in notices.notices(frame)) == 3
+    assert sum(notice.startswith("Refused") for notice in notices.of_runs(frame)) == 3
 
 
 @pytest.mark.parametrize(("device", "refused"), [("cpu", False), ("cuda", True)])
@@ -175,10 +175,13 @@ def test_no_runs_and_damaged_runs_are_the_users_mistakes(tmp_path: Path) -> None
     (damaged / "run.json").write_text('{"identity": {}}')
     seal(damaged)
     (problem,) = set(load.runs(folder)["problem"]) - {""}
-    assert problem.startswith("run.json: not a run's description: KeyError")
+    assert problem.startswith("run.json: not a run's description: identity.suite: ")
     shutil.copytree(damaged, folder / "plain-20.old" / "seed-0")  # nobody knows what it was
-    with pytest.raises(UserError, match="not a run's description"):
-        load.runs(folder)
+    shutil.copytree(damaged, folder / "plain-20" / "seed-x")
+    frame = load.runs(folder)
+    assert set(frame[frame["status"] == "damaged"]["network"]) == {"plain-20", "plain-20.old"}
+    assert sum("not a run's description" in notice for notice in notices.of_runs(frame)) == 3
+    assert len(select.finished(select.declared(frame))) == 11
     with pytest.raises(UserError, match=r"plain-20 is an experiment's folder; .* is .*digits$"):
         load.runs(folder / "plain-20")
 

@@ -1,5 +1,6 @@
 """The witness: read, put into words, drawn beside what SGD finds."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from analysis import load
 from analysis.frames.witnesses import CURVE_COLUMNS, POINT_COLUMNS, Witnesses
 from analysis.plotting import style
 from analysis.report import provenance
+from analysis.results import SuiteResults
 from analysis.witness import figure as witness_figure
 from analysis.witness import nested, sentences
-from resnet_bench.errors import UserError
+from resnet_bench.records.seals import read_sealed, write_sealed
 from tests.support.legends import labels_of
 from tests.support.results import Options, frame_of, write_suite
 from tests.support.witnesses import write_witness
@@ -182,12 +184,30 @@ def test_without_witnesses_nothing_applies(tmp_path: Path) -> None:
     assert not witness_figure.applies(Witnesses.of(frame_of(tmp_path, "smoke")))
 
 
-def test_a_damaged_witness_is_the_users_mistake(tmp_path: Path) -> None:
+def test_a_damaged_witness_is_named_and_left_out(tmp_path: Path) -> None:
     folder = write_suite(tmp_path, "smoke")
-    path = write_witness(folder, "plain-8-as-14", 0, 0.02) / "witness.json"
-    path.write_text('{"source": "plain-8"}')
-    with pytest.raises(UserError, match="not a witness's description"):
-        Witnesses.of(load.runs(folder))
+    good, other, moved, sealed = (
+        write_witness(folder, "plain-8-as-14", seed, 0.02, 0.3, {0.1: (0.5, 0.9), 0.01: (0.1,)})
+        for seed in range(4)
+    )
+    (other / "witness.json").write_text('{"source": "plain-8"}')
+    shutil.copy(good / "witness.json", moved)
+    contents, _ = read_sealed(sealed / "witness.json")
+    write_sealed(sealed / "witness.json", contents)
+    assert read_sealed(sealed / "witness.json") == (contents, True)
+    text = (sealed / "witness.json").read_text()
+    (sealed / "witness.json").write_text(text.replace("0.02", "0.03", 1))
+    (good / "learning_rate=0.1" / "epochs.csv").write_text("")
+    shutil.copytree(good / "learning_rate=0.01", good / "learning_rate=0.02")
+    data = Witnesses.of(load.runs(folder))
+    assert data.points["seed"].tolist() == [0]
+    assert set(data.curves["learning_rate"]) == {0.01}
+    said = ["is that of plain-14+learning_rate=0.01", "its last record", "not a witness's"]
+    said += ["is that of plain-8-as-14/seed-0", "witness.json: damaged: not what was written"]
+    assert len(data.problems) == len(said)
+    for words, problem in zip(said, data.problems, strict=True):
+        assert words in problem
+    assert data.problems[-1] in SuiteResults.of(tmp_path, "smoke").notices()
 
 
 def test_the_deep_class_contains_the_shallow_function_below_what_sgd_finds(data: Witnesses) -> None:
