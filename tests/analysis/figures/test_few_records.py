@@ -59,7 +59,8 @@ def test_panels_of_one_length_say_what_tells_them_apart(tmp_path: Path) -> None:
 def test_budgets_with_drops_elsewhere_are_another_experiment(tmp_path: Path) -> None:
     write_suite(tmp_path, "digits")
     write_suite(tmp_path, "digits-3x")
-    wider = SuiteResults.of(tmp_path, "digits").wider
+    assert not budgets.has_budgets(SuiteResults.of(tmp_path, "digits").wider)  # drawn once
+    wider = SuiteResults.of(tmp_path, "digits-3x").wider
     assert budgets.has_budgets(wider)
     longer = wider["suite"] == "digits-3x"
     drops = zip(longer, wider["recipe.drops"], strict=True)
