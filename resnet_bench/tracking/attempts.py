@@ -30,8 +30,27 @@ class Attempt:
     def contents(self) -> tuple[dict[str, Any], bool]:
         """The last value of each metric in the log, and whether the log is whole.
 
-        A killed process, or a full disk, may leave a torn or an empty log. Raises UserError if
-        wandb-core, which reads it, cannot be executed.
+        A killed process, or a full disk, may leave a torn or an empty log.
+        """
+        records, complete = self._records()
+        latest: dict[str, Any] = {}
+        for record in records:
+            latest |= record["history"]["item"] if record["type"] == "history" else {}
+        described = any(record["type"] == "run" for record in records)
+        return latest, described and complete
+
+    @property
+    def ends_twice(self) -> bool:
+        """Whether the process gave up waiting for the run's end, and W&B then ended it again.
+
+        W&B's sync uploads such a log, but takes the second end for a failure and makes no mark.
+        """
+        return sum(record["type"] == "exit" for record in self._records()[0]) > 1
+
+    def _records(self) -> tuple[list[dict[str, Any]], bool]:
+        """The records of the log, and whether its file is complete.
+
+        Raises UserError if wandb-core, which reads it, cannot be executed.
         """
         from wandb.util import get_core_path
 
@@ -42,13 +61,9 @@ class Attempt:
         except OSError as error:
             raise UserError(f"{command[0]} cannot be executed: {error.strerror}") from error
         except subprocess.CalledProcessError:
-            return {}, False
+            return [], False
         records = [json.loads(line) for line in result.stdout.splitlines()]
-        latest: dict[str, Any] = {}
-        for record in records:
-            latest |= record["history"]["item"] if record["type"] == "history" else {}
-        described = any(record["type"] == "run" for record in records)
-        return latest, described and "incomplete" not in result.stderr
+        return records, "incomplete" not in result.stderr
 
 
 def wandb_folder(folder: Path) -> Path:

@@ -66,6 +66,10 @@ def _upload(ready: list[Attempt], from_csv: dict[str, Run], folder: Path) -> Non
     use_home(wandb_folder(folder))
     refused, answered = _wandb_sync(ready) if ready else (set(), True)
     left = [one for one in ready if not one.mark.exists() and one.run_id not in refused]
+    for attempt in left:
+        if attempt.ends_twice:
+            attempt.mark.touch()
+    left = [one for one in left if not one.mark.exists()]
     if left and not answered:
         refused |= _wandb_sync(left)[0]
     for attempt in ready:
