@@ -21,9 +21,8 @@ ENDS = (-0.5, 1.35)  # of the axis of shares: what lies beyond is cut
 def draw_depth(cures: Cures) -> Figure:
     """Training error against depth: the plain control, its best cure, and residual networks.
 
-    A dot is a seed, a line joins means; bars are Student's 95% intervals, from
-    four seeds on. The best cure is the
-    treatment of plain networks that removes most.
+    A dot is a seed, a line joins means; bars are Student's 95% intervals, from four seeds on. The
+    best cure is the treatment of plain networks that removes most.
     """
     with style.theme():
         figure, (axes,) = layout.panels(1, 6.4, 4.2)

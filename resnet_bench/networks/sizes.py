@@ -23,8 +23,7 @@ class Size:
 
 
 def network_size(spec: NetworkSpec, images: InputShape) -> Size:
-    """The size of `network` on `images`. Pre-activation moves norms about, and
-    has none on projections."""
+    """The size of `network` on `images`. Pre-activation has no norm on projections."""
     side, channels = images.side, spec.stage_widths[0]
     kernel = 3
     if spec.architecture == "imagenet":

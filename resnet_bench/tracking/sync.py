@@ -65,11 +65,14 @@ def _upload(ready: list[Attempt], from_csv: dict[str, Run], folder: Path) -> Non
         raise UserError("no W&B account: set WANDB_API_KEY, or log in with `wandb login`")
     use_home(wandb_folder(folder))
     refused, answered = _wandb_sync(ready) if ready else (set(), True)
-    left = [one for one in ready if not one.mark.exists() and one.run_id not in refused]
-    for attempt in left:
+    left = []
+    for attempt in ready:
+        if attempt.run_id in refused or attempt.mark.exists():
+            continue
         if attempt.ends_twice:
             attempt.mark.touch()
-    left = [one for one in left if not one.mark.exists()]
+        else:
+            left.append(attempt)
     if left and not answered:
         refused |= _wandb_sync(left)[0]
     for attempt in ready:

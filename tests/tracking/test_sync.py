@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import wandb
@@ -11,7 +12,8 @@ from resnet_bench.errors import UserError
 from resnet_bench.records.lock import locked
 from resnet_bench.records.run_directory import RunDirectory
 from resnet_bench.suites.suite import load_suite
-from resnet_bench.tracking.attempts import find_attempts
+from resnet_bench.tracking import sync as sync_module
+from resnet_bench.tracking.attempts import Attempt, find_attempts
 from resnet_bench.tracking.sync import sync
 from tests.support.results import seal
 from tests.support.wandb_runs import log, record, run_of, start, summary
@@ -93,6 +95,31 @@ def test_what_a_server_refused_is_uploaded_later(
     monkeypatch.delenv("WANDB_FINISH_TIMEOUT")  # which ended the wait for the server, above
     sync(SUITE, tmp_path / "results", yes=True)
     assert stub.runs["the-id"].epochs == [1, 2, 3]
+
+
+def test_a_log_that_ends_twice_is_sent_once_and_marked(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    attempts = find_attempts(results / "smoke" / "wandb")
+    assert not any(attempt.ends_twice for attempt in attempts)
+    records = Attempt._records
+
+    def ended_again(attempt: Attempt) -> tuple[list[dict[str, Any]], bool]:
+        found, whole = records(attempt)
+        return [*found, {"type": "exit"}], whole
+
+    sent: list[list[Attempt]] = []
+
+    def no_answer(given: list[Attempt]) -> tuple[set[str], bool]:
+        sent.append(given)
+        return set(), False
+
+    monkeypatch.setattr(Attempt, "_records", ended_again)
+    monkeypatch.setattr(sync_module, "_wandb_sync", no_answer)
+    sync(SUITE, results, yes=True)
+    assert sent == [attempts]
+    assert all(attempt.mark.exists() for attempt in attempts)
 
 
 @pytest.mark.parametrize("size", [0, 5, 1000, -5, None])
