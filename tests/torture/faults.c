@@ -129,8 +129,11 @@ ON_PATH(unlink, 0, (const char *path), (path))
 ON_PATH(mkdir, 1, (const char *path, mode_t mode), (path, mode))
 
 int flock(int file, int operation) {
-  if (is_watched(file) && before(0)) return -1;
-  return REAL(flock)(file, operation);
+  if (!is_watched(file)) return REAL(flock)(file, operation);
+  if (before(0)) return -1;
+  int done = REAL(flock)(file, operation);
+  after();
+  return done;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
