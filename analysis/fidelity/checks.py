@@ -121,15 +121,19 @@ def _weights(runs: pd.DataFrame) -> Check:
     Those of a cure may follow from the shortcut: `identity` makes F the identity or zero.
     """
     begun = select.finals(runs[(runs["status"] != "missing") & (runs["cures"] == "")])
-    wrong, groups = [], 0
-    twins = select.recipe_columns(begun) + select.twin_columns(begun)
-    for _, same in begun.groupby([*twins, "seed"], dropna=False, sort=False):
-        groups += 1
-        depth, seed = same["depth"].iloc[0], same["seed"].iloc[0]
-        if same["initial_shared_weights"].nunique() > 1:
-            wrong.append(f"shared ones differ at {depth} layers, seed {seed}")
-        if same[same["shortcut"].isin(["none", "A"])]["initial_weights"].nunique() > 1:
-            wrong.append(f"plain and option A differ at {depth} layers, seed {seed}")
+    twins = [*select.recipe_columns(begun), *select.twin_columns(begun), "depth", "seed"]
+
+    def differing(runs: pd.DataFrame, column: str, words: str) -> list[str]:
+        counts = runs.groupby(twins, dropna=False, sort=False)[column].nunique()
+        return [
+            f"{words} differ at {depth} layers, seed {seed}"
+            for *_, depth, seed in counts[counts > 1].index
+        ]
+
+    pairs = begun[begun["shortcut"].isin(["none", "A"])]
+    wrong = differing(begun, "initial_shared_weights", "shared ones")
+    wrong += differing(pairs, "initial_weights", "plain and option A")
+    groups = begun.groupby(twins, dropna=False, sort=False).ngroups
     return _check("initial weights", wrong, f"matched in {groups} groups of one depth and seed")
 
 

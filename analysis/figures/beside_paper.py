@@ -19,7 +19,8 @@ PAPER_DROPS = (32_000, 48_000)
 def applies(frame: pd.DataFrame) -> bool:
     """Whether the paper has these networks on this data set, whatever the length of training."""
     runs = select.grid_networks(frame)
-    return set(KINDS) <= set(runs["shortcut"]) and set(runs["dataset"]) == {paper.DATASET}
+    kinds, datasets = (set(runs[column].unique()) for column in ("shortcut", "dataset"))
+    return set(KINDS) <= kinds and datasets == {paper.DATASET}
 
 
 def draw_plate(frame: pd.DataFrame) -> Figure:
@@ -115,4 +116,5 @@ TABLE6 = FigureSpec(
     " interval.",
     draw_table6,
     lambda frame: select.has_own(frame) and applies(frame),
+    data="finals",
 )
