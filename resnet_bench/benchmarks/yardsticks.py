@@ -12,7 +12,8 @@ import torch
 from resnet_bench.datasets.definitions import Dataset
 from resnet_bench.datasets.load import Images
 from resnet_bench.gpu.lockstep import LaneStep
-from resnet_bench.gpu.norms import Norm, use_norm
+from resnet_bench.gpu.norms import use_norm
+from resnet_bench.gpu.setting import Norm
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.recipe import Precision
 from resnet_bench.training.batches import BatchStream

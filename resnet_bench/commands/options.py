@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 import typer
 
 from resnet_bench.errors import UserError, printable
+from resnet_bench.gpu.setting import SPEEDUPS, Speedup
+from resnet_bench.gpu.setting import Norm as NormName
 from resnet_bench.paths import RESULTS_VARIABLE, expanded
-from resnet_bench.sweeps.machine import NORMS, Machine
+from resnet_bench.sweeps.machine import Machine
 from resnet_bench.tracking.environment import choose_mode, prepare_environment
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="a suite in experiments/")]
@@ -59,9 +61,10 @@ Graphs = Annotated[
 Lanes = Annotated[
     int | None, typer.Option(min=1, max=1024, help="networks that step at the same time on a GPU")
 ]
-Norm = Annotated[
+Norm = Annotated[NormName | None, typer.Option(help="what computes batch norm on a GPU; recorded")]
+Speedups = Annotated[
     str | None,
-    typer.Option(help=f"{', '.join(NORMS)}: what computes batch norm on a GPU; recorded"),
+    typer.Option(help=f"{','.join(SPEEDUPS)}: some of them, or none; of graphs on a GPU, recorded"),
 ]
 CheckpointSeconds = Annotated[
     float,
@@ -95,19 +98,39 @@ def make_machine(
     wandb: str | None,
     graphs: bool | None = None,
     lanes: int | None = None,
-    norm: str | None = None,
+    norm: NormName | None = None,
+    speedups: str | None = None,
     checkpoint_seconds: float = Machine.checkpoint_seconds,
 ) -> Machine:
-    """The options as a `Machine`; raises UserError for a W&B mode or a norm that do not exist."""
+    """The options as a `Machine`; raises UserError for what does not exist or go together."""
     prepare_environment()
-    if norm not in (None, *NORMS):
-        raise UserError(f"--norm {norm!r}: use {', '.join(NORMS)}")
     if wandb not in (None, "online", "offline", "disabled"):
         raise UserError(f"--wandb {wandb!r}: use online, offline or disabled")
     mode = choose_mode(wandb)  # type: ignore[arg-type]
+    chosen = parse_speedups(speedups)
+    if chosen and graphs is False:
+        raise UserError("--speedups are those of graphs: give one of --speedups and --no-graphs")
     return Machine(
-        results, device, data_dir, mode, checkpoint_seconds, graphs=graphs, lanes=lanes, norm=norm
+        results,
+        device,
+        data_dir,
+        mode,
+        checkpoint_seconds,
+        graphs=graphs,
+        lanes=lanes,
+        norm=norm,
+        speedups=chosen,
     )
+
+
+def parse_speedups(text: str | None) -> tuple[Speedup, ...] | None:
+    """Those that "ring,casts" names, each once; () for "none". Raises UserError for others."""
+    if text is None or text == "none":
+        return None if text is None else ()
+    names = [name.strip() for name in text.split(",")]
+    if unknown := [name for name in names if name not in SPEEDUPS]:
+        raise UserError(f"--speedups {printable(unknown[0])!r}: use {', '.join(SPEEDUPS)}, or none")
+    return tuple(speedup for speedup in SPEEDUPS if speedup in names)
 
 
 def parse_duration(text: str) -> float:

@@ -31,6 +31,7 @@ def run(
     graphs: options.Graphs = None,
     lanes: options.Lanes = None,
     norm: options.Norm = None,
+    speedups: options.Speedups = None,
     checkpoint_seconds: options.CheckpointSeconds = Machine.checkpoint_seconds,
     redo: Annotated[
         bool, typer.Option("--redo", help="train it again; its folder moves to aside/")
@@ -40,7 +41,7 @@ def run(
     found = find_experiment(experiment, tuple(settings or ()))
     said = load_suite(found.suite).time
     machine = options.make_machine(
-        results, device, data_dir, wandb, graphs, lanes, norm, checkpoint_seconds
+        results, device, data_dir, wandb, graphs, lanes, norm, speedups, checkpoint_seconds
     )
     if redo:
         old = set_aside(RunDirectory(Run(found, seed).directory(machine.results)))
@@ -65,6 +66,7 @@ def sweep(
     graphs: options.Graphs = None,
     lanes: options.Lanes = None,
     norm: options.Norm = None,
+    speedups: options.Speedups = None,
     checkpoint_seconds: options.CheckpointSeconds = Machine.checkpoint_seconds,
     launcher: options.Launcher = "local",
     address: options.Address = None,
@@ -84,7 +86,7 @@ def sweep(
     numbers = options.parse_seeds(seeds)
     runs = [Run(experiment, seed) for seed in numbers for experiment in chosen]
     machine = options.make_machine(
-        results, device, data_dir, wandb, graphs, lanes, norm, checkpoint_seconds
+        results, device, data_dir, wandb, graphs, lanes, norm, speedups, checkpoint_seconds
     )
     if slurm:
         limit = time_limit or LIMIT

@@ -2,29 +2,46 @@
 
 A small network at batch 128 is hundreds of kernels of a few microseconds each, so that a GPU
 waits for Python. Here each run's captured step is replayed with one call. Runs are packed in
-lanes, one stream for each lane; the lanes of a step run at the same time, between one copy of the
-shared batch and the next.
+lanes, one stream for each lane, which run at the same time. A lane copies each batch from a place
+that all lanes read. With one place, all lanes wait for the slowest after every step; with a ring
+of places, lanes may be some batches apart, and whoever looks at a state waits for the GPU first.
 """
 
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
 
-from resnet_bench.gpu.cuda_graphs import CapturedStep, Replayable, Stream, capture_graph, make_state
+from resnet_bench.gpu.captured_step import CapturedStep
+from resnet_bench.gpu.casts import forward_with_shared_casts
+from resnet_bench.gpu.cuda_graphs import Capture, Stream, capture_graph
+from resnet_bench.gpu.evaluation import LaneEvaluation
+from resnet_bench.gpu.setting import Speedup
+from resnet_bench.training.loop import Measure, measure_scores
+from resnet_bench.training.precision import wait_for
 from resnet_bench.training.schedule import learning_rate_at
 from resnet_bench.training.state import TrainingState
-from resnet_bench.training.step import Batch
+from resnet_bench.training.step import Batch, forward
 
-Capture = Callable[[CapturedStep, Batch, Stream], Replayable]
+RING = 4  # places for batches
+
+
+@dataclass
+class Place:
+    """Where a batch lies until all lanes have copied it."""
+
+    batch: Batch
+    copied: list[Any] = field(default_factory=list)  # an event for each lane
 
 
 class LaneStep:
     """A `Step`: the captured steps of the states that are due, lanes side by side.
 
     Batches of another size than the recipe's (the "short" policy) and `graphs=False` run eagerly
-    in the same lanes. All states have one batch size; each keeps its lane.
+    in the same lanes. All states have one batch size; each keeps its lane. `measure` is what makes
+    the records of these states. The speedups change no bit.
     """
 
     def __init__(
@@ -33,81 +50,104 @@ class LaneStep:
         *,
         lanes: int | None = None,
         graphs: bool = True,
+        speedups: Collection[Speedup] = (),
         capture: Capture = capture_graph,
     ) -> None:
-        steps = [CapturedStep.of(state) for state in states]
+        forwards = forward_with_shared_casts if "casts" in speedups else forward
+        steps = [CapturedStep.of(state, forwards) for state in states]
         lengths = [chain_length(state.network) for state in states]
         count = lanes or (fewest_lanes(lengths) if graphs else 1)
         self.device = states[0].device
         self.batch_size = states[0].recipe.batch_size
         self.graphs = graphs
+        self.speedups = tuple(speedups) if graphs else ()
         self.capture = capture
         self.lanes = [[steps[index] for index in lane] for lane in pack(lengths, count)]
-        on_gpu = self.device.type == "cuda"
-        self.streams: list[Stream] = [
-            torch.cuda.Stream(self.device) if on_gpu else None for _ in self.lanes
-        ]
-        self.batch: Batch | None = None  # the tensors that the graphs read
+        self.cuda = torch.get_device_module(self.device)
+        self.streams: list[Stream] = [self.cuda.Stream(self.device) for _ in self.lanes]
+        self.batches: list[Batch] = []  # of each lane: the tensors that its graphs read
+        self.places: list[Place] = []
+        self.evaluation = LaneEvaluation(
+            [[step.state for step in lane] for lane in self.lanes], capture
+        )
+        self.measure: Measure = self.evaluation if "evaluation" in self.speedups else measure_scores
 
     def __call__(self, states: Sequence[TrainingState], batch: Batch) -> None:
         due = {id(state) for state in states}
         lanes = [[step for step in lane if id(step.state) in due] for lane in self.lanes]
-        for step in (step for lane in lanes for step in lane):
-            step.rate.set(learning_rate_at(step.state.iteration, step.state.recipe))
-        if not self.graphs or len(batch[1]) != self.batch_size:
-            self._run(lanes, lambda step: step.eager(batch))
-            return
-        self._fill(batch)
-        for lane, stream in zip(lanes, self.streams, strict=True):
-            for step in filter(CapturedStep.needs_capture, lane):
-                self._capture(step, stream)
-        self._run(
-            lanes, lambda step: step.captured.replay() if step.captured else step.eager(batch)
-        )
+        if self.graphs and len(batch[1]) == self.batch_size:
+            self._run(lanes, self._placed(batch))
+        else:
+            self._run_eagerly(lanes, batch)
 
-    def _fill(self, batch: Batch) -> None:
-        if self.batch is None:
-            images, labels = batch
-            self.batch = torch.empty_like(images), torch.empty_like(labels)
-        for shared, values in zip(self.batch, batch, strict=True):
-            shared.copy_(values)
+    def _placed(self, batch: Batch) -> Place:
+        """The batch in the next place of the ring, once all lanes have copied what was there."""
+        if not self.places:
+            count = RING if "ring" in self.speedups else 1
+            self.places = [Place(_like(batch)) for _ in range(count)]
+            self.batches = [_like(batch) for _ in self.lanes]
+        place = self.places.pop(0)
+        self.places.append(place)
+        current = self.cuda.current_stream(self.device)
+        while place.copied:
+            current.wait_event(place.copied.pop())
+        _copy(batch, place.batch)
+        return place
 
-    def _capture(self, step: CapturedStep, stream: Stream) -> None:
-        make_state(step.state.optimizer)
-        if step.captured is not None:
-            step.outdated.append(step.captured)
-        step.captured = self.capture(step, cast(Batch, self.batch), stream)
-        step.captured_state = step.state.optimizer.state
+    def _run(self, lanes: Sequence[Sequence[CapturedStep]], place: Place) -> None:
+        def replay(number: int, steps: Sequence[CapturedStep], stream: Stream) -> None:
+            _copy(place.batch, self.batches[number])
+            place.copied.append(stream.record_event())
+            for step in steps:
+                step.train(self.batches[number], stream, self.capture)
 
-    def _run(
-        self, lanes: Sequence[Sequence[CapturedStep]], work: Callable[[CapturedStep], None]
+        self._in_lanes(lanes, replay, join="ring" not in self.speedups)
+
+    def _run_eagerly(self, lanes: Sequence[Sequence[CapturedStep]], batch: Batch) -> None:
+        def step(_: int, steps: Sequence[CapturedStep], __: Stream) -> None:
+            for step in steps:
+                step.rate.set(learning_rate_at(step.state.iteration, step.state.recipe))
+                step.eager(batch)
+
+        self._in_lanes(lanes, step, join=True)  # they read the batch itself
+
+    def _in_lanes(
+        self,
+        lanes: Sequence[Sequence[CapturedStep]],
+        work: Callable[[int, Sequence[CapturedStep], Stream], None],
+        *,
+        join: bool,
     ) -> None:
-        """Call `work` with each step: in order within a lane, the lanes at the same time."""
-        if self.device.type == "cpu":
-            for step in (step for lane in lanes for step in lane):
-                work(step)
-            return
-        current = torch.cuda.current_stream(self.device)
+        """Call `work` in each lane that has steps, the lanes at the same time."""
+        current = self.cuda.current_stream(self.device)
         ready = current.record_event()
         done = []
-        for lane, stream in zip(lanes, self.streams, strict=True):
+        for number, (lane, stream) in enumerate(zip(lanes, self.streams, strict=True)):
             if lane:
                 stream.wait_event(ready)
-                with torch.cuda.stream(stream):
-                    for step in lane:
-                        work(step)
+                with self.cuda.stream(stream):
+                    work(number, lane, stream)
                 done.append(stream.record_event())
         # Only now: a lane must not wait for the lanes that were launched before it.
-        for event in done:
+        for event in done if join else []:
             current.wait_event(event)
 
     def close(self) -> None:
         """Wait for the GPU, then drop all graphs together; a later step captures again."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        wait_for(self.device)
         for step in (step for lane in self.lanes for step in lane):
             step.captured = None
             step.outdated.clear()
+        self.evaluation.close()
+
+
+def _like(batch: Batch) -> Batch:
+    return torch.empty_like(batch[0]), torch.empty_like(batch[1])
+
+
+def _copy(source: Batch, target: Batch) -> None:
+    for values, shared in zip(source, target, strict=True):
+        shared.copy_(values)
 
 
 def pack(lengths: Sequence[int], lanes: int) -> list[list[int]]:

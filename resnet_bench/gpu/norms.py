@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, backends, nn
 
 from resnet_bench.errors import UserError
-
-Norm = Literal["cudnn", "native", "fused"]
+from resnet_bench.gpu.setting import Norm
 
 
 class NativeBatchNorm(nn.BatchNorm2d):

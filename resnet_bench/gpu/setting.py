@@ -3,14 +3,20 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from resnet_bench.errors import UserError
-from resnet_bench.gpu.norms import Norm
 from resnet_bench.suites.recipe import Precision
 
+if TYPE_CHECKING:
+    import torch
+
+Norm = Literal["cudnn", "native", "fused"]  # norms.py says what they are
+NORMS: tuple[Norm, ...] = get_args(Norm)
+# Lanes some batches apart (lockstep.py), weights cast together (casts.py), evaluation in lanes
+# (evaluation.py): each only after gpu-check found that it changes no bit.
+Speedup = Literal["ring", "casts", "evaluation"]
+SPEEDUPS: tuple[Speedup, ...] = get_args(Speedup)
 FILE = "gpu-check.json"  # in the folder of the results
 
 
@@ -20,10 +26,13 @@ class Setting:
 
     lanes: int | None = None
     norm: Norm | None = None
+    speedups: tuple[Speedup, ...] = ()
 
 
-def this_gpu(device: torch.device) -> dict[str, Any]:
+def this_gpu(device: "torch.device") -> dict[str, Any]:
     """What a measurement holds for: another card or version has to be measured again."""
+    import torch
+
     on_gpu = device.type == "cuda"
     return {
         "card": torch.cuda.get_device_name(device) if on_gpu else "CPU",
@@ -32,7 +41,7 @@ def this_gpu(device: torch.device) -> dict[str, Any]:
     }
 
 
-def measured_setting(results: Path, device: torch.device, precision: Precision) -> Setting:
+def measured_setting(results: Path, device: "torch.device", precision: Precision) -> Setting:
     """The fastest setting that results/gpu-check.json has for this GPU.
 
     Raises UserError if the file cannot be read.
@@ -44,6 +53,8 @@ def measured_setting(results: Path, device: torch.device, precision: Precision) 
         found = json.loads(path.read_text())
         same = {key: found[key] for key in this_gpu(device)} == this_gpu(device)
         fastest = found["fastest"].get(precision) if same else None
-        return Setting(fastest["lanes"], fastest["norm"]) if fastest else Setting()
+        if fastest is None:
+            return Setting()
+        return Setting(fastest["lanes"], fastest["norm"], tuple(fastest["speedups"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: cannot be read; delete it, or run gpu-check again") from error

@@ -1,14 +1,14 @@
-"""The gates of the fused norm: right values, and the same bits in graphs and in lanes."""
+"""The first gate of the fused norm: right values."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_bench.gpu.norms import Norm, use_norm
+from resnet_bench.gpu.norms import use_norm
+from resnet_bench.gpu.setting import Norm
 from resnet_bench.gpu_check.site import GateError, Site
 
 # The largest difference over the largest value; numbers in bfloat16 have 8 bits.
@@ -97,8 +97,3 @@ def fused_norm_is_float64(site: Site) -> str:
         ours, plain = (max(column) for column in zip(*offs, strict=True))
         found.append(f"{str(dtype).removeprefix('torch.')} off by {ours:.0e} (cudnn {plain:.0e})")
     return ", ".join(found)
-
-
-def with_fused_norm(site: Site, gate: Callable[..., str]) -> str:
-    """What `gate` says in TF32 of networks with the fused norm."""
-    return gate(replace(site, norm="fused"), precision="tf32")

@@ -39,7 +39,7 @@ def together_is_alone(site: Site, precision: Precision) -> str:
     """The contention of the whole sweep: all networks in all their lanes."""
     names = list(site.experiments)
     group, others = (site.states(names, precision) for _ in range(2))
-    step = site.make_step(group)
+    step = site.step_of(group)
     site.train(group, step)
     for other in others:
         site.train([other])
@@ -64,6 +64,13 @@ def resumed_is_uninterrupted(site: Site, precision: Precision) -> str:
     site.train(resumed)
     require_equal(resumed, whole)
     return f"{len(resumed)} networks, stopped at {stop}: equal to the bit"
+
+
+def with_setting(
+    site: Site, gate: Callable[..., str], precision: Precision, **setting: object
+) -> str:
+    """What `gate` says of networks with another norm, or of steps with speedups."""
+    return gate(replace(site, **setting), precision=precision)  # type: ignore[arg-type]
 
 
 def _until(states: Iterable[TrainingState], end: int) -> Callable[[], bool]:
@@ -148,7 +155,7 @@ def batch_norm_reads_its_momentum(site: Site) -> str:
 def memory_stays_flat(site: Site, precision: Precision) -> str:
     """All networks in their lanes, 300 steps; a stall would end this part by its time limit."""
     states = site.states(list(site.experiments), precision)
-    step = site.make_step(states)
+    step = site.step_of(states)
     reserved = []
     for iteration in range(FLAT_STEPS):
         step(states, site.data.batch(site.stream.draw(iteration)))

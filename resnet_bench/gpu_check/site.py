@@ -9,7 +9,8 @@ import torch
 from resnet_bench.benchmarks.yardsticks import Setting, synthetic_images
 from resnet_bench.datasets.load import Images
 from resnet_bench.gpu.lockstep import LaneStep
-from resnet_bench.gpu.norms import Norm, use_norm
+from resnet_bench.gpu.norms import use_norm
+from resnet_bench.gpu.setting import Norm, Speedup
 from resnet_bench.networks.initialization import digest
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.recipe import Precision
@@ -38,6 +39,7 @@ class Site:
     batch: int = 128
     make_step: Callable[..., LaneStep] = field(default=LaneStep)
     norm: Norm = "cudnn"
+    speedups: tuple[Speedup, ...] = ()
 
     @property
     def drop(self) -> int:
@@ -91,6 +93,9 @@ class Site:
             use_norm(state.network, self.norm)
         return states
 
+    def step_of(self, states: States, **options: object) -> LaneStep:
+        return self.make_step(states, speedups=self.speedups, **options)
+
     def train(
         self,
         states: States,
@@ -99,9 +104,10 @@ class Site:
         **options: object,
     ) -> list[float]:
         """Train the group to its end, or as far as `should_continue` says; its records' losses."""
-        made = step or self.make_step(states, **options)
+        made = step or self.step_of(states, **options)
+        functions = {"step": made, "measure": made.measure, "should_continue": should_continue}
         try:
-            rows = train(states, self.stream, self.data, step=made, should_continue=should_continue)
+            rows = train(states, self.stream, self.data, **functions)  # type: ignore[arg-type]
             return [loss for _, row in rows for loss in (row.train_loss, row.test_loss)]
         finally:
             made.close()

@@ -107,13 +107,15 @@ def _choose_step(runs: Sequence[OpenRun], machine: Machine) -> tuple[Step, dict[
         use_norm(state.network, norm)
     graphs = machine.graphs is not False
     lanes = machine.lanes or (measured.lanes if graphs else None)  # it was measured with graphs
-    step = LaneStep(states, lanes=lanes, graphs=graphs)
+    speedups = measured.speedups if machine.speedups is None else machine.speedups
+    step = LaneStep(states, lanes=lanes, graphs=graphs, speedups=speedups)
     deterministic = torch.are_deterministic_algorithms_enabled()
     return step, {
         "deterministic": deterministic,
         "graphs": step.graphs,
         "lanes": len(step.lanes),
         "norm": norm,
+        "speedups": list(step.speedups),
     }
 
 
@@ -136,6 +138,7 @@ class _Training:
             stream,
             self.data,
             step=step,
+            measure=step.measure if isinstance(step, LaneStep) else None,
             should_continue=self.should_continue,
             on_batch=lambda state: self.on_progress([self.runs[state.run].progress("measuring")]),
         )

@@ -3,13 +3,10 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 from resnet_bench.errors import UserError
+from resnet_bench.gpu.setting import Norm, Speedup
 from resnet_bench.tracking.environment import Mode
-
-Norm = Literal["cudnn", "native", "fused"]  # gpu/norms.py says what they are
-NORMS: tuple[Norm, ...] = get_args(Norm)
 
 
 @dataclass(frozen=True)
@@ -25,11 +22,12 @@ class Machine:
     graphs: bool | None = None  # steps as CUDA graphs; None: wherever there is a GPU
     lanes: int | None = None  # how many states step at the same time on a GPU; None chooses
     norm: Norm | None = None  # what computes batch norm on a GPU
+    speedups: tuple[Speedup, ...] | None = None  # of graphs on a GPU
 
     def refuse_gpu_options(self) -> None:
         """Raises UserError, for a CPU, if an option is given that only a GPU has."""
-        if self.graphs or self.lanes or self.norm:
-            raise UserError("--graphs, --lanes and --norm need a CUDA device")
+        if self.graphs or self.lanes or self.norm or self.speedups:
+            raise UserError("--graphs, --lanes, --norm and --speedups need a CUDA device")
 
 
 def may_have_gpu() -> bool:

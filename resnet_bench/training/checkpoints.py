@@ -22,6 +22,7 @@ from resnet_bench.records import files
 from resnet_bench.records.csv_file import Mark
 from resnet_bench.records.identity import differences, of_today
 from resnet_bench.records.run_directory import RunDirectory
+from resnet_bench.training.precision import wait_for
 from resnet_bench.training.state import Totals, TrainingState
 
 # What is raised when a file is damaged, no checkpoint, or one of another version.
@@ -58,11 +59,10 @@ def save(
 
     `description` is run.json, `marks` are those of the CSVs, by name. The old one stays at `keep`.
     """
+    wait_for(state.device)
     contents: dict[str, Any] = {name: getattr(state, name) for name in PLAIN_FIELDS}
-    contents["network"] = state.network.state_dict()
-    contents["optimizer"] = state.optimizer.state_dict()
-    contents["totals"] = vars(state.totals)
-    contents |= {"description": description, "marks": marks}
+    contents |= {"network": state.network.state_dict(), "optimizer": state.optimizer.state_dict()}
+    contents |= {"totals": vars(state.totals), "description": description, "marks": marks}
     buffer = io.BytesIO()
     torch.save(contents, buffer)
     buffer.seek(-2, io.SEEK_END)

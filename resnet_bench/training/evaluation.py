@@ -6,20 +6,44 @@ from dataclasses import dataclass
 from itertools import islice
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_bench.suites.recipe import Precision, Recipe
 from resnet_bench.training.data import Split, TrainingData
 from resnet_bench.training.precision import as_float64, autocast, float64_device
 
+OnImages = Callable[[int], None]  # is called after every batch with its number of images
+ScoreBatch = Callable[[nn.Module, Tensor, Tensor, Precision], tuple[Tensor, Tensor]]
+
 
 @dataclass(frozen=True)
 class Score:
-    """Means over a set of images: cross-entropy in nats, error as a fraction."""
+    """Sums over a set of images, on the device; to read a mean is to wait for it."""
 
-    loss: float
-    error: float
+    summed_loss: Tensor  # float64 ()
+    wrong: Tensor  # int64 ()
+    images: int
+
+    @property
+    def loss(self) -> float:
+        """The mean cross-entropy in nats."""
+        return self.summed_loss.item() / self.images
+
+    @property
+    def error(self) -> float:
+        """As a fraction."""
+        return self.wrong.item() / self.images
+
+
+def score_batch(
+    network: nn.Module, images: Tensor, labels: Tensor, precision: Precision
+) -> tuple[Tensor, Tensor]:
+    """Summed cross-entropy, float64 (), and images classified wrongly, int64 (), of a batch."""
+    with autocast(precision, images.device):
+        logits = network(images)
+    loss = F.cross_entropy(logits.float(), labels, reduction="sum")
+    return as_float64(loss), (logits.argmax(dim=1) != labels).sum()
 
 
 @torch.no_grad()
@@ -28,27 +52,24 @@ def evaluate(
     data: TrainingData,
     split: Split,
     precision: Precision,
-    on_batch: Callable[[int], None] | None = None,
+    on_images: OnImages | None = None,
+    score_batch: ScoreBatch = score_batch,
 ) -> Score:
-    """The score of `network` in evaluation mode on the un-augmented images of `split`.
-
-    `on_batch` is called after every batch with its number of images.
-    """
+    """The score of `network` in evaluation mode on the un-augmented images of `split`."""
     training = network.training
     network.eval()
     loss = torch.zeros((), dtype=torch.float64, device=float64_device(data.device))
     wrong = torch.zeros((), dtype=torch.int64, device=data.device)
     try:
         for images, labels in data.measured_batches(split):
-            with autocast(precision, data.device):
-                logits = network(images)
-            loss += as_float64(F.cross_entropy(logits.float(), labels, reduction="sum"))
-            wrong += (logits.argmax(dim=1) != labels).sum()
-            if on_batch:
-                on_batch(len(labels))
+            batch_loss, batch_wrong = score_batch(network, images, labels, precision)
+            loss += batch_loss
+            wrong += batch_wrong
+            if on_images:
+                on_images(len(labels))
     finally:
         network.train(training)
-    return Score(loss.item() / len(split), wrong.item() / len(split))
+    return Score(loss, wrong, len(split))
 
 
 @contextmanager
@@ -57,13 +78,12 @@ def precise_batch_norm(
     data: TrainingData,
     recipe: Recipe,
     precision: Precision,
-    on_batch: Callable[[int], None] | None = None,
+    on_images: OnImages | None = None,
 ) -> Iterator[None]:
     """Within the context, batch norm's statistics are the mean over un-augmented training batches.
 
     Running statistics lag behind the weights, and deep plain networks can look degraded for that
-    reason alone. They, and everything else, are restored afterwards, in place. `on_batch` is called
-    after every batch with its number of images.
+    reason alone. They, and everything else, are restored afterwards, in place.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     saved = [(norm.momentum, [b.clone() for b in norm.buffers()]) for norm in norms]
@@ -71,7 +91,7 @@ def precise_batch_norm(
     try:
         for norm in norms:
             norm.reset_running_stats()
-        _estimate_statistics(network, data, recipe, precision, on_batch)
+        _estimate_statistics(network, data, recipe, precision, on_images)
         yield
     finally:
         network.train(training)
@@ -87,7 +107,7 @@ def _estimate_statistics(
     data: TrainingData,
     recipe: Recipe,
     precision: Precision,
-    on_batch: Callable[[int], None] | None,
+    on_images: OnImages | None,
 ) -> None:
     count = recipe.whole_precise_batches(len(data.train))
     batches = islice(data.plain_batches(data.train, recipe.batch_size), count)
@@ -100,5 +120,5 @@ def _estimate_statistics(
             norm.momentum = 1.0 / number
         with autocast(precision, data.device):
             network(images)
-        if on_batch:
-            on_batch(len(images))
+        if on_images:
+            on_images(len(images))

@@ -8,7 +8,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,13 +18,33 @@ from resnet_bench.cures.blame import in_training
 from resnet_bench.records.epochs import EpochRecord
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import Split, TrainingData
-from resnet_bench.training.evaluation import Score, evaluate, precise_batch_norm
-from resnet_bench.training.precision import executed_precision
+from resnet_bench.training.evaluation import (
+    Score,
+    ScoreBatch,
+    evaluate,
+    precise_batch_norm,
+    score_batch,
+)
+from resnet_bench.training.precision import executed_precision, wait_for
 from resnet_bench.training.schedule import learning_rate_at
 from resnet_bench.training.state import TrainingState
 from resnet_bench.training.step import Step, eager_step, forward
 
 OnBatch = Callable[[TrainingState], bool]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What is measured for a record; None where nothing is due."""
+
+    test: Score
+    validation: Score | None = None
+    clean: Score | None = None  # of the training images
+    precise: Score | None = None  # the same with precise batch norm statistics
+    precise_test: Score | None = None
+
+
+Measure = Callable[[TrainingState, TrainingData, OnBatch | None], Scores]
 
 
 class EvaluationInterruptedError(BaseException):  # no fault, which a cure could be blamed for
@@ -37,6 +57,7 @@ def train(
     data: TrainingData,
     *,
     step: Step = eager_step,
+    measure: Measure | None = None,
     should_continue: Callable[[], bool] | None = None,
     on_batch: OnBatch | None = None,
 ) -> Iterator[tuple[TrainingState, EpochRecord]]:
@@ -48,11 +69,8 @@ def train(
     this raises EvaluationInterruptedError, and the next training begins with that record.
     """
     while True:
-        for state in [state for state in states if state.record_due]:
-            with in_training(state.run, "forward in evaluation fails"):
-                record = make_record(state, data, on_batch)
-            if record:
-                yield state, record
+        due = [state for state in states if state.record_due]
+        yield from _records(due, data, on_batch, measure or measure_scores)
         active = [state for state in states if state.active]
         if not active or (should_continue and not should_continue()):
             return
@@ -60,8 +78,8 @@ def train(
         due = [state for state in active if state.iteration == iteration]
         started = time.perf_counter()
         step(due, data.batch(stream.draw(iteration)))
-        if data.device.type == "cuda" and any(s.next_record == iteration + 1 for s in due):
-            torch.cuda.synchronize(data.device)  # the time of the work, not of its launch
+        if any(state.next_record == iteration + 1 for state in due):
+            wait_for(data.device)  # the time of the work, not of its launch
         elapsed = time.perf_counter() - started
         for state in due:
             state.iteration += 1
@@ -69,51 +87,49 @@ def train(
             state.seconds += elapsed
 
 
-def training_loss_is_finite(state: TrainingState, data: TrainingData) -> bool:
-    """Whether the loss of the first training images is finite; `state` is left unchanged."""
-    images, labels = next(data.plain_batches(data.train, state.recipe.batch_size))
-    trial = replace(state, network=copy.deepcopy(state.network))
-    with torch.no_grad():
-        loss = F.cross_entropy(forward(trial, images).float(), labels)
-    return math.isfinite(loss.item())
+def _records(
+    states: Sequence[TrainingState], data: TrainingData, on_batch: OnBatch | None, measure: Measure
+) -> Iterator[tuple[TrainingState, EpochRecord]]:
+    """The records that are due: all are measured first, since a GPU may do that side by side."""
+    measured = []
+    for state in states:
+        if first_bad := int(state.totals.first_bad.item()):
+            state.diverged_at = first_bad
+            continue
+        with in_training(state.run, "forward in evaluation fails"):
+            measured.append((state, measure(state, data, on_batch)))
+    if measured:
+        wait_for(data.device)
+    for state, scores in measured:
+        with in_training(state.run, "forward in evaluation fails"):
+            record = make_record(state, data, scores)
+        if record:
+            yield state, record
 
 
-def make_record(
-    state: TrainingState, data: TrainingData, on_batch: OnBatch | None = None
-) -> EpochRecord | None:
-    """Evaluate `state` and return the record that is due; None if the run has diverged.
+def measure_scores(
+    state: TrainingState,
+    data: TrainingData,
+    on_batch: OnBatch | None = None,
+    score_batch: ScoreBatch = score_batch,
+) -> Scores:
+    """Evaluate `state` for the record that is due, without waiting for a GPU.
 
-    A run has diverged at the first iteration whose loss is not finite, or at the last one if its
-    update leaves such weights. Raises EvaluationInterruptedError once `on_batch` returns False.
+    Raises EvaluationInterruptedError once `on_batch` returns False.
     """
-    if first_bad := int(state.totals.first_bad.item()):
-        state.diverged_at = first_bad
-        return None
-    score = _scorer(state, data, on_batch)
+    network, recipe, count = state.network, state.recipe, _counter(state, on_batch)
+    precision = executed_precision(recipe.precision, state.device)
+
+    def score(split: Split) -> Score:
+        return evaluate(network, data, split, precision, count, score_batch)
+
     test = score(data.test)
-    # In evaluation mode a deep plain network may overflow that trains on: statistics lag.
-    if not math.isfinite(test.loss) and not training_loss_is_finite(state, data):
-        state.diverged_at = state.iteration
-        return None
-    held_out = score(data.validation) if len(data.validation) else None
-    record = EpochRecord(
-        **_running_columns(state),
-        **_clean_columns(state, data, score, on_batch),
-        test_loss=test.loss,
-        test_error=test.error,
-        validation_loss=held_out.loss if held_out else None,
-        validation_error=held_out.error if held_out else None,
-    )
-    state.add(record)
-    return record
-
-
-def _scorer(
-    state: TrainingState, data: TrainingData, on_batch: OnBatch | None
-) -> Callable[[Split], Score]:
-    precision = executed_precision(state.recipe.precision, state.device)
-    count = _counter(state, on_batch)
-    return lambda split: evaluate(state.network, data, split, precision, count)
+    validation = score(data.validation) if len(data.validation) else None
+    if not state.schedule.clean_due(state.records + 1):
+        return Scores(test, validation)
+    clean = score(data.train)
+    with precise_batch_norm(network, data, recipe, precision, count):
+        return Scores(test, validation, clean, score(data.train), score(data.test))
 
 
 def _counter(state: TrainingState, on_batch: OnBatch | None) -> Callable[[int], None]:
@@ -125,6 +141,41 @@ def _counter(state: TrainingState, on_batch: OnBatch | None) -> Callable[[int], 
             raise EvaluationInterruptedError
 
     return count
+
+
+def make_record(state: TrainingState, data: TrainingData, scores: Scores) -> EpochRecord | None:
+    """The record that is due; None if the run has diverged.
+
+    A run has diverged at the first iteration whose loss is not finite, or at the last one if its
+    update leaves such weights.
+    """
+    # In evaluation mode a deep plain network may overflow that trains on: statistics lag.
+    if not math.isfinite(scores.test.loss) and not training_loss_is_finite(state, data):
+        state.diverged_at = state.iteration
+        return None
+    held_out, clean = scores.validation, scores.clean
+    precise, precise_test = scores.precise, scores.precise_test
+    record = EpochRecord(
+        **_running_columns(state),
+        test_loss=scores.test.loss,
+        test_error=scores.test.error,
+        validation_loss=held_out.loss if held_out else None,
+        validation_error=held_out.error if held_out else None,
+        clean_train_error=clean.error if clean else None,
+        precise_train_error=precise.error if precise else None,
+        precise_test_error=precise_test.error if precise_test else None,
+    )
+    state.add(record)
+    return record
+
+
+def training_loss_is_finite(state: TrainingState, data: TrainingData) -> bool:
+    """Whether the loss of the first training images is finite; `state` is left unchanged."""
+    images, labels = next(data.plain_batches(data.train, state.recipe.batch_size))
+    trial = replace(state, network=copy.deepcopy(state.network))
+    with torch.no_grad():
+        loss = F.cross_entropy(forward(trial, images).float(), labels)
+    return math.isfinite(loss.item())
 
 
 def _running_columns(state: TrainingState) -> dict[str, Any]:
@@ -139,26 +190,4 @@ def _running_columns(state: TrainingState) -> dict[str, Any]:
         "train_error": totals.wrong.item() / images,
         "seconds": state.interval_seconds,
         "images_per_second": images / state.interval_seconds,
-    }
-
-
-def _clean_columns(
-    state: TrainingState,
-    data: TrainingData,
-    score: Callable[[Split], Score],
-    on_batch: OnBatch | None,
-) -> dict[str, Any]:
-    """Clean and precise errors where they are due, else None."""
-    clean = precise = precise_test = None
-    if state.schedule.clean_due(state.records + 1):
-        clean = score(data.train).error
-        precision = executed_precision(state.recipe.precision, state.device)
-        count = _counter(state, on_batch)
-        with precise_batch_norm(state.network, data, state.recipe, precision, count):
-            precise = score(data.train).error
-            precise_test = score(data.test).error
-    return {
-        "clean_train_error": clean,
-        "precise_train_error": precise,
-        "precise_test_error": precise_test,
     }

@@ -30,6 +30,12 @@ def find_device(wanted: str | None) -> torch.device:
     return device
 
 
+def wait_for(device: torch.device) -> None:
+    """Wait until a GPU has done all that it was given, in all its streams."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def executed_precision(wanted: Precision, device: torch.device) -> Precision:
     """What `wanted` comes to on `device`: only CUDA GPUs have TF32, others compute in IEEE."""
     return "ieee" if wanted == "tf32" and device.type != "cuda" else wanted

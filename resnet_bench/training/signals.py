@@ -42,6 +42,7 @@ from resnet_bench.training.precision import (
     autocast,
     executed_precision,
     float64_device,
+    wait_for,
 )
 from resnet_bench.training.schedule import learning_rate_at
 from resnet_bench.training.state import TrainingState
@@ -55,6 +56,7 @@ NEIGHBOUR_DISTANCE = 0.01
 
 def measure_layers(state: TrainingState, data: TrainingData) -> list[LayerRecord]:
     """The rows of layers.csv at the present iteration: the input, then each weighted layer."""
+    wait_for(state.device)
     layers = weighted_layers(state.network)
     weights = [layer.module.weight for layer in layers]
     images, labels = next(data.plain_batches(data.train, state.recipe.batch_size))

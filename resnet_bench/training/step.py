@@ -14,9 +14,19 @@ from resnet_bench.training.state import TrainingState
 
 Batch = tuple[Tensor, Tensor]  # images (B, C, H, W), labels (B,)
 Step = Callable[[Sequence[TrainingState], Batch], None]
+Forward = Callable[[TrainingState, Tensor], Tensor]
 
 
-def eager_step(states: Sequence[TrainingState], batch: Batch) -> None:
+def forward(state: TrainingState, images: Tensor) -> Tensor:
+    """Logits (B, classes) in train mode, in the recipe's precision and batch norm group size."""
+    recipe = state.recipe
+    with autocast(executed_precision(recipe.precision, state.device), state.device):
+        if recipe.batch_norm_images == "batch":
+            return state.network(images)
+        return torch.cat([state.network(part) for part in images.split(recipe.batch_norm_images)])
+
+
+def eager_step(states: Sequence[TrainingState], batch: Batch, forward: Forward = forward) -> None:
     """Train each state on `batch`, one operation after another, in place."""
     images, labels = batch
     for state in states:
@@ -33,12 +43,3 @@ def eager_step(states: Sequence[TrainingState], batch: Batch) -> None:
             state.optimizer.step()
         with torch.no_grad():
             state.totals.add(loss.detach(), logits, labels)
-
-
-def forward(state: TrainingState, images: Tensor) -> Tensor:
-    """Logits (B, classes) in train mode, in the recipe's precision and batch norm group size."""
-    recipe = state.recipe
-    with autocast(executed_precision(recipe.precision, state.device), state.device):
-        if recipe.batch_norm_images == "batch":
-            return state.network(images)
-        return torch.cat([state.network(part) for part in images.split(recipe.batch_norm_images)])

@@ -160,7 +160,7 @@ def test_wandb_variables_are_read_from_a_file_and_the_environment_wins(
     (tmp_path / ".env").unlink()
     monkeypatch.setenv("WANDB_MODE", "disabled")
     answer = call(*arguments, "--results", str(tmp_path / "results"))
-    assert "--graphs, --lanes and --norm need a CUDA device" in answer.errors
+    assert "--graphs, --lanes, --norm and --speedups need a CUDA device" in answer.errors
 
 
 @pytest.mark.parametrize("command", ["run", "export", "witness"])

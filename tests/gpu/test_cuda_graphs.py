@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -10,13 +11,13 @@ import torch
 from torch import nn
 
 from resnet_bench.errors import CaptureError
-from resnet_bench.gpu.cuda_graphs import (
+from resnet_bench.gpu.captured_step import (
     CapturedStep,
     TensorLearningRate,
-    capture_graph,
     make_state,
     restored_afterwards,
 )
+from resnet_bench.gpu.cuda_graphs import capture_graph
 from resnet_bench.networks.initialization import digest
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.state import TrainingState
@@ -108,7 +109,9 @@ class NotedCuda:
 
     def capture(self, step: CapturedStep, batch: Batch) -> None:
         self.state = step.state
-        capture_graph(step, batch, self.lane)
+        work = partial(step.with_fewer_kernels, batch)
+        undone = partial(restored_afterwards, step.state)
+        capture_graph(work, f"{step.state.run.name}: its step", self.lane, undone)
 
     @contextmanager
     def stream(self, used: SimpleNamespace) -> Iterator[None]:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from resnet_bench.commands.gpu_check import gates, gates_of_fused_norm
 from resnet_bench.datasets.load import load_dataset
 from resnet_bench.gpu.lockstep import LaneStep
+from resnet_bench.gpu.setting import SPEEDUPS, Speedup
+from resnet_bench.gpu_check import plan
 from resnet_bench.gpu_check.parts import Part
 from resnet_bench.gpu_check.site import Site, require_equal
 from resnet_bench.records.epochs import TIME_COLUMNS
@@ -69,7 +70,10 @@ def run_all(states: Sequence[TrainingState], step: LaneStep) -> list[float]:
         step.close()
 
 
-@pytest.mark.parametrize("part", [*gates(), *gates_of_fused_norm()], ids=lambda part: part.name)
+PARTS = [*plan.gates(), *plan.gates_of_fused_norm(), *plan.gates_of_speedups()]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_the_gates_hold_at_full_size(part: Part) -> None:
     assert part.work(Site(GPU))
 
@@ -85,12 +89,13 @@ def test_a_diverging_member_leaves_the_others_alone() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode")
-def test_a_step_never_waits_for_the_gpu() -> None:
+@pytest.mark.parametrize("speedups", [(), SPEEDUPS])
+def test_a_step_never_waits_for_the_gpu(speedups: Sequence[Speedup]) -> None:
     states = states_of(*NAMES, precision="tf32")
     experiment = states[0].run.experiment
     data = TrainingData(experiment, *load_dataset(experiment.dataset), GPU)
     stream = BatchStream(experiment.recipe, experiment.train_images, 0)
-    step = LaneStep(states)
+    step = LaneStep(states, speedups=speedups)
     for iteration in range(30):  # over the drop of the rate at 25
         if iteration == 2:  # the captures are made, and may wait
             torch.cuda.set_sync_debug_mode("error")

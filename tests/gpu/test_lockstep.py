@@ -1,13 +1,11 @@
 """Steps in lanes, with a stand-in for the capture: on a GPU they are graphs."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import torch
 
-from resnet_bench.gpu.cuda_graphs import forward_passes
+from resnet_bench.gpu.captured_step import forward_passes
 from resnet_bench.gpu.lockstep import LaneStep, chain_length, fewest_lanes, pack
 from resnet_bench.networks.cifar import CifarNet
 from resnet_bench.records.run_directory import RunDirectory
@@ -168,47 +166,3 @@ def test_batch_norm_over_part_of_a_batch_counts_each_part() -> None:
     run_all(group, in_lanes, iterations=3)
     run_all(reference, None, iterations=3)
     assert_equal(group, reference)
-
-
-class FakeStream:
-    """Writes down what is asked of a CUDA stream, in order, into one log for all."""
-
-    def __init__(self, name: str, log: list[str]) -> None:
-        self.name, self.log = name, log
-
-    def record_event(self) -> str:
-        self.log.append(f"{self.name} records")
-        return self.name
-
-    def wait_event(self, event: str) -> None:
-        self.log.append(f"{self.name} waits for {event}")
-
-
-def test_lanes_fork_from_the_batch_and_join_after_all_were_launched(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A lane that waited for the lanes launched before it would undo the lanes."""
-    step = in_lanes(states_of(*NAMES), lanes=2)
-    log: list[str] = []
-    main = FakeStream("main", log)
-    step.streams = [FakeStream(f"lane {index}", log) for index in range(2)]
-    step.device = torch.device("cuda")
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: main)
-
-    @contextmanager
-    def stream(lane: FakeStream) -> Iterator[None]:
-        log.append(f"on {lane.name}:")
-        yield
-
-    monkeypatch.setattr(torch.cuda, "stream", stream)
-    step._run(step.lanes, lambda slot: log.append(slot.state.run.experiment.spec.name))
-    assert log == [
-        "main records",
-        *("lane 0 waits for main", "on lane 0:", "resnet-14-A", "lane 0 records"),
-        *("lane 1 waits for main", "on lane 1:", "resnet-8-B", "plain-8", "lane 1 records"),
-        *("main waits for lane 0", "main waits for lane 1"),
-    ]
-    log.clear()
-    due = [[], step.lanes[1][:1]]
-    step._run(due, lambda slot: log.append(slot.state.run.experiment.spec.name))
-    assert not [line for line in log if "lane 0" in line]

@@ -1,14 +1,16 @@
 """What goes wrong in a CUDA graph goes wrong in its stand-in, too; and the step's does not."""
 
+from functools import partial
+
 import pytest
 
 from resnet_bench.errors import CaptureError
-from resnet_bench.gpu.cuda_graphs import CapturedStep, make_state
+from resnet_bench.gpu.captured_step import CapturedStep, make_state, restored_afterwards
 from resnet_bench.gpu.lockstep import LaneStep
 from resnet_bench.networks.initialization import digest
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.state import Totals, TrainingState
-from resnet_bench.training.step import Batch, eager_step
+from resnet_bench.training.step import Batch, Forward, eager_step, forward
 from tests.support.lanes import NAMES, in_lanes, run_all
 from tests.support.recording import STREAM, Recording, record_graph
 from tests.support.states import data_of, states_of
@@ -20,9 +22,19 @@ def first_batch(state: TrainingState) -> Batch:
     return data_of(experiment).batch(stream.draw(0))
 
 
+def record(state: TrainingState, **options: Recording) -> Recording:
+    make_state(state.optimizer)
+    work = partial(CapturedStep.of(state).with_fewer_kernels, first_batch(state))
+    return record_graph(work, "a step", STREAM, partial(restored_afterwards, state), **options)
+
+
 def test_a_number_in_a_captured_step_stays_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """A learning rate that is no tensor: right until it drops, at iteration 4."""
-    monkeypatch.setattr(CapturedStep, "eager", lambda step, batch: eager_step([step.state], batch))
+
+    def eager(step: CapturedStep, batch: Batch, _: Forward = forward) -> None:
+        eager_step([step.state], batch)
+
+    monkeypatch.setattr(CapturedStep, "eager", eager)
     group, reference = states_of(NAMES[0]), states_of(NAMES[0])
     lanes = in_lanes(group)
     for end, equal in ((4, True), (8, False)):
@@ -46,24 +58,22 @@ def test_a_total_that_is_replaced_counts_no_more(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_step_that_reads_a_value_cannot_be_captured(monkeypatch: pytest.MonkeyPatch) -> None:
-    def step(step: CapturedStep, batch: Batch) -> None:
+    def step(step: CapturedStep, batch: Batch, _: Forward = forward) -> None:
         eager_step([step.graph_state], batch)
         step.state.totals.loss.item()
 
     monkeypatch.setattr(CapturedStep, "eager", step)
     (state,) = states_of(NAMES[0])
-    make_state(state.optimizer)
     with pytest.raises(CaptureError, match="not permitted when stream is capturing"):
-        record_graph(CapturedStep.of(state), first_batch(state), STREAM)
+        record(state)
 
 
 @pytest.mark.parametrize("change", ["", "+optimizer=adam", "+batch_norm_images=16"])
 def test_all_that_is_captured_has_run_before(change: str) -> None:
     """A kernel that is loaded, or a workspace that is made, within a capture may break it."""
     (state,) = states_of(NAMES[2] + change)
-    make_state(state.optimizer)
     warm_up = Recording()
-    recording = record_graph(CapturedStep.of(state), first_batch(state), STREAM, warm_up)
+    recording = record(state, warm_up=warm_up)
     captured, before = (
         {str(function) for function, *_ in record.operations} for record in (recording, warm_up)
     )

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from resnet_bench.commands.gpu_check import gates as all_gates
-from resnet_bench.commands.gpu_check import gates_of_fused_norm
-from resnet_bench.gpu.cuda_graphs import CapturedStep
+from resnet_bench.gpu import casts, evaluation
+from resnet_bench.gpu.captured_step import CapturedStep
 from resnet_bench.gpu.lockstep import LaneStep
-from resnet_bench.gpu_check import fused, gates
+from resnet_bench.gpu_check import fused, gates, plan
 from resnet_bench.gpu_check.parts import Part
 from resnet_bench.gpu_check.site import GateError, Site
 from resnet_bench.suites.recipe import Precision
-from resnet_bench.training import checkpoints
+from resnet_bench.training import checkpoints, data
+from resnet_bench.training.evaluation import score_batch
 from resnet_bench.training.state import TrainingState
 from resnet_bench.training.step import Batch, eager_step
 from tests.support.kernels import DEVICE, needs_triton
@@ -25,12 +25,13 @@ from tests.support.recording import record_graph
 
 CPU = torch.device("cpu")
 make_step: Callable[..., LaneStep] = partial(LaneStep, capture=record_graph)
-PARTS = {part.name: part for part in all_gates()}
+PARTS = {part.name: part for part in (*plan.gates(), *plan.gates_of_speedups())}
 
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Site:
     """The smallest networks, on 8x8 images."""
+    monkeypatch.setattr(data, "CPU_IMAGES", 40)  # of 64: a whole batch, and a short one
     monkeypatch.setattr(gates, "FLAT_STEPS", 4)
     monkeypatch.setattr(gates, "FLAT_BLOCK", 2)
     return Site(CPU, "smoke", ("plain-8", "resnet-14-A", "resnet-8-B"), 10, 16, make_step)
@@ -46,7 +47,7 @@ def test_each_gate_passes(site: Site, part: Part) -> None:
 @needs_triton
 def test_the_gates_of_the_fused_norm(site: Site) -> None:
     """Kernels are interpreted here, and slow: of the gates that train, only what they train."""
-    values, *training = gates_of_fused_norm()
+    values, *training = plan.gates_of_fused_norm()
     said = values.work(replace(site, batch=4, device=DEVICE))
     assert said.startswith("float32 off by ")
 
@@ -58,7 +59,8 @@ def test_the_gates_of_the_fused_norm(site: Site) -> None:
         gates.graphs_are_eager_steps,
         gates.together_is_alone,
     ]
-    assert fused.with_fused_norm(site, norms_of) == "{'FusedBatchNorm'}"
+    (work, *_) = [part.work for part in training]
+    assert work(site, gate=norms_of) == "{'FusedBatchNorm'}"  # type: ignore[call-arg]
 
 
 @needs_triton
@@ -95,9 +97,27 @@ def frozen_rate(step: CapturedStep, batch: Batch) -> None:
 
 
 def test_a_frozen_rate(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CapturedStep, "with_fused_counters", frozen_rate)
+    monkeypatch.setattr(CapturedStep, "with_fewer_kernels", frozen_rate)
     with pytest.raises(GateError, match="other losses"):
         gates.graphs_are_eager_steps(site, "tf32")
+
+
+@pytest.mark.parametrize("speedup", ["casts", "evaluation"])
+def test_a_speedup_that_changes_bits(
+    site: Site, monkeypatch: pytest.MonkeyPatch, speedup: str
+) -> None:
+    """Weights that are cast to something smaller; losses that count twice."""
+    copied = casts._copied
+    monkeypatch.setattr(casts, "_copied", lambda ts, d: copied(tuple(0.999 * t for t in ts), d))
+
+    def doubled(*batch: Any) -> tuple[Tensor, Tensor]:
+        loss, wrong = score_batch(*batch)
+        return 2 * loss, wrong
+
+    monkeypatch.setattr(evaluation, "score_batch", doubled)
+    (part,) = [part for part in plan.gates_of_speedups() if part.name.endswith(speedup)]
+    with pytest.raises(GateError, match="other losses"):
+        part.work(site)
 
 
 def test_lanes_that_touch_each_other(site: Site) -> None:

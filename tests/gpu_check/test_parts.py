@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,9 +11,11 @@ import torch
 
 from resnet_bench.commands import gpu_check
 from resnet_bench.gpu.lockstep import LaneStep
+from resnet_bench.gpu.setting import SPEEDUPS
+from resnet_bench.gpu_check import plan, speeds
 from resnet_bench.gpu_check.parts import Part, run_parts
 from resnet_bench.gpu_check.site import Site
-from resnet_bench.gpu_check.speeds import fastest, milliseconds_a_step, sweep_minutes
+from resnet_bench.gpu_check.speeds import fastest, sweep_minutes
 from tests.support.calls import Call
 from tests.support.recording import record_graph
 
@@ -54,66 +56,121 @@ def test_nothing_begins_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> N
     assert [(row.passed, row.found) for row in rows] == [(False, "no time was left")] * 2
 
 
-def timed(site: object, precision: str, lanes: int, norm: str) -> float:
-    return {("tf32", 1): 30.0, ("tf32", 3): 20.0, ("bf16", 1): 10.0}[precision, lanes]
+STEPS = {("tf32", 1): 30.0, ("tf32", 3): 20.0, ("bf16", 1): 10.0}
+FASTER = {"ring": 1.0, "casts": 2.0, "evaluation": 50.0}
+
+
+def timed(
+    site: object,
+    precision: str,
+    lanes: int,
+    norm: str,
+    speedups: Sequence[str] = (),
+    work: str = "step",
+) -> float:
+    whole = STEPS[precision, lanes] if work == "step" else 100.0
+    return whole - sum(FASTER[speedup] for speedup in speedups)
+
+
+def checked(
+    monkeypatch: pytest.MonkeyPatch,
+    timings: Sequence[Part],
+    gate: Part = Part("gate", str, 60),  # noqa: B008
+    fused: Callable[[Any], object] = str,
+    speedups: Sequence[Callable[[Any], object]] = (fail, fail, fail, fail),
+) -> dict[str, Any]:
+    """What gpu-check finds with these gates, of each speedup and of all together, and timings."""
+    monkeypatch.setattr(plan, "gates", lambda: [gate])
+    monkeypatch.setattr(plan, "gates_of_fused_norm", lambda: [Part("fused", fused, 60)])
+    names = (*SPEEDUPS, "all")
+    parts = [Part(name, work, 60) for name, work in zip(names, speedups, strict=True)]
+    monkeypatch.setattr(plan, "gates_of_speedups", lambda: parts)
+    monkeypatch.setattr(plan, "timings", lambda: timings)
+    monkeypatch.setattr(plan, "milliseconds", timed)
+    return gpu_check.check(Site(torch.device("cpu")), time.monotonic() + 600)
+
+
+def timing(precision: str, lanes: int, norm: str = "native") -> Part:
+    return Part("time", partial(timed, precision=precision, lanes=lanes, norm=norm), 60)
 
 
 def test_the_fastest_setting_is_chosen_and_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kinds = [("tf32", 1), ("tf32", 3), ("bf16", 1)]
-    parts = [Part("gate", str, 60)]
-    parts += [
-        Part("time", partial(timed, precision=p, lanes=n, norm="native"), 60) for p, n in kinds
-    ]
-    monkeypatch.setattr(gpu_check, "gates", lambda: parts[:1])
-    monkeypatch.setattr(gpu_check, "gates_of_fused_norm", list)
-    monkeypatch.setattr(gpu_check, "timings", lambda: parts[1:])
-    found = gpu_check.check(Site(torch.device("cpu")), time.monotonic() + 600)
+    timings = [timing("tf32", 1), timing("tf32", 3), timing("bf16", 1)]
+    found = checked(monkeypatch, timings)
     assert found["fastest"]["tf32"]["lanes"] == 3
     assert found["fastest"]["bf16"] == {
-        **{"precision": "bf16", "lanes": 1},
-        **{"norm": "native", "milliseconds": 10.0},
+        **{"precision": "bf16", "lanes": 1, "norm": "native"},
+        **{"speedups": [], "work": "step", "milliseconds": 10.0},
     }
-    assert [row["passed"] for row in found["checks"]] == [True] * 4
+    assert [row["passed"] for row in found["checks"]] == [True] * 2 + [False] * 4 + [True] * 3
     output = capsys.readouterr().out
-    assert "tf32: fastest with 3 lanes and batch norm by native" in output
+    assert "tf32: fastest with 3 lanes, batch norm by native; the sweep" in output
     assert "the sweep of cifar10 will take about 24 minutes here" in output
 
 
-def test_a_timing_that_fails_is_no_gate(monkeypatch: pytest.MonkeyPatch) -> None:
-    for gate, timing, hold in ((double, fail, True), (fail, double, False)):
-        monkeypatch.setattr(gpu_check, "gates", lambda gate=gate: [Part("gate", gate, 60)])
-        monkeypatch.setattr(gpu_check, "gates_of_fused_norm", list)
-        monkeypatch.setattr(gpu_check, "timings", lambda timing=timing: [Part("t", timing, 60)])
-        found = gpu_check.check(21, time.monotonic() + 600)  # type: ignore[arg-type]
+def test_a_gate_that_fails_and_a_timing_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the first is one."""
+    for gate, time_it, hold in ((str, fail, True), (fail, double, False)):
+        found = checked(monkeypatch, [Part("t", time_it, 60)], Part("gate", gate, 60))
         assert found["gates_hold"] is hold
-        assert [row["passed"] for row in found["checks"]] == [hold, not hold]
 
 
-@pytest.mark.parametrize(("gate", "chosen"), [(str, "fused"), (fail, "native")])
+@pytest.mark.parametrize(("fused", "chosen"), [(str, "fused"), (fail, "native")])
 def test_the_fused_norm_is_chosen_only_if_its_gates_hold(
-    gate: Callable[[Any], object], chosen: str, monkeypatch: pytest.MonkeyPatch
+    fused: Callable[[Any], object], chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is the faster one; a GPU on which it fails is trusted with the others."""
-    times = [
-        Part("time", partial(timed, precision="tf32", lanes=n, norm=norm), 60)
-        for n, norm in ((1, "native"), (3, "fused"))
-    ]
-    monkeypatch.setattr(gpu_check, "gates", lambda: [Part("gate", str, 60)])
-    monkeypatch.setattr(gpu_check, "gates_of_fused_norm", lambda: [Part("fused", gate, 60)])
-    monkeypatch.setattr(gpu_check, "timings", lambda: times)
-    found = gpu_check.check(Site(torch.device("cpu")), time.monotonic() + 600)
+    timings = [timing("tf32", 1, "native"), timing("tf32", 3, "fused")]
+    found = checked(monkeypatch, timings, fused=fused)
     assert found["gates_hold"]
     assert found["fastest"]["tf32"]["norm"] == chosen
 
 
-def test_a_speed_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    from resnet_bench.gpu_check import speeds
+@pytest.mark.parametrize(
+    ("gates", "tf32", "bf16"),
+    [
+        ((str, str, str, str), ["ring", "evaluation"], ["ring", "casts", "evaluation"]),
+        ((fail, str, str, str), ["evaluation"], ["casts", "evaluation"]),
+        ((str, fail, fail, str), ["ring"], ["ring"]),
+        ((str, str, str, fail), [], []),
+    ],
+)
+def test_a_speedup_is_chosen_only_if_its_gate_and_the_common_one_hold(
+    gates: Sequence[Callable[[Any], object]],
+    tf32: list[str],
+    bf16: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In float32 nothing is cast; a GPU on which a speedup fails is trusted without it."""
+    found = checked(monkeypatch, [timing("tf32", 3), timing("bf16", 1)], speedups=gates)
+    assert found["gates_hold"]
+    assert found["fastest"]["tf32"]["speedups"] == tf32
+    assert found["fastest"]["bf16"]["speedups"] == bf16
+    assert found["fastest"]["bf16"]["milliseconds"] == 10.0 - sum(
+        FASTER[speedup] for speedup in bf16 if speedup != "evaluation"
+    )
 
+
+def test_a_speedup_that_is_slower_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.gpu_check.test_parts.FASTER", dict.fromkeys(SPEEDUPS, -1.0))
+    timings = plan.timings_with(list(SPEEDUPS), {"precision": "tf32", "lanes": 3, "norm": "native"})
+    names = ["tf32, 3 lanes, native, ring", "tf32, 3 lanes, native, test images"]
+    assert [part.name for part in timings] == [*names, f"{names[0][:-6]}, evaluation, test images"]
+    rows = [
+        {"work": "step", "speedups": ()} | part.work.keywords | {"milliseconds": timed(0, **k)}  # type: ignore[attr-defined]
+        for part in [timing("tf32", 3), *timings]
+        for k in [part.work.keywords]  # type: ignore[attr-defined]
+    ]
+    assert fastest(rows)["tf32"]["speedups"] == []
+
+
+@pytest.mark.parametrize("work", ["step", "evaluation"])
+def test_a_speed_is_measured(work: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speeds, "STEPS", 1)
     site = Site(torch.device("cpu"), "smoke", make_step=partial(LaneStep, capture=record_graph))
-    assert milliseconds_a_step(site, "tf32", 3, "native") > 0
+    assert speeds.milliseconds(site, "tf32", 3, "native", SPEEDUPS, work) > 0
     assert fastest([]) == {}
     assert sweep_minutes("cifar10", 60.0) == pytest.approx(64 * 1.12)
 

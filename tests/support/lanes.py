@@ -1,10 +1,11 @@
 """States in lanes on a CPU, with a stand-in for CUDA graphs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 
 from resnet_bench.gpu.lockstep import LaneStep
+from resnet_bench.gpu.setting import Speedup
 from resnet_bench.networks.initialization import digest
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.loop import train
@@ -18,8 +19,12 @@ EXACT = "divide_by=2.0+drops=[4]+iterations=8+learning_rate=0.03125"
 NAMES = tuple(f"smoke/{name}+{EXACT}" for name in ("plain-8", "resnet-14-A", "resnet-8-B"))
 
 
-def in_lanes(states: Sequence[TrainingState], lanes: int | None = None) -> LaneStep:
-    return LaneStep(states, lanes=lanes, capture=record_graph)
+def in_lanes(
+    states: Sequence[TrainingState],
+    lanes: int | None = None,
+    speedups: Collection[Speedup] = (),
+) -> LaneStep:
+    return LaneStep(states, lanes=lanes, speedups=speedups, capture=record_graph)
 
 
 def replays(step: LaneStep) -> dict[str, int]:
@@ -44,8 +49,10 @@ def run_all(
         return iterations is None or max(m.iteration for m in states) < iterations
 
     step = make_step(states) if make_step else eager_step
-    rows = train(states, stream, data_of(experiment), step=step, should_continue=should_continue)
-    return [record.train_loss for _, record in rows]
+    measure = step.measure if isinstance(step, LaneStep) else None
+    data, options = data_of(experiment), {"step": step, "measure": measure}
+    rows = train(states, stream, data, should_continue=should_continue, **options)  # type: ignore[arg-type]
+    return [loss for _, record in rows for loss in (record.train_loss, record.test_loss)]
 
 
 def assert_equal(states: Sequence[TrainingState], others: Sequence[TrainingState]) -> None:

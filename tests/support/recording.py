@@ -1,11 +1,11 @@
-"""A stand-in for CUDA graphs: records a step's operations, replays them on the same storages.
+"""A stand-in for CUDA graphs: records the operations of some work, replays them on its storages.
 
 As on a GPU, Python does not run again: a number, or a tensor that was replaced since, stays what
-it was at the capture, and a step that reads a value cannot be captured. For use with the real
+it was at the capture, and work that reads a value cannot be captured. For use with the real
 `capture_graph`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from resnet_bench.gpu.cuda_graphs import CapturedStep, Stream, capture_graph, restored_afterwards
-from resnet_bench.training.step import Batch
+from resnet_bench.gpu.cuda_graphs import Stream, capture_graph
 
 STREAM = SimpleNamespace(device=torch.device("cpu"), wait_stream=lambda other: None)
 
@@ -51,19 +50,20 @@ class Recording(TorchDispatchMode):
 
 
 def record_graph(
-    step: CapturedStep,
-    batch: Batch,
-    _: Stream,
+    work: Callable[[], None],
+    name: str,
+    stream: Stream,
+    undone: Callable[[], AbstractContextManager[object]] = nullcontext,
     warm_up: AbstractContextManager[object] = nullcontext(),  # noqa: B008
 ) -> Recording:
-    """`capture_graph` with the stand-in: it executes nothing, so the state is restored.
+    """`capture_graph` with the stand-in: it executes nothing, so the work is undone.
 
     The capture's warm-up runs within `warm_up`.
     """
 
     @contextmanager
     def graph(recording: Recording, **_: Any) -> Iterator[None]:
-        with restored_afterwards(step.state), recording:
+        with undone(), recording:
             yield
 
     with patch.multiple(
@@ -73,6 +73,6 @@ def record_graph(
         stream=lambda _: warm_up,
         current_stream=lambda _: STREAM,
     ):
-        made: Any = capture_graph(step, batch, STREAM)
+        made: Any = capture_graph(work, name, STREAM, undone)
     assert isinstance(made, Recording)
     return made

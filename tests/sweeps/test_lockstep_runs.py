@@ -15,7 +15,7 @@ from resnet_bench import __main__ as command_line
 from resnet_bench.commands import train
 from resnet_bench.errors import CaptureError, UserError
 from resnet_bench.gpu import setting
-from resnet_bench.gpu.cuda_graphs import CapturedStep
+from resnet_bench.gpu.captured_step import CapturedStep
 from resnet_bench.gpu.lockstep import LaneStep
 from resnet_bench.gpu.norms import NativeBatchNorm, chosen_norm
 from resnet_bench.gpu.setting import Setting, measured_setting, this_gpu
@@ -36,7 +36,10 @@ from tests.support.states import states_of
 
 
 def test_graphs_and_lanes_are_refused_on_a_cpu(machine: Machine, small: list[Experiment]) -> None:
-    for change in ({"graphs": True}, {"lanes": 2}, {"norm": "native"}):
+    for change in (
+        *({"graphs": True}, {"lanes": 2}, {"norm": "native"}),
+        {"speedups": ("ring",)},
+    ):
         with pytest.raises(UserError, match="need a CUDA device"):
             run_group([Run(small[0], 0)], replace(machine, **change))
     assert not machine.results.exists()
@@ -90,11 +93,14 @@ def test_the_suite_in_bfloat16_differs_in_precision_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "graphs", "lanes", "norm"),
+    ("options", "graphs", "lanes", "norm", "speedups"),
     [
-        ({}, True, 2, "cudnn"),
-        ({"graphs": False}, False, 1, "cudnn"),
-        ({"graphs": True, "lanes": 1, "norm": "native"}, True, 1, "native"),
+        ({}, True, 2, "cudnn", []),
+        ({"graphs": False}, False, 1, "cudnn", []),
+        (
+            {"graphs": True, "lanes": 1, "norm": "native", "speedups": ("ring",)},
+            *(True, 1, "native", ["ring"]),
+        ),
     ],
 )
 def test_the_runner_takes_graphs_on_a_gpu(
@@ -102,6 +108,7 @@ def test_the_runner_takes_graphs_on_a_gpu(
     graphs: bool,
     lanes: int,
     norm: str,
+    speedups: list[str],
     machine: Machine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -116,7 +123,7 @@ def test_the_runner_takes_graphs_on_a_gpu(
         )
         for state in states_of(NAMES[0], NAMES[0])
     ]
-    monkeypatch.setattr(CapturedStep, "of", lambda state: CapturedStep(state, None, state))  # type: ignore[arg-type]
+    monkeypatch.setattr(CapturedStep, "of", lambda state, _: CapturedStep(state, None, state))  # type: ignore[arg-type]
     runs: Any = [SimpleNamespace(state=s) for s in states]
     step, execution = sweeps_group._choose_step(runs, replace(machine, **options))
     assert isinstance(step, LaneStep)
@@ -124,16 +131,18 @@ def test_the_runner_takes_graphs_on_a_gpu(
     # Not deterministic: what this process really is.
     assert execution == {
         **{"deterministic": False, "graphs": graphs},
-        **{"lanes": lanes, "norm": norm},
+        **{"lanes": lanes, "norm": norm, "speedups": speedups},
     }
     kinds = {type(m) for m in states[0].network.modules() if isinstance(m, nn.BatchNorm2d)}
     assert kinds == {NativeBatchNorm if norm == "native" else nn.BatchNorm2d}
     machine.results.mkdir()  # what was measured holds where nothing is asked for, with graphs
     fastest = {"fastest": {states[0].recipe.precision: {"lanes": 1, "norm": "native"}}}
+    fastest["fastest"][states[0].recipe.precision]["speedups"] = ["casts"]
     write_json(machine.results / setting.FILE, this_gpu(gpu) | fastest)
     _, measured = sweeps_group._choose_step(runs, replace(machine, **options))
     assert measured["lanes"] == 1
     assert measured["norm"] == "native"
+    assert measured["speedups"] == (["casts"] if not options else speedups)
     fastest["fastest"][states[0].recipe.precision]["lanes"] = 2
     write_json(machine.results / setting.FILE, this_gpu(gpu) | fastest)
     _, measured = sweeps_group._choose_step(runs, replace(machine, **options))
@@ -169,10 +178,12 @@ def test_a_measured_setting_holds_for_its_card_and_versions(
     gpu, path = torch.device("cuda"), machine.results / setting.FILE
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a card")
     assert measured_setting(machine.results, gpu, "tf32") == Setting()
-    found = this_gpu(gpu) | {"fastest": {"tf32": {"lanes": 3, "norm": "native"}}}
+    found = this_gpu(gpu) | {
+        "fastest": {"tf32": {"lanes": 3, "norm": "native", "speedups": ["ring"]}}
+    }
     machine.results.mkdir()
     write_json(path, found)
-    assert measured_setting(machine.results, gpu, "tf32") == Setting(3, "native")
+    assert measured_setting(machine.results, gpu, "tf32") == Setting(3, "native", ("ring",))
     assert measured_setting(machine.results, gpu, "bf16") == Setting()
     write_json(path, found | {"card": "another"})
     assert measured_setting(machine.results, gpu, "tf32") == Setting()
@@ -186,13 +197,21 @@ def test_the_command_line_passes_graphs_and_lanes_on(monkeypatch: pytest.MonkeyP
     seen: list[Machine] = []
     monkeypatch.setattr(train, "_train", lambda runs, machine, *_: seen.append(machine))
     for command in (["run", "smoke/plain-8"], ["sweep", "smoke"]):
-        for extra in ([], ["--no-graphs"], ["--graphs", "--lanes", "3", "--norm", "native"]):
+        for extra in (
+            [],
+            ["--no-graphs", "--speedups", "none"],
+            [*("--graphs", "--lanes", "3", "--norm", "native"), "--speedups", "casts, ring,casts"],
+        ):
             arguments = ["resnet_bench", *command, "--wandb", "disabled", *extra]
             monkeypatch.setattr(sys, "argv", arguments)
             with pytest.raises(SystemExit):
                 command_line.main()
-    expected = [(None, None, None), (False, None, None), (True, 3, "native")]
-    assert [(machine.graphs, machine.lanes, machine.norm) for machine in seen] == expected * 2
+    expected = [
+        (None, None, None, None),
+        (False, None, None, ()),
+        (True, 3, "native", ("ring", "casts")),
+    ]
+    assert [(m.graphs, m.lanes, m.norm, m.speedups) for m in seen] == expected * 2
 
 
 def test_after_a_failed_capture_a_process_trains_nothing_more(
