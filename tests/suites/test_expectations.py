@@ -171,7 +171,7 @@ def of_digits_layers() -> list[str]:
         f"by {in_residual[0]}, {in_residual[1]} and {in_residual[2]} in ResNet-20, 56 and 110",
         f"in plain-56 the factor is {span(after_10['plain-56'], 2)};",
         f"in plain-110 it is {span(after_10['plain-110'], 2)},",
-        f"plain {plain[0]:.1f}, {plain[1]:.0f} and {plain[2]:.0f};",
+        f"plain {plain[0]:.1f}, {round(plain[1])} and {round(plain[2])};",
         f"residual {residual[0]:.1f}, {residual[1]:.1f} and {residual[2]:.1f}.",
         f"grow to {span(high['plain-56'])} in plain-56",
         f"to {thousands.min():,.0f} to {thousands.max():,.0f} in plain-110",
