@@ -37,7 +37,7 @@ def run_for(seconds: float, trials: Trials, table: dict[str, Row]) -> None:
 
 
 def in_markdown(table: dict[str, Row]) -> str:
-    """The table that README carries."""
+    """The table of results/reference/torture.md."""
     lines = ["| tried | times | how it ended | found |", "| --- | ---: | --- | --- |"]
     for row in table.values():
         ends = ", ".join(f"{count} {end}" for end, count in row.ends.most_common())
