@@ -34,7 +34,7 @@ class RunError(UserError):
 
 
 class CaptureError(UserError):
-    """A step could not be captured as a CUDA graph; this process cannot use the GPU any more."""
+    """Work could not be captured as a CUDA graph; this process cannot use the GPU any more."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from resnet_bench.errors import RunError, UserError
+from resnet_bench.errors import CaptureError, RunError, UserError
 from resnet_bench.suites.experiment import Experiment, Run
 
 # What would end a process is a fault like any other: a cure's `sys.exit()` must not end a sweep.
@@ -57,12 +57,17 @@ def _random_states() -> list[Any]:
 
 @contextmanager
 def in_training(run: Run, what: str) -> Iterator[None]:
-    """Raises RunError if a run's cures fail within the context: it ends this run alone."""
+    """Raises RunError if a run's cures fail within the context: it ends this run alone.
+
+    A CaptureError stays one: after it this process can train none of the runs.
+    """
     if not run.experiment.cures:
         yield
         return
     try:
         with blamed(f"{run.name}: {named(run.experiment)}", what):
             yield
+    except CaptureError:
+        raise
     except UserError as error:
         raise RunError(str(error), run) from error

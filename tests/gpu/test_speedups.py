@@ -3,11 +3,12 @@
 from collections.abc import Collection
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
 
+from resnet_bench.errors import CaptureError
 from resnet_bench.gpu import lockstep
 from resnet_bench.gpu.captured_step import CapturedStep
 from resnet_bench.gpu.casts import cast_weights, forward_with_shared_casts
@@ -16,7 +17,7 @@ from resnet_bench.gpu.lockstep import RING, LaneStep
 from resnet_bench.gpu.setting import SPEEDUPS, Speedup
 from resnet_bench.training import checkpoints, data, loop, signals
 from resnet_bench.training.batches import BatchStream
-from resnet_bench.training.loop import measure_scores
+from resnet_bench.training.loop import measure_scores, train
 from resnet_bench.training.state import TrainingState
 from resnet_bench.training.step import forward
 from tests.support.lanes import EXACT, NAMES, assert_equal, in_lanes, run_all
@@ -187,3 +188,19 @@ def test_whole_batches_are_replayed_and_the_last_one_is_not() -> None:
     assert captured.graph.replays == 2 * sum(n == 100 for n in once)
     evaluation.close()
     assert not evaluation.captured
+
+
+@pytest.mark.usefixtures("whole_batches")
+def test_a_failed_capture_of_an_evaluation_is_no_fault_of_a_cure() -> None:
+    """One that ended its own run alone would leave the others to a process that is broken."""
+    (state,) = states_of(f"digits-cures/plain-20-dirac+{EXACT}")
+    state.iteration = state.next_record
+
+    def fails(*_: object) -> NoReturn:
+        raise CaptureError("its evaluation cannot be captured")
+
+    evaluation = LaneEvaluation([[state]], fails)
+    images = data_of(state.run.experiment)
+    records = train([state], BatchStream(state.recipe, 1437, 0), images, measure=evaluation)
+    with pytest.raises(CaptureError):
+        next(records)
