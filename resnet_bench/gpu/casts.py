@@ -35,20 +35,25 @@ def _copied(tensors: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tensor, ..
 
 
 def forward_with_shared_casts(state: TrainingState, images: Tensor) -> Tensor:
-    """`forward`, to the same bits."""
-    weights = cast_weights(state.network)
-    if not weights or executed_precision(state.recipe.precision, state.device) != "bf16":
+    """`forward`, to the same bits.
+
+    With cures autocast casts: a block of theirs may compute with a layer's weights itself, which
+    are then float32, or leave a layer out, whose weights then have no gradient.
+    """
+    precision = executed_precision(state.recipe.precision, state.device)
+    if precision != "bf16" or state.run.experiment.cures:
         return forward(state, images)
+    weights = cast_weights(state.network)
     casts = dict(zip(weights, _CastTogether.apply(*weights.values()), strict=True))
     network = partial(functional_call, state.network, casts)
     return forward(replace(state, network=cast(nn.Module, network)), images)
 
 
 def cast_weights(network: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that autocast casts, by name: those of PyTorch's own layers, not a cure's."""
+    """The parameters that autocast casts, by name."""
     return {
         f"{layer_name}.{name}": parameter
         for layer_name, layer in network.named_modules()
-        if type(layer) in (nn.Conv2d, nn.Linear)
+        if isinstance(layer, nn.Conv2d | nn.Linear)
         for name, parameter in layer.named_parameters()
     }
