@@ -95,10 +95,13 @@ class Lockstep:
             use_norm(network, self.norm)
         self.step = LaneStep(self.states, lanes=self.lanes, graphs=self.graphs)
 
-    def train(self, steps: int) -> None:
+    def set_up_process(self) -> None:
         set_determinism(self.deterministic, self.setting.device)
         precision = self.precision or self.setting.precision
         set_precision(executed_precision(precision, self.setting.device), self.setting.device)
+
+    def train(self, steps: int) -> None:
+        self.set_up_process()
         for _ in range(steps):
             self.step(self.states, self._batch(self.states[0].iteration))
             for state in self.states:

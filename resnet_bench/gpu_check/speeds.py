@@ -33,6 +33,7 @@ def milliseconds(
     """
     loop = Lockstep("ours", site.full, lanes=lanes, precision=precision, norm=norm)
     loop.step = step = site.make_step(loop.states, lanes=lanes, speedups=speedups)
+    loop.set_up_process()
     count = STEPS if work == "step" else 1
     seconds = []
     for _ in range(BLOCKS + 1):

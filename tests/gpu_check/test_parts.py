@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from resnet_bench.benchmarks import yardsticks
 from resnet_bench.commands import gpu_check
 from resnet_bench.gpu.lockstep import LaneStep
 from resnet_bench.gpu.setting import SPEEDUPS
@@ -168,9 +169,13 @@ def test_a_speedup_that_is_slower_is_not_chosen(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("work", ["step", "evaluation"])
 def test_a_speed_is_measured(work: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the precision that it is of, whatever this process computed in before."""
     monkeypatch.setattr(speeds, "STEPS", 1)
+    in_precision = []
+    monkeypatch.setattr(yardsticks, "set_precision", lambda name, _: in_precision.append(name))
     site = Site(torch.device("cpu"), "smoke", make_step=partial(LaneStep, capture=record_graph))
-    assert speeds.milliseconds(site, "tf32", 3, "native", SPEEDUPS, work) > 0
+    assert speeds.milliseconds(site, "bf16", 3, "native", SPEEDUPS, work) > 0
+    assert set(in_precision) == {"bf16"}
     assert fastest([]) == {}
     assert sweep_minutes("cifar10", 60.0) == pytest.approx(64 * 1.12)
 
