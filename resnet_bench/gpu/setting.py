@@ -55,6 +55,8 @@ def measured_setting(results: Path, device: "torch.device", precision: Precision
         fastest = found["fastest"].get(precision) if same else None
         if fastest is None:
             return Setting()
-        return Setting(fastest["lanes"], fastest["norm"], tuple(fastest["speedups"]))
+        usable = fastest.get("speedups", ())  # a version before tried none
+        speedups = tuple(speedup for speedup in SPEEDUPS if speedup in usable)
+        return Setting(fastest["lanes"], fastest["norm"], speedups)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: cannot be read; delete it, or run gpu-check again") from error

@@ -185,6 +185,8 @@ def test_a_measured_setting_holds_for_its_card_and_versions(
     write_json(path, found)
     assert measured_setting(machine.results, gpu, "tf32") == Setting(3, "native", ("ring",))
     assert measured_setting(machine.results, gpu, "bf16") == Setting()
+    write_json(path, found | {"fastest": {"tf32": {"lanes": 3, "norm": "native"}}})
+    assert measured_setting(machine.results, gpu, "tf32") == Setting(3, "native")
     write_json(path, found | {"card": "another"})
     assert measured_setting(machine.results, gpu, "tf32") == Setting()
     for damaged in ("{", "[]", "{}"):
