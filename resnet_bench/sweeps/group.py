@@ -153,7 +153,9 @@ class _Training:
 
     def measure_and_end(self) -> None:
         """Measure the layers that are due, and close the runs that have ended."""
-        for run in self.active:
+        if due := [run for run in self.active if run.layers_due]:
+            wait_for_device([run.state for run in self.active])
+        for run in due:
             run.measure_layers(self.data)
         for run in [run for run in self.active if not run.state.active]:
             run.save()

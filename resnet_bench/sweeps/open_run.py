@@ -27,7 +27,7 @@ from resnet_bench.tracking.tracker import Tracker, new_run_id, start_tracking
 from resnet_bench.training import checkpoints
 from resnet_bench.training.batches import BatchStream
 from resnet_bench.training.data import TrainingData
-from resnet_bench.training.precision import executed_precision, wait_for
+from resnet_bench.training.precision import executed_precision
 from resnet_bench.training.signals import measure_layers
 from resnet_bench.training.state import TrainingState, new_state
 
@@ -65,13 +65,15 @@ class OpenRun:
         self.directory.append(record)
         self.unmirrored.append(record)
 
+    @property
+    def layers_due(self) -> bool:
+        """Whether the recipe asks for the layers of this iteration, and they are not there yet."""
+        return self.state.iteration in set(self.state.recipe.layers_at) - self.layers_measured
+
     def measure_layers(self, data: TrainingData) -> None:
-        """Measure and write the network's layers if the recipe asks for it at this iteration."""
+        """Measure the network's layers at this iteration, which a GPU has done, and write them."""
         state = self.state
-        if state.iteration not in set(state.recipe.layers_at) - self.layers_measured:
-            return
         self.layers_measured.add(state.iteration)
-        wait_for(state.device)
         if state.diverged_at is None and not state.totals.first_bad.item():
             with in_training(state.run, "its layers cannot be measured"):
                 rows = measure_layers(state, data)

@@ -197,7 +197,7 @@ def test_a_failed_capture_of_an_evaluation_is_no_fault_of_a_cure() -> None:
     (state,) = states_of(f"digits-cures/plain-20-dirac+{EXACT}")
     state.iteration = state.next_record
 
-    def fails(*_: object) -> NoReturn:
+    def fails(*_: object, **__: object) -> NoReturn:
         raise CaptureError("its evaluation cannot be captured")
 
     evaluation = LaneEvaluation([[state]], fails)

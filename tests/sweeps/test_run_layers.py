@@ -105,6 +105,15 @@ def test_a_stopped_run_measures_each_iteration_once(
     assert_same(runs[0], machine, uninterrupted)
 
 
+def test_what_a_gpu_still_has_to_do_before_layers_is_on_the_clock(
+    runs: list[Run], machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = []
+    monkeypatch.setattr(group, "wait_for_device", lambda s: waits.append(s[0].iteration))
+    run_group(runs[:1], replace(machine, checkpoint_seconds=1e9))
+    assert waits == list(LAYERS_AT)
+
+
 def test_a_run_that_is_killed_again_and_again_leaves_the_same_bytes(
     runs: list[Run], machine: Machine, uninterrupted: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
