@@ -154,6 +154,13 @@ def test_a_speedup_is_chosen_only_if_its_gate_and_the_common_one_hold(
     )
 
 
+def test_speedups_are_tried_in_both_precisions() -> None:
+    *each, together = (part.work.keywords for part in plan.gates_of_speedups())  # type: ignore[attr-defined]
+    assert [gate["speedups"] for gate in each] == [(speedup,) for speedup in SPEEDUPS]
+    assert {gate["precision"] for gate in each} == {"bf16"}
+    assert (together["speedups"], together["precision"]) == (SPEEDUPS, "tf32")
+
+
 def test_a_speedup_that_is_slower_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.gpu_check.test_parts.FASTER", dict.fromkeys(SPEEDUPS, -1.0))
     timings = plan.timings_with(list(SPEEDUPS), {"precision": "tf32", "lanes": 3, "norm": "native"})
