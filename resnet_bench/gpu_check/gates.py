@@ -36,13 +36,14 @@ def graphs_are_eager_steps(site: Site, precision: Precision) -> str:
 
 
 def together_is_alone(site: Site, precision: Precision) -> str:
-    """The contention of the whole sweep: all networks in all their lanes."""
+    """The contention of the whole sweep: all networks in all lanes; alone, without speedups."""
     names = list(site.experiments)
     group, others = (site.states(names, precision) for _ in range(2))
     step = site.step_of(group)
     site.train(group, step)
+    alone = replace(site, speedups=())
     for other in others:
-        site.train([other])
+        alone.train([other])
     require_equal(group, others)
     return f"{len(group)} networks in {len(step.lanes)} lanes: equal to the bit"
 

@@ -12,6 +12,7 @@ from resnet_bench.gpu.lockstep import LaneStep
 from resnet_bench.gpu.norms import use_norm
 from resnet_bench.gpu.setting import Norm, Speedup
 from resnet_bench.networks.initialization import digest
+from resnet_bench.records.epochs import TIME_COLUMNS
 from resnet_bench.suites.experiment import Experiment, Run
 from resnet_bench.suites.recipe import Precision
 from resnet_bench.suites.suite import load_suite
@@ -114,7 +115,7 @@ class Site:
 
 
 def require_equal(states: States, others: States) -> None:
-    """Raises GateError unless weights, statistics, optimizers' state and totals are equal."""
+    """Raises GateError unless weights, optimizers' state, totals and last records are equal."""
     for state, other in zip(states, others, strict=True):
         name = state.run.experiment.network_name
         if digest(state.network) != digest(other.network):
@@ -130,3 +131,13 @@ def require_equal(states: States, others: States) -> None:
         for key, total in vars(other.totals).items():
             if not torch.equal(getattr(state.totals, key), total):
                 raise GateError(f"{name}: another total: {key}")
+        found = _recorded(state)
+        for key, text in _recorded(other).items():
+            if found.get(key) != text:
+                raise GateError(f"{name}: another {key}")
+
+
+def _recorded(state: TrainingState) -> dict[str, str]:
+    """The last record without its times; as text, in which NaN equals itself."""
+    columns = vars(state.last_record) if state.last_record else {}
+    return {key: str(value) for key, value in columns.items() if key not in TIME_COLUMNS}

@@ -102,9 +102,12 @@ def test_a_frozen_rate(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         gates.graphs_are_eager_steps(site, "tf32")
 
 
-@pytest.mark.parametrize("speedup", ["casts", "evaluation"])
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [("casts", "other losses"), ("evaluation", "other losses"), ("speedups", "another test_loss")],
+)
 def test_a_speedup_that_changes_bits(
-    site: Site, monkeypatch: pytest.MonkeyPatch, speedup: str
+    site: Site, monkeypatch: pytest.MonkeyPatch, gate: str, message: str
 ) -> None:
     """Weights that are cast to something smaller; losses that count twice."""
     copied = casts._copied
@@ -115,8 +118,8 @@ def test_a_speedup_that_changes_bits(
         return 2 * loss, wrong
 
     monkeypatch.setattr(evaluation, "score_batch", doubled)
-    (part,) = [part for part in plan.gates_of_speedups() if part.name.endswith(speedup)]
-    with pytest.raises(GateError, match="other losses"):
+    (part,) = [part for part in plan.gates_of_speedups() if part.name.endswith(gate)]
+    with pytest.raises(GateError, match=message):
         part.work(site)
 
 
