@@ -102,4 +102,4 @@ def _line(row: "Row") -> str:
         found = f"{found:.2f} ms"
     elif isinstance(found, dict):
         found = ", ".join(f"{key} {value:.2f}" for key, value in found.items())
-    return f"{row.part.name:<32}{'' if row.passed else 'FAILED: '}{found}  ({row.seconds:.0f} s)"
+    return f"{row.part.name:<42}{'' if row.passed else 'FAILED: '}{found}  ({row.seconds:.0f} s)"

@@ -64,7 +64,7 @@ Lanes = Annotated[
 Norm = Annotated[NormName | None, typer.Option(help="what computes batch norm on a GPU; recorded")]
 Speedups = Annotated[
     str | None,
-    typer.Option(help=f"{','.join(SPEEDUPS)}: some of them, or none; of graphs on a GPU, recorded"),
+    typer.Option(help=f"{','.join(SPEEDUPS)}, or none: faster graphs on a GPU, to the same bits"),
 ]
 CheckpointSeconds = Annotated[
     float,

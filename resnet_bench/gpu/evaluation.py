@@ -27,17 +27,16 @@ class CapturedScore(NamedTuple):
 class LaneEvaluation:
     """A `Measure`: `measure_scores` in lanes, to the same bits.
 
-    The streams are its own: a graph must not be destroyed while others of its stream are in use,
-    and training's are captured anew after a checkpoint is loaded. The re-estimation of batch norm's
-    statistics is no graph: its momentum is another number in every batch.
+    The streams are its own, since graphs of a stream share a workspace. The re-estimation of batch
+    norm's statistics is no graph: its momentum is another number in every batch.
     """
 
     def __init__(self, lanes: Sequence[Sequence[TrainingState]], capture: Capture) -> None:
         self.capture = capture
-        self.cuda = torch.get_device_module(lanes[0][0].device)
+        self.device_module = torch.get_device_module(lanes[0][0].device)
         self.streams: dict[int, Stream] = {}
         for lane in lanes:
-            stream = self.cuda.Stream(lane[0].device)
+            stream = self.device_module.Stream(lane[0].device)
             self.streams |= {id(state): stream for state in lane}
         self.captured: dict[int, CapturedScore] = {}
 
@@ -45,8 +44,8 @@ class LaneEvaluation:
         self, state: TrainingState, data: TrainingData, on_batch: OnBatch | None = None
     ) -> Scores:
         stream = self.streams[id(state)]
-        stream.wait_stream(self.cuda.current_stream(data.device))
-        with self.cuda.stream(stream):
+        stream.wait_stream(self.device_module.current_stream(data.device))
+        with self.device_module.stream(stream):
             score = partial(self._score, state, data.measured_images)
             return measure_scores(state, data, on_batch, score)
 

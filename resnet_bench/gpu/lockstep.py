@@ -63,14 +63,14 @@ class LaneStep:
         self.speedups = tuple(speedups) if graphs else ()
         self.capture = capture
         self.lanes = [[steps[index] for index in lane] for lane in pack(lengths, count)]
-        self.cuda = torch.get_device_module(self.device)
-        self.streams: list[Stream] = [self.cuda.Stream(self.device) for _ in self.lanes]
+        self.device_module = torch.get_device_module(self.device)
+        self.streams: list[Stream] = [self.device_module.Stream(self.device) for _ in self.lanes]
         self.batches: list[Batch] = []  # of each lane: the tensors that its graphs read
         self.places: list[Place] = []
-        self.evaluation = LaneEvaluation(
-            [[step.state for step in lane] for lane in self.lanes], capture
-        )
-        self.measure: Measure = self.evaluation if "evaluation" in self.speedups else measure_scores
+        self.measure: Measure = measure_scores
+        if "evaluation" in self.speedups:
+            members = [[step.state for step in lane] for lane in self.lanes]
+            self.measure = LaneEvaluation(members, capture)
 
     def __call__(self, states: Sequence[TrainingState], batch: Batch) -> None:
         due = {id(state) for state in states}
@@ -88,7 +88,7 @@ class LaneStep:
             self.batches = [_like(batch) for _ in self.lanes]
         place = self.places.pop(0)
         self.places.append(place)
-        current = self.cuda.current_stream(self.device)
+        current = self.device_module.current_stream(self.device)
         while place.copied:
             current.wait_event(place.copied.pop())
         _copy(batch, place.batch)
@@ -119,13 +119,13 @@ class LaneStep:
         join: bool,
     ) -> None:
         """Call `work` in each lane that has steps, the lanes at the same time."""
-        current = self.cuda.current_stream(self.device)
+        current = self.device_module.current_stream(self.device)
         ready = current.record_event()
         done = []
         for number, (lane, stream) in enumerate(zip(lanes, self.streams, strict=True)):
             if lane:
                 stream.wait_event(ready)
-                with self.cuda.stream(stream):
+                with self.device_module.stream(stream):
                     work(number, lane, stream)
                 done.append(stream.record_event())
         # Only now: a lane must not wait for the lanes that were launched before it.
@@ -138,7 +138,8 @@ class LaneStep:
         for step in (step for lane in self.lanes for step in lane):
             step.captured = None
             step.outdated.clear()
-        self.evaluation.close()
+        if isinstance(self.measure, LaneEvaluation):
+            self.measure.close()
 
 
 def _like(batch: Batch) -> Batch:

@@ -107,6 +107,8 @@ def timings_with(usable: list[Speedup], best: dict[str, Any]) -> list[Part]:
 
 
 def _timing(keywords: dict[str, Any]) -> Part:
-    name = "{precision}, {lanes} lanes, {norm}".format(**keywords)
-    ends = [*keywords.get("speedups", ()), *([] if "work" not in keywords else ["test images"])]
-    return Part(", ".join([name, *ends]), partial(milliseconds, **keywords), 40)
+    words = ["{precision}, {lanes} lanes, {norm}".format(**keywords)]
+    words += keywords.get("speedups", [])
+    if keywords.get("work") == "evaluation":
+        words.append("test images")
+    return Part(", ".join(words), partial(milliseconds, **keywords), 40)
