@@ -90,14 +90,21 @@ def train(
 def _records(
     states: Sequence[TrainingState], data: TrainingData, on_batch: OnBatch | None, measure: Measure
 ) -> Iterator[tuple[TrainingState, EpochRecord]]:
-    """The records that are due: all are measured first, since a GPU may do that side by side."""
-    measured = []
+    """The records that are due: all are measured first, since a GPU may do that side by side.
+
+    Once one is interrupted, those before it are made all the same.
+    """
+    measured, interrupted = [], None
     for state in states:
         if first_bad := int(state.totals.first_bad.item()):
             state.diverged_at = first_bad
             continue
-        with in_training(state.run, "forward in evaluation fails"):
-            measured.append((state, measure(state, data, on_batch)))
+        try:
+            with in_training(state.run, "forward in evaluation fails"):
+                measured.append((state, measure(state, data, on_batch)))
+        except EvaluationInterruptedError as error:
+            interrupted = error
+            break
     if measured:
         wait_for(data.device)
     for state, scores in measured:
@@ -105,6 +112,8 @@ def _records(
             record = make_record(state, data, scores)
         if record:
             yield state, record
+    if interrupted:
+        raise interrupted
 
 
 def measure_scores(
@@ -153,17 +162,15 @@ def make_record(state: TrainingState, data: TrainingData, scores: Scores) -> Epo
     if not math.isfinite(scores.test.loss) and not training_loss_is_finite(state, data):
         state.diverged_at = state.iteration
         return None
-    held_out, clean = scores.validation, scores.clean
-    precise, precise_test = scores.precise, scores.precise_test
     record = EpochRecord(
         **_running_columns(state),
         test_loss=scores.test.loss,
         test_error=scores.test.error,
-        validation_loss=held_out.loss if held_out else None,
-        validation_error=held_out.error if held_out else None,
-        clean_train_error=clean.error if clean else None,
-        precise_train_error=precise.error if precise else None,
-        precise_test_error=precise_test.error if precise_test else None,
+        validation_loss=scores.validation and scores.validation.loss,
+        validation_error=scores.validation and scores.validation.error,
+        clean_train_error=scores.clean and scores.clean.error,
+        precise_train_error=scores.precise and scores.precise.error,
+        precise_test_error=scores.precise_test and scores.precise_test.error,
     )
     state.add(record)
     return record
