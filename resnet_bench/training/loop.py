@@ -39,8 +39,8 @@ class Scores:
 
     test: Score
     validation: Score | None = None
-    clean: Score | None = None  # of the training images
-    precise: Score | None = None  # the same with precise batch norm statistics
+    clean_train: Score | None = None
+    precise_train: Score | None = None  # the same with precise batch norm statistics
     precise_test: Score | None = None
 
 
@@ -162,15 +162,13 @@ def make_record(state: TrainingState, data: TrainingData, scores: Scores) -> Epo
     if not math.isfinite(scores.test.loss) and not training_loss_is_finite(state, data):
         state.diverged_at = state.iteration
         return None
+    measured = vars(scores).items()
+    errors: dict[str, Any] = {f"{name}_error": score and score.error for name, score in measured}
     record = EpochRecord(
         **_running_columns(state),
+        **errors,
         test_loss=scores.test.loss,
-        test_error=scores.test.error,
-        validation_loss=scores.validation and scores.validation.loss,
-        validation_error=scores.validation and scores.validation.error,
-        clean_train_error=scores.clean and scores.clean.error,
-        precise_train_error=scores.precise and scores.precise.error,
-        precise_test_error=scores.precise_test and scores.precise_test.error,
+        validation_loss=scores.validation.loss if scores.validation else None,
     )
     state.add(record)
     return record
