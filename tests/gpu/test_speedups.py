@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from resnet_bench.errors import CaptureError
-from resnet_bench.gpu import lockstep
 from resnet_bench.gpu.captured_step import CapturedStep
 from resnet_bench.gpu.casts import cast_weights, forward_with_shared_casts
 from resnet_bench.gpu.evaluation import LaneEvaluation
@@ -17,6 +16,7 @@ from resnet_bench.gpu.lockstep import RING, LaneStep
 from resnet_bench.gpu.setting import SPEEDUPS, Speedup
 from resnet_bench.training import checkpoints, data, loop, signals
 from resnet_bench.training.batches import BatchStream
+from resnet_bench.training.evaluation import Score
 from resnet_bench.training.loop import measure_scores, train
 from resnet_bench.training.state import TrainingState
 from resnet_bench.training.step import forward
@@ -87,12 +87,14 @@ def test_without_a_ring_all_lanes_join_after_each_step(monkeypatch: pytest.Monke
     batch = data_of(states[0].run.experiment).batch(BatchStream(states[0].recipe, 1437, 0).draw(0))
     step(states, batch)
     assert [lane.done for lane in streams.lanes[:2]] == [len(s.work) for s in streams.lanes[:2]]
-    assert all(lane.work for lane in streams.lanes[:2])
-    monkeypatch.setattr(lockstep, "_copy", lambda *_: pytest.fail("a lane without work copies"))
-    step(states[:0], (batch[0], batch[1][:5]))
+    given = [len(lane.work) for lane in streams.lanes]
+    assert all(given)
+    step([step.lanes[0][0].state], batch)  # the other lane is given nothing
+    more = [len(lane.work) - old for lane, old in zip(streams.lanes, given, strict=True)]
+    assert more[0] > 0 == more[1]
 
 
-@pytest.mark.parametrize("reader", ["save", "measure_layers", "records"])
+@pytest.mark.parametrize("reader", ["save", "measure_layers"])
 def test_whoever_looks_at_a_state_waits_for_the_gpu_first(
     reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,22 +106,27 @@ def test_whoever_looks_at_a_state_waits_for_the_gpu_first(
     def finish(_: torch.device) -> None:  # the lane's last update
         weight.fill_(0.25)
 
-    for module in (checkpoints, signals, loop):
+    for module in (checkpoints, signals):
         monkeypatch.setattr(module, "wait_for", finish)
     if reader == "save":
         checkpoints.save(state, tmp_path / "checkpoint.pt")
         saved = checkpoints.read(tmp_path / "checkpoint.pt", "cpu")
         assert (next(iter(saved["network"].values())) == 0.25).all()
-    elif reader == "measure_layers":
+    else:
         row = signals.measure_layers(state, images)[1]
         assert row.weight_norm == pytest.approx(0.25 * weight.numel() ** 0.5)
-    else:
-        run_all([state], lambda _: lambda *_: None, iterations=0)  # type: ignore[arg-type,return-value]
-        state.iteration = state.next_record
-        state.totals.images += 1
-        with pytest.raises(ZeroDivisionError):  # no time has passed
-            run_all([state], None)
-        assert (weight == 0.25).all()
+
+
+def test_scores_are_read_after_the_wait_for_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    (state,) = states_of(NAMES[0])
+    score = Score(torch.zeros((), dtype=torch.float64), torch.tensor(1), images=4)
+    monkeypatch.setattr(loop, "wait_for", lambda _: score.summed_loss.fill_(2.0))
+    state.iteration, state.interval_seconds = state.next_record, 1.0
+    state.totals.images += 1
+    batches = BatchStream(state.recipe, 1437, 0)
+    images = data_of(state.run.experiment)
+    _, record = next(loop.train([state], batches, images, measure=lambda *_: loop.Scores(score)))
+    assert (record.test_loss, record.test_error) == (0.5, 0.25)
 
 
 @pytest.mark.parametrize(
