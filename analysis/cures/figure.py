@@ -42,6 +42,8 @@ def draw_depth(cures: Cures) -> Figure:
 def _draw_line(axes: Axes, cures: Cures, networks: dict[int, str], label: str, colour: str) -> None:
     values = {depth: 100 * cures.errors(networks[depth]) for depth in sorted(networks)}
     values = {depth: errors for depth, errors in values.items() if len(errors)}
+    if not values:  # all runs of these networks are missing
+        return
     axes.plot(
         list(values), [errors.mean() for errors in values.values()], "o-", color=colour,
         markersize=6, linewidth=2, zorder=4, label=label,

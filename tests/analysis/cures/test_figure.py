@@ -1,6 +1,7 @@
 """The figures of cures: which networks they show, and what they say."""
 
 import itertools
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,18 @@ def test_the_lines_are_the_control_its_best_cure_and_residual_networks(
     figure = cures_figure.draw_depth(results.cures)
     (axes,) = figure.axes
     assert [line.get_label() for line in axes.lines] == list(lines)
+
+
+def test_networks_without_a_run_have_no_line_in_the_legend(tmp_path: Path) -> None:
+    write_suite(tmp_path, "digits-cures", Options(seeds=(0,)))
+    for folder in (tmp_path / "digits-cures").glob("resnet-*"):
+        shutil.rmtree(folder)
+    found = SuiteResults.of(tmp_path, "digits-cures").cures
+    assert found is not None
+    (axes,) = cures_figure.draw_depth(found).axes
+    labels = [str(line.get_label()) for line in axes.lines]
+    assert len(labels) == 2
+    assert all(label.startswith("plain") for label in labels)
 
 
 def test_a_row_for_each_treatment_the_best_at_the_top(results: SuiteResults) -> None:
