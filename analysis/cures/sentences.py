@@ -23,15 +23,16 @@ def of_depth(cures: Cures) -> list[str]:
     """Errors of the deepest networks that the figure shows, and `best`."""
     if cures.best is None:
         return []
-    ends = []
+    ends, counts = [], []
     for label, networks in lines(cures).items():
         errors = cures.errors(networks[cures.deep])
         if len(errors):
             deviation = errors.std(ddof=1) if len(errors) > 1 else math.nan
+            counts.append(len(errors))
             ends.append(f"{label} {formatting.mean_and_deviation(errors.mean(), deviation)}%")
     return [
         f"After {finding.budget(cures.frame)}, training errors at {cures.deep} layers are: "
-        f"{', '.join(ends)} ({formatting.counted(cures.best.seeds, 'seed')}). {best(cures)[0]}"
+        f"{', '.join(ends)} ({finding.seeds(min(counts), max(counts))}). {best(cures)[0]}"
     ]
 
 

@@ -72,7 +72,7 @@ def of_other_options(frame: pd.DataFrame) -> str:
         if (contrast.shallow, contrast.deep) == pair and contrast.endpoint == contrasts.ENDPOINT
     ]
     clauses = [
-        f"of {_networks(one)} changes by {_mean(one)} ({ends(one.interval)}, {_seeds(one)})"
+        f"of {_networks(one)} changes by {_mean(one)} ({ends(one.interval)}, {seeds(*one.counts)})"
         for one in found
         if one.interval
     ]
@@ -142,7 +142,7 @@ def _clause(contrast: Contrast) -> str:
 def change(contrast: Contrast) -> str:
     """ "+62.20 points, +58.49 to +65.91, 6 seeds", and what there is to say of single runs"""
     interval = f" {ends(contrast.interval)}," if contrast.interval else ""
-    found = [f"{_mean(contrast)},{interval} {_seeds(contrast)}"]
+    found = [f"{_mean(contrast)},{interval} {seeds(*contrast.counts)}"]
     for network, sample in contrast.samples.items():
         if sample.diverged:
             runs = f"{len(sample.diverged)} of {len(sample)} {network}"
@@ -151,9 +151,8 @@ def change(contrast: Contrast) -> str:
     return "; ".join(found)
 
 
-def _seeds(contrast: Contrast) -> str:
+def seeds(few: int, many: int) -> str:
     """ "6 seeds", or "5 to 6 seeds" """
-    few, many = contrast.counts
     return f"{few} to {many} seeds" if few < many else counted(many, "seed")
 
 

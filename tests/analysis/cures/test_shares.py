@@ -85,6 +85,12 @@ def test_one_seed_has_no_interval(tmp_path: Path) -> None:
     assert "(" not in row_of(frame_of(tmp_path, "digits-cures"), "mirrored")[5]
 
 
+def test_the_sentence_counts_the_seeds_of_the_errors_that_it_names(frame: pd.DataFrame) -> None:
+    unfinished = (frame["network"] == "resnet-56-A") & (frame["seed"] == 2)
+    (sentence,) = sentences.of_depth(cures_of(frame[~unfinished]))
+    assert "(2 to 3 seeds)" in sentence
+
+
 def test_a_suite_without_cures_has_no_shares(tmp_path: Path) -> None:
     found = Cures.of(frame_of(tmp_path, "digits-variants"))
     assert found is None
