@@ -181,7 +181,9 @@ def test_output_to_a_full_disk(command: tuple[str, ...]) -> None:
 )
 def test_a_signal_while_python_imports_is_no_traceback(number: signal.Signals, code: int) -> None:
     """As `python -m` imports a package: its name is not known yet."""
-    program = "import sys; sys.argv = ['-m']; import resnet_bench, time; print(flush=True); "
+    # Under nohup the tests ignore SIGHUP, and so would this process.
+    program = f"import signal; signal.signal({number}, signal.SIG_DFL); "
+    program += "import sys; sys.argv = ['-m']; import resnet_bench, time; print(flush=True); "
     program += "time.sleep(60)"
     with subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
