@@ -3,15 +3,17 @@
 A pass is one read or one write of a convolution's output. The bytes are those of passes over
 feature maps; weights fit the cache and are not counted.
 
-Why these networks are bound by memory: they are narrow. To make one number of a map, a 3x3
-convolution of 16 channels multiplies and adds 144 times, and as often for each of its two
-gradients: 864 FLOP. Meanwhile 19 passes carry 76 bytes of float32: 11 FLOP a byte, and 45 with 64
-channels. An H100 carries 3 TB/s and computes 400 TFLOP/s in TF32: it needs 130 FLOP a byte to be
-busy, and waits for memory most of the time. Of the 19 passes, 13 belong to batch norm and ReLU,
-which compute next to nothing: each operation reads what the one before it wrote. The fused norm
-(gpu/fused_norm.py) writes a map once, after norm, addition and ReLU, and finds the ReLU's gradient
-in what it reads anyway: 14 passes. Batch norm's mean has to be known before its first output, and
-the sums of the gradient before its first gradient, so that each still reads its maps twice.
+Memory, not arithmetic, sets the limit of these networks, since they are narrow. To make one
+number of a map, a 3x3 convolution of 16 channels multiplies and adds 144 times, and as often for
+each of its two gradients: 864 FLOP. Meanwhile 19 passes carry 76 bytes of float32: 11 FLOP a
+byte, and 45 with 64 channels. An H100 carries 3 TB/s and computes 400 TFLOP/s in TF32: it needs
+130 FLOP a byte to be busy. Measured steps take three times the limit (results/reference/gpu.md):
+the kernels are small, and fill a part of the GPU. Of the 19 passes, 13 belong to batch norm and
+ReLU, which compute next to nothing: each operation reads what the one before it wrote. The fused
+norm (gpu/fused_norm.py) writes a map once, after norm, addition and ReLU, and finds the ReLU's
+gradient in what it reads anyway: 14 passes. Batch norm's mean has to be known before its first
+output, and the sums of the gradient before its first gradient, so that each still reads its maps
+twice.
 """
 
 from collections.abc import Mapping, Sequence

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Minutes = Annotated[float, typer.Option(min=0.1, help="no part begins after")]
 
 
-def gpu_check(results: Results = RESULTS, minutes: Minutes = 5.0) -> None:
+def gpu_check(results: Results = RESULTS, minutes: Minutes = 8.0) -> None:
     """Check a GPU's bits, and find its fastest setting.
 
     Writes gpu-check.json into the folder of the results; sweeps there use the setting. Exit code 1

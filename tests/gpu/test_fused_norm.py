@@ -18,6 +18,7 @@ from resnet_bench.networks.build import build_network
 from resnet_bench.networks.layers import watched, weighted_layers
 from resnet_bench.suites.network import NetworkSpec
 from resnet_bench.suites.suite import find_experiment
+from resnet_bench.training.precision import set_precision
 from resnet_bench.training.step import eager_step
 from tests.support.kernels import DEVICE, needs_triton
 from tests.support.lanes import assert_equal, in_lanes, replays
@@ -26,6 +27,12 @@ from tests.support.states import states_of
 pytestmark = needs_triton
 # One tile; odd sizes; four values a channel; a single channel; more channels than a tile is wide.
 SHAPES = ((8, 16, 8, 8), (33, 24, 9, 5), (2, 3, 1, 2), (5, 1, 3, 7), (2, 100, 3, 3), (16, 64, 4, 4))
+
+
+@pytest.fixture(autouse=True)
+def float32() -> None:
+    """On a GPU PyTorch convolves in TF32, whose rounding is larger than what is allowed here."""
+    set_precision("ieee", DEVICE)
 
 
 def on_device(layer: Layer) -> Layer:
