@@ -151,6 +151,28 @@ def of_digits_cures() -> list[str]:
     ]
 
 
+def of_cifar10_short_cures() -> list[str]:
+    suite = "cifar10-short-cures"
+    found = Cures.of(SuiteResults.of(REFERENCE, suite).frame)
+    assert found is not None
+    names = {
+        "plain": "plain-{}",
+        "mirrored": "plain-{}-mirrored",
+        "identity": "plain-{}-identity",
+        "option A": "ResNet-{}-A",
+    }
+    ends = [
+        f"{name} {mean(suite, network.format(20))}% and {mean(suite, network.format(56))}%"
+        for name, network in names.items()
+    ]
+    removed = [
+        f"{share.treatment.label} {100 * share.own.mean:.0f}% "
+        f"({100 * share.own.low:.0f} to {100 * share.own.high:.0f})"
+        for share in found.shares
+    ]
+    return ends + removed
+
+
 def of_digits_layers() -> list[str]:
     data = Layers.of(SuiteResults.of(REFERENCE, "digits-layers").frame)
     summaries = layers.summaries(data.table)
@@ -212,6 +234,7 @@ SAID: dict[str, Callable[[], list[str]]] = {
     "digits-mechanism": of_digits_mechanism,
     "digits-few": of_digits_few,
     "cifar10-short": of_cifar10_short,
+    "cifar10-short-cures": of_cifar10_short_cures,
 }
 
 
