@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from analysis.__main__ import write_tables
@@ -83,6 +84,20 @@ def test_every_suite_says_how_it_was_made() -> None:
     """And so whether some of its networks or seeds are still to come."""
     pages = "".join(page.read_text(encoding="utf-8") for page in readme.PAGES)
     assert sorted(set(re.findall(r"<!-- made: ([\w-]+) -->", pages))) == SUITES
+
+
+def test_the_gpu_page_has_its_measurements() -> None:
+    page = (REFERENCE / "gpu.md").read_text(encoding="utf-8")
+    steps = pd.read_csv(REFERENCE / "bench" / "h100-steps.csv")
+    assert [ms for ms in steps["ms_a_step"] if f" {ms:.2f}" not in page] == []
+    rows = [
+        pd.read_csv(REFERENCE / "bench" / "cifar10-unfinished" / network / "epochs.csv")
+        for network in ("plain-20", "plain-56")
+    ]
+    for iteration, rate in ((15_625, 0.1), (31_250, 0.1), (46_875, 0.01), (50_000, 0.001)):
+        found = [row[row["iteration"] == iteration].iloc[0] for row in rows]
+        ends = [f"{100 * r[k]:.2f}" for r in found for k in ("train_error", "test_error")]
+        assert f"| {iteration:,} | {rate} | {' | '.join(ends)} |" in page
 
 
 @pytest.mark.parametrize(

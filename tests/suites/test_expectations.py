@@ -238,6 +238,26 @@ SAID: dict[str, Callable[[], list[str]]] = {
 }
 
 
+def test_pages_say_what_came_out_on_cifar10() -> None:
+    """README the shares; the predictions also errors and gaps, to a tenth."""
+    suite = "cifar10-short-cures"
+    shares = of_cifar10_short_cures()[4:]
+    readme = (REFERENCE.parents[1] / "README.md").read_text(encoding="utf-8")
+    page = (REFERENCE / "predictions.md").read_text(encoding="utf-8")
+    page = page.partition("**What came out** (3 seeds)")[2].partition("\n## ")[0]
+    for share in shares:
+        assert share in " ".join(readme.split())
+    residual = errors(suite, "ResNet-56-A").mean()
+    for name, share in (("identity", shares[1]), ("mirrored", shares[2])):
+        deep, shallow = (errors(suite, f"plain-{depth}-{name}") for depth in (56, 20))
+        gap = deep.mean() - shallow.mean()
+        said = f"{deep.mean():.1f}% at 56 layers, {shallow.mean():.1f}% at 20: {gap:.1f} points"
+        assert f"| {name}, depth | {said} above; " in page
+        assert f"| {name}, share | it removes {share.removeprefix(name + ' ')} |" in page
+    gap = errors(suite, "plain-56-mirrored").mean() - residual
+    assert f"ends at {residual:.1f}%, {gap:.1f} points below mirrored plain-56" in page
+
+
 def test_every_suite_with_whole_results_is_held() -> None:
     committed = [path.parent.name for path in REFERENCE.glob("*/report.html")]
     told = {name: provenance.sentence(SuiteResults.of(REFERENCE, name).frame) for name in committed}
